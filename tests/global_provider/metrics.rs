@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::TURN;
 
 /// Every gauge, and what it tells of.
-const GAUGES: [&str; 8] = [
+const GAUGES: [&str; 9] = [
     "eventsource.bus.connected kafka",
     "eventsource.bus.connected rabbitmq",
     "eventsource.consumer.lag kafka",
@@ -34,6 +34,7 @@ const GAUGES: [&str; 8] = [
     "eventsource.projection.rebuild.progress Cancellations",
     "eventsource.projection.running Cancellations",
     "eventsource.relay.gap out",
+    "eventsource.relay.running out",
 ];
 
 struct Cancellations;

@@ -7,6 +7,7 @@ use eventsource_runtime::store::{Filter, SqliteStore};
 use eventsource_tests::orders::{Order, OrderQueries, OrderReadModel, OrdersByStatus};
 use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -166,6 +167,47 @@ async fn a_dropped_command_says_that_it_was_cancelled() {
     let rendered = trees.render();
     assert_eq!(rendered.matches("eventsource.cancelled=true").count(), 2, "{rendered}");
     assert!(!rendered.contains("ERROR"), "{rendered}");
+}
+
+#[derive(Query, Clone, Deserialize)]
+#[query(output = bool)]
+struct Ask;
+
+struct Silent;
+
+#[query_handler]
+impl Silent {
+    async fn ask(&self, _: Ask) -> Result<bool, Infallible> {
+        std::future::pending().await
+    }
+}
+
+/// Those that a caller gave up were missing, and with them the slowest: the durations fell when they should have risen.
+#[tokio::test]
+async fn dropped_commands_and_queries_are_measured() {
+    let (recorder, metrics) = Recorder::measured();
+    let commands = CommandBus::builder().aggregate(Repository::<Patience, _>::new(MemoryStore::new())).build();
+    let queries = QueryBus::builder().handler(Silent).build();
+    let dropped = async {
+        assert!(dropped_after(1, commands.dispatch(Wait { id: Uuid::now_v7() })).await.is_none());
+        assert!(dropped_after(1, queries.execute(Ask)).await.is_none());
+    };
+    recorder.run(dropped).await;
+    recorder.flush().await;
+    let points = Measured::last(&metrics);
+    for (side, message) in [("command", "Wait"), ("query", "Ask")] {
+        for name in [format!("cqrs.{side}.total"), format!("cqrs.{side}.duration")] {
+            let [point] = points.iter().filter(|point| point.name == name).collect::<Vec<_>>()[..] else {
+                panic!("{name}: {points:?}")
+            };
+            let value = |key: &str| {
+                let found = point.attributes.iter().find(|attribute| attribute.key.as_str() == key);
+                found.map(|attribute| attribute.value.to_string()).unwrap_or_default()
+            };
+            let ended = [format!("{side}.type"), format!("{side}.status"), "error.type".into()].map(|key| value(&key));
+            assert_eq!((point.count, ended), (1, [message, "error", "cancelled"].map(str::to_owned)), "{name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 pub(crate) mod anew;
 mod away;
 mod blame;
+mod rebuilt;
 mod set_back;
 mod stalled;
 mod standby;

@@ -59,6 +59,28 @@ fn the_usual_panels_are_there() {
     }
 }
 
+/// A counter is born with its first count, of which `rate` sees nothing: what ought never to happen was not shown.
+#[test]
+fn the_panels_of_what_ought_never_to_happen_show_its_first_time() {
+    for rare in ["dead_letters", "lease_lost", "clock_skew", "context_malformed", "attributes_cut"] {
+        let name = format!("eventsource_{rare}_total");
+        let of_it: Vec<_> = panels().into_iter().filter(|panel| panel.contains(&name)).collect();
+        assert!(!of_it.is_empty(), "{name}");
+        for panel in of_it {
+            assert!(panel.contains("unless last_over_time(") && panel.contains("increase("), "{panel}");
+        }
+    }
+}
+
+/// One that has handled no command yet, or has none, was not in the list.
+#[test]
+fn the_dashboard_lists_every_service() {
+    let dashboard = dashboard();
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let job = variables.iter().find(|variable| variable["name"] == "job").unwrap();
+    assert_eq!(job["query"]["query"], "label_values(target_info, job)");
+}
+
 #[test]
 fn the_dashboard_is_in_order() {
     let dashboard = dashboard();

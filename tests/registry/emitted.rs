@@ -38,8 +38,8 @@ const USERS: [&str; 4] =
 
 /// Log events that take a broker, another process or a broken bus. The tests that have these hear them, and hold them
 /// against the registry (`Log::hears`): `conformance` those of buses and of databases, `integration` that of
-/// snapshots, and `logged` that of settings.
-const NOT_LOGGED_HERE: [&str; 9] = [
+/// snapshots, `telemetry` that of what a receiver rejects, and `logged` that of settings.
+const NOT_LOGGED_HERE: [&str; 10] = [
     "eventsource.bus.dead_letter_waits",
     "eventsource.bus.kafka.",
     "eventsource.bus.rabbitmq.",
@@ -48,6 +48,7 @@ const NOT_LOGGED_HERE: [&str; 9] = [
     "eventsource.snapshot.lost",
     "eventsource.store.postgres.",
     "eventsource.store.sqlite.",
+    "eventsource.telemetry.rejected",
     "eventsource.telemetry.setting",
 ];
 

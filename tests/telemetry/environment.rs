@@ -1,6 +1,8 @@
 //! Variables of the environment that are seen to act in a process of their own alone.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -201,6 +203,80 @@ fn what_is_no_number_is_told() {
         let told = |value| said("a_program_that_is_told", &[exporter, (variable, value)]);
         assert_eq!(["10s", "-1", "1000", "0", ""].map(told), ["1", "1", "0", "0", "0"], "{variable}");
     }
+}
+
+/// Says whether it was told that a receiver rejects something, and how many of its spans are lost.
+#[tokio::test]
+async fn a_program_that_sends() {
+    if !is_alone() {
+        return;
+    }
+    let log = Log::of_process();
+    let metrics = InMemoryMetricExporter::default();
+    let telemetry = Telemetry::from_env("tests").metric_exporter(metrics.clone()).install().unwrap();
+    for _ in 0..5 {
+        fails().unwrap_err();
+    }
+    telemetry.force_flush().await.unwrap();
+    log.hears("eventsource.telemetry.rejected").await;
+    telemetry.force_flush().await.unwrap();
+    let points = Measured::last(&metrics);
+    let spans = points.iter().filter(|point| point.name == "otel.sdk.processor.span.processed");
+    let counts: BTreeSet<_> = spans.map(|point| (point.attributes.len(), point.count)).collect();
+    println!("said: {counts:?}");
+    telemetry.shutdown().await.unwrap();
+}
+
+/// Answers each export with a message of protobuf: two of its items are rejected.
+fn rejecting() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                if let Some(found) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = found.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            reader.read_exact(&mut vec![0; length]).unwrap();
+            let answer =
+                b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 11\r\n\r\n\x0a\x09\x08\x02\x12\x05quota";
+            reader.get_mut().write_all(answer).unwrap();
+        }
+    });
+    endpoint
+}
+
+/// They counted as exported, and nobody was told.
+#[test]
+fn what_a_receiver_rejects_is_lost_and_told() {
+    let endpoint = rejecting();
+    let variables = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &*endpoint)];
+    // Without an error's name, and with one: three are exported, and two are not.
+    assert_eq!(said("a_program_that_sends", &variables), "{(0, 3), (1, 0), (1, 2)}");
+}
+
+/// The exporter's crate passes over them in silence.
+#[test]
+fn a_compression_or_a_temporality_that_is_none_is_told() {
+    let told = |exporter, variables: &[(&str, &str)]| {
+        said("a_program_that_is_told", &[&[(exporter, "otlp")], variables].concat())
+    };
+    let compression = |value| told("OTEL_TRACES_EXPORTER", &[("OTEL_EXPORTER_OTLP_COMPRESSION", value)]);
+    assert_eq!(["zstd", "gz", "GZIP", "none", ""].map(compression), ["1", "1", "0", "0", "0"]);
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip");
+    assert_eq!(
+        told("OTEL_TRACES_EXPORTER", &[own, ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")]),
+        "0",
+        "nobody reads it"
+    );
+    let temporality = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "diff");
+    assert_eq!(told("OTEL_METRICS_EXPORTER", &[temporality]), "1");
+    assert_eq!(told("OTEL_METRICS_EXPORTER", &[(temporality.0, "Delta")]), "0");
+    assert_eq!(told("OTEL_TRACES_EXPORTER", &[temporality]), "0", "it is of metrics alone");
 }
 
 #[test]

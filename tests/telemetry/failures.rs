@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Received};
@@ -17,7 +18,7 @@ use eventsource_tests::own_store;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::logs::Severity;
 use opentelemetry::trace::Status;
-use opentelemetry_sdk::logs::InMemoryLogExporter;
+use opentelemetry_sdk::logs::{InMemoryLogExporter, SdkLogRecord};
 use serde::Deserialize;
 use tracing::Subscriber;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -183,6 +184,44 @@ async fn components_tell_what_errors_and_their_causes_say_and_a_refusal_keeps_it
     assert_eq!(status("projection.Follows")[0], Status::error(failed[0].clone()));
     assert_eq!(status("event_bus.handle"), [Status::error(failed[1].clone())]);
     assert_eq!(status("command.PlaceOrder"), []);
+}
+
+/// Counts how often it fails.
+struct Fails(Arc<AtomicUsize>);
+
+#[projection]
+impl Fails {
+    fn placed(&self, _: &Recorded<OrderPlaced>) -> Result<(), PayError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Err(PayError::Declined("4111".into()))
+    }
+}
+
+/// With spans off nothing else says what it was; and each failure of a projection was two lines.
+#[tokio::test]
+async fn what_fails_without_a_span_is_named_and_told_once() {
+    let (recorder, logs) = recorded(|builder| builder);
+    let (store, fails) = (MemoryStore::new(), Arc::new(AtomicUsize::new(0)));
+    let failing = async {
+        let placed = bus(&store).dispatch(place(Uuid::now_v7())).await.unwrap();
+        let runner = ProjectionRunner::new(store.clone()).projection(Fails(Arc::clone(&fails)));
+        let running = runner.max_retries(2).on_failure(OnFailure::Skip).spawn();
+        running.wait_for(placed.position).await.unwrap();
+        running.shutdown().await.unwrap();
+        let queries = QueryBus::builder().enable_tracing(false).build();
+        queries.execute(OrdersByStatus { status: "placed".into() }).await.unwrap_err();
+        CommandBus::builder().enable_tracing(false).build().dispatch(place(Uuid::now_v7())).await.unwrap_err();
+    };
+    recorder.run(failing).await;
+    let records = records(&recorder, &logs).await;
+    let failed = records.iter().filter(|record| record.event_name() == Some("eventsource.span.failed"));
+    let told = |record: &SdkLogRecord| {
+        ["eventsource.span.name", "eventsource.position"].map(|key| attribute(record, key).unwrap_or_default())
+    };
+    let mut expected = vec![["projection.Fails".to_owned(), "Int(1)".to_owned()]; fails.load(Ordering::SeqCst)];
+    assert!(expected.len() > 1, "it was not retried");
+    expected.extend(["query.OrdersByStatus", "command.PlaceOrder"].map(|name| [name.to_owned(), String::new()]));
+    assert_eq!(failed.map(told).collect::<Vec<_>>(), expected);
 }
 
 /// The targets of what fails, or is slow, in each component.

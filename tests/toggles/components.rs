@@ -103,7 +103,7 @@ const METRICS: [(&str, &[&str]); 10] = [
             "messaging.process.duration kafka",
         ],
     ),
-    ("relay", &["eventsource.relay.gap"]),
+    ("relay", &["eventsource.relay.gap", "eventsource.relay.running"]),
 ];
 
 #[tokio::test]

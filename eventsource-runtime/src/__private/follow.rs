@@ -6,6 +6,8 @@ use super::{EventNames, Span};
 use crate::dispatch::Handled;
 use crate::domain::{Event, Recorded, StoredEvent, is_one_of};
 use crate::projection::{ProjectionError, StepResult};
+use crate::store::Position;
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Chain, Kind, Start, guarded, names};
 
 /// What a projection needs to know of an event that it follows. Only this requires the type to be an event, so that the
@@ -64,7 +66,7 @@ impl<E> Follow<E> {
     pub fn handle<R: IntoStep>(&self, event: &Recorded<E>, handler: &Handler, body: impl FnOnce() -> R) -> StepResult {
         let span = self.span(event, handler);
         let result = span.in_scope(body).into_step();
-        end(span, &result);
+        end(span, event.position(), handler, &result);
         result
     }
 
@@ -78,7 +80,7 @@ impl<E> Follow<E> {
     {
         let span = self.span(event, handler);
         let result = span.run(Handled::event(event).scope(body)).await.into_step();
-        end(span, &result);
+        end(span, event.position(), handler, &result);
         result
     }
 
@@ -98,12 +100,14 @@ impl<E> Follow<E> {
     }
 }
 
-fn end(span: Span, result: &StepResult) {
+fn end(span: Span, position: Position, handler: &Handler, result: &StepResult) {
     match result {
-        Ok(()) => span.succeed(),
-        Err(error) => {
-            span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause()));
+        // The step's failure is logged in any case: without a span of the method's own it would be the same again.
+        Err(error) if span.is_recording() => {
+            let failed = Failed::new(names::LOG_PROJECTION, handler.span).at(Some(position));
+            span.fail(failed, error.error_type().to_owned(), &Chain(error.cause()));
         }
+        Ok(()) | Err(_) => span.succeed(),
     }
 }
 

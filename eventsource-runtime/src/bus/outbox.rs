@@ -35,7 +35,8 @@ use crate::telemetry::Scope;
 /// let the bus [refuse](super::InProcessOptions::refuse_unroutable) what nobody would get.
 ///
 /// While the bus fails or panics, the relay retries forever; `eventsource.relay.gap` reports how far it is behind. A
-/// message that the bus can never take, such as one that is too large, stops it, unless it is told to skip those.
+/// message that the bus can never take, such as one that is too large, stops it, unless it is told to skip those;
+/// `eventsource.relay.running` is then 0 until it is shut down.
 ///
 /// ```
 /// use eventsource_runtime::bus::{HandlerError, InProcessBus, Received, Relay};

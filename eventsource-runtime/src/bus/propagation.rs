@@ -26,8 +26,9 @@ pub enum Relation {
 /// when it was published, on RabbitMQ and by default on Kafka by the publisher's clock, or else from when its event was
 /// recorded. One that is older, redelivered or replayed has a new trace with a link, so that no trace grows forever; in
 /// process all have, since a queue lies in between. A batch of several has a new trace with a link to each of its
-/// messages, except those whose context is ignored. The flags of a context are never changed. Baggage is not read: it
-/// stays in the header `baggage`, which a handler that trusts its producers may read.
+/// messages, except those whose context is ignored. Whether a context is sampled is never changed; flags that version
+/// 00 of the standard does not have are not sent on. Baggage is not read: it stays in the header `baggage`, which a
+/// handler that trusts its producers may read.
 ///
 /// ```
 /// # use eventsource_runtime::bus::{Propagation, Relation};

@@ -1,25 +1,32 @@
-//! A message in its handler, and what is reported if that panics.
+//! A message in its handler, and what is reported if that panics or is dropped.
 
 use std::mem;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::json::Side;
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Span, guarded, log, metrics, names};
 
-/// A message that is being handled. A panic of its handler unwinds to the caller past the usual end; the message is
-/// counted all the same.
+/// A message that is being handled. A panic of its handler, and a caller that drops the future, for instance because its
+/// time is over, go past the usual end; the message is counted all the same.
 pub(super) struct AtHand<'a> {
     side: &'static Side,
-    name: &'static str,
+    /// The message's name, and that of its span.
+    names: (&'static str, &'static str),
     span: &'a Span,
     begun: Option<Instant>,
 }
 
 impl<'a> AtHand<'a> {
     /// `begun` is the start time, if the duration is measured.
-    pub(super) fn new(side: &'static Side, name: &'static str, span: &'a Span, begun: Option<Instant>) -> Self {
-        Self { side, name, span, begun }
+    pub(super) fn new(
+        side: &'static Side,
+        names: (&'static str, &'static str),
+        span: &'a Span,
+        begun: Option<Instant>,
+    ) -> Self {
+        Self { side, names, span, begun }
     }
 
     /// The message was handled; returns how long it took, if that is measured.
@@ -32,21 +39,33 @@ impl<'a> AtHand<'a> {
 
 impl Drop for AtHand<'_> {
     fn drop(&mut self) {
-        if !thread::panicking() {
-            return;
-        }
         // A second panic in here would abort the process.
         guarded(|| {
-            // A recording span reports the panic itself.
-            if !self.span.is_recording() {
-                self.span.in_scope(|| log::failure(names::LOG_SPAN, "panic", None));
-            }
-            self.span.record(&mut |later| (self.side.failed)(later));
-            if let Some(begun) = self.begun {
-                let elapsed = begun.elapsed();
-                let ended = metrics::Ended { name: self.name, status: "error", error_type: Some("panic"), elapsed };
-                self.span.in_scope(|| (self.side.count)(&ended));
+            if thread::panicking() {
+                self.panicked();
+            } else {
+                // The span itself tells that it was cancelled.
+                self.count("cancelled");
             }
         });
+    }
+}
+
+impl AtHand<'_> {
+    fn panicked(&self) {
+        // A recording span reports the panic itself.
+        if !self.span.is_recording() {
+            self.span.in_scope(|| log::failure(Failed::new(names::LOG_SPAN, self.names.1), "panic", None));
+        }
+        self.span.record(&mut |later| (self.side.failed)(later));
+        self.count("panic");
+    }
+
+    fn count(&self, error_type: &'static str) {
+        if let Some(begun) = self.begun {
+            let elapsed = begun.elapsed();
+            let ended = metrics::Ended { name: self.names.0, status: "error", error_type: Some(error_type), elapsed };
+            self.span.in_scope(|| (self.side.count)(&ended));
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::{Aggregate, AnyCommand, Handlers};
 use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Chain, Kind, Span, Start, error_text, guarded, log, metrics, names};
 
 /// The result of a command of that aggregate.
@@ -27,10 +28,10 @@ pub(super) async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
     let begun = metrics::begun(switches.metrics);
     let span = command_span(command, switches);
     let mut progress = Progress::of(&span, !switches.metrics || begun.is_some());
-    let at_hand = AtHand::new(&COMMANDS, command.name(), &span, begun);
+    let at_hand = AtHand::new(&COMMANDS, (command.name(), command.span()), &span, begun);
     let result = span.run(repository.handle(command, context, &mut progress)).await;
     let metered = at_hand.handled();
-    end(command.name(), span, &result, &progress, metered);
+    end((command.name(), command.span()), span, &result, &progress, metered);
     result
 }
 
@@ -50,7 +51,7 @@ fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) ->
 
 /// `metered` is how long it took, if that is measured.
 fn end<E: Error + 'static>(
-    name: &'static str,
+    (name, span_name): (&'static str, &'static str),
     span: Span,
     result: &Result<Committed, DispatchError<E>>,
     progress: &Progress,
@@ -94,7 +95,7 @@ fn end<E: Error + 'static>(
             span.conflict(names::LOG_COMMAND, "conflict", &Chain(error));
         }
         Err(error) if !error.is_rejected() => {
-            span.fail(names::LOG_COMMAND, error.error_type(), &Chain(error));
+            span.fail(Failed::new(names::LOG_COMMAND, span_name), error.error_type(), &Chain(error));
         }
         _ => span.succeed(),
     }
@@ -115,6 +116,7 @@ pub(super) fn no_handler<A: Handlers>(command: &dyn AnyCommand<A>, switches: Swi
             metrics::command(&metrics::Ended { name, status: "error", error_type, elapsed: Duration::ZERO }, 0);
         }
     });
-    span.fail_saying(names::LOG_COMMAND, error_type, Some(format!("No handler for {name}")));
+    let failed = Failed::new(names::LOG_COMMAND, command.span());
+    span.fail_saying(failed, error_type, Some(format!("No handler for {name}")));
     error
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::PayloadFault;
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Kind, Start, metrics, names};
 
 /// The maximum length that is shown of an unknown name.
@@ -126,12 +127,12 @@ impl Side {
     /// Reports a message that reached no handler, in a span of its kind that fails.
     pub(super) fn refuse(
         &self,
-        Known { name, span, aggregate_type }: Known,
+        Known { name, span: span_name, aggregate_type }: Known,
         shown: &str,
         error_type: Cow<'static, str>,
         switches: Switches,
     ) {
-        let span = Start::new(span, Kind::Internal, || switches.tracing).begin(
+        let span = Start::new(span_name, Kind::Internal, || switches.tracing).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, self.name);
                 known.string(self.type_key, shown);
@@ -150,6 +151,6 @@ impl Side {
             }
         });
         let description = (error_type == "no_handler").then(|| format!("No handler for {shown}"));
-        span.fail_saying(self.target, error_type, description);
+        span.fail_saying(Failed::new(self.target, span_name), error_type, description);
     }
 }

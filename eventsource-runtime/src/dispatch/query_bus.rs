@@ -17,6 +17,7 @@ use super::{BoxFuture, MAX_JSON};
 use crate::domain::sealed::Sealed;
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or};
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, metrics, names};
 
 type Answered<Q> = Result<<Q as Query>::Output, QueryError<<Q as Query>::Error>>;
@@ -179,7 +180,7 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
             guarded(|| HandleQuery::attributes(handler, &query, user));
         },
     );
-    let at_hand = AtHand::new(&QUERIES, Q::NAME, &span, begun);
+    let at_hand = AtHand::new(&QUERIES, (Q::NAME, Q::SPAN), &span, begun);
     // Inside the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
     let output = span.run(async { handler.handle(query).await }).await;
     let answered = span.in_scope(|| output.map_err(failed::<Q, H::Error>));
@@ -191,11 +192,11 @@ impl<Q: Query> Asked<Q> {
     /// Finishes the answer and ends the span.
     fn end<T, E: Failure + 'static>(self, finish: impl FnOnce(Answered<Q>) -> Result<T, E>) -> Result<T, E> {
         let Self { span, begun, answered } = self;
-        let at_hand = AtHand::new(&QUERIES, Q::NAME, &span, begun);
+        let at_hand = AtHand::new(&QUERIES, (Q::NAME, Q::SPAN), &span, begun);
         let results = answered.as_ref().ok().and_then(Q::result_count);
         let finished = span.in_scope(|| finish(answered));
         let metered = at_hand.handled();
-        end(Q::NAME, span, finished.as_ref().err().map(|error| error as &dyn Failure), results, metered);
+        end((Q::NAME, Q::SPAN), span, finished.as_ref().err().map(|error| error as &dyn Failure), results, metered);
         finished
     }
 }
@@ -241,7 +242,7 @@ fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError<Q::Error> {
 
 /// `metered` is how long it took, if that is measured.
 fn end(
-    name: &'static str,
+    (name, span_name): (&'static str, &'static str),
     span: Span,
     error: Option<&(dyn Failure + 'static)>,
     results: Option<usize>,
@@ -258,7 +259,7 @@ fn end(
     }
     match error {
         None => span.succeed(),
-        Some(error) => span.fail(names::LOG_QUERY, error.name(), &Chain(error)),
+        Some(error) => span.fail(Failed::new(names::LOG_QUERY, span_name), error.name(), &Chain(error)),
     }
 }
 

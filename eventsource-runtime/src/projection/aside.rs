@@ -9,6 +9,7 @@ use super::ProjectionStore;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
 use super::leasing::{Hold, LOOK};
+use super::options::Rebuild;
 use super::pace::LARGEST_BATCH;
 use super::partition::Partition;
 use super::progress::Standing;
@@ -29,13 +30,17 @@ impl<S: ProjectionStore> Follower<S> {
     ///
     /// While it is built, the lease's holder continues with the old one. The lease is taken from it only for the
     /// remainder, so that the new one does not chase it forever.
-    pub(super) async fn build_aside(&self, past: Position) -> Result<Option<Built>, ProjectionError> {
+    pub(super) async fn build_aside(
+        &self,
+        past: Position,
+    ) -> Result<Option<(Built, Arc<Rebuilding>)>, ProjectionError> {
         let name = self.partition.projection;
         if self.partition.count > 1 {
             return Err(ProjectionError::aside_in_parts(name));
         }
         let Some(store) = self.open_place().await? else { return Ok(None) };
-        let builder = self.builder(store, past);
+        let rebuilding = Arc::new(Rebuilding::begin(name, Rebuild::Aside, past, 1, self.options.metrics));
+        let builder = self.builder(store, Arc::clone(&rebuilding));
         let opened = builder
             .patiently(|this| this.store.open_projection(Arc::clone(&this.projection), 1, Position::START))
             .await?;
@@ -62,7 +67,10 @@ impl<S: ProjectionStore> Follower<S> {
             self.give_up(&hold).await;
         }
         hold.renewed = Instant::now();
-        Ok(swapped?.map(|()| (hold, place.checkpoint)))
+        Ok(swapped?.map(|()| {
+            rebuilding.ended();
+            ((hold, place.checkpoint), rebuilding)
+        }))
     }
 
     /// Opens the place aside once nobody else builds there; `None` if the runner is stopped meanwhile.
@@ -115,14 +123,13 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// The same projection, applied to the store aside, with a progress that only the rebuild uses.
-    fn builder(&self, store: S, past: Position) -> Self {
-        let name = self.partition.projection;
+    fn builder(&self, store: S, rebuilding: Arc<Rebuilding>) -> Self {
         Self {
             store,
-            partition: Partition::whole(name),
+            partition: Partition::whole(self.partition.projection),
             progress: watch::channel(Standing::default()).0,
             gap: None,
-            rebuilding: Some(Arc::new(Rebuilding::new(name, past, 1, self.options.metrics))),
+            rebuilding: Some(rebuilding),
             ..self.clone()
         }
     }

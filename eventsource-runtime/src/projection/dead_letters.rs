@@ -11,7 +11,7 @@ use super::step::{Mode, Step};
 use super::{Projection, ProjectionStore};
 use crate::domain::StoredEvent;
 use crate::store::{AGAIN, Filter, Position, StreamId};
-use crate::telemetry::{Chain, names};
+use crate::telemetry::names;
 
 /// How many letters are read at a time.
 const PAGE: usize = 100;
@@ -129,7 +129,7 @@ impl<S: ProjectionStore> DeadLetters<S> {
                 span.in_scope(|| step.applied(&span, self.projection.name(), &self.options, &Applied::default()));
                 span.succeed();
             }
-            Err(error) => span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause())),
+            Err(error) => step.failed(span, &*self.projection, error),
         }
         settled.map_err(|error| self.unsettled(error, position))
     }

@@ -30,6 +30,8 @@ struct Start {
     /// The lease that every part has, and where it stands, if the read model is rebuilt.
     had: Option<Built>,
     rebuilding: Option<Arc<Rebuilding>>,
+    /// Whether the parts have yet to apply the past again: not if the read model was rebuilt aside.
+    replays: bool,
 }
 
 /// How far the parts of a projection have followed the feed.
@@ -123,11 +125,16 @@ impl<S: ProjectionStore> Group<S> {
             return Ok(None);
         }
         Ok(match first.options.rebuild {
-            Rebuild::No => Some(Start { past, had: None, rebuilding: None }),
+            Rebuild::No => Some(Start { past, had: None, rebuilding: None, replays: false }),
             Rebuild::InPlace => self.empty(first).await?.map(|(hold, past)| self.rebuilt(first, hold, past)),
             Rebuild::Aside => {
                 let built = Self::build_aside(first, past).await?;
-                built.map(|built| Start { past, had: Some(built), rebuilding: None })
+                built.map(|(built, rebuilding)| Start {
+                    past,
+                    had: Some(built),
+                    rebuilding: Some(rebuilding),
+                    replays: false,
+                })
             }
         })
     }
@@ -135,8 +142,9 @@ impl<S: ProjectionStore> Group<S> {
     /// Begins with the first event, in a read model that is empty.
     fn rebuilt(&self, first: &Follower<S>, hold: Hold, past: Position) -> Start {
         self.tell_head(past);
-        let rebuilding = Rebuilding::new(first.partition.projection, past, self.followers.len(), first.options.metrics);
-        Start { past, had: Some((hold, Position::START)), rebuilding: Some(Arc::new(rebuilding)) }
+        let (name, parts, metrics) = (first.partition.projection, self.followers.len(), first.options.metrics);
+        let rebuilding = Arc::new(Rebuilding::begin(name, Rebuild::InPlace, past, parts, metrics));
+        Start { past, had: Some((hold, Position::START)), rebuilding: Some(rebuilding), replays: true }
     }
 
     fn tell_head(&self, head: Position) {
@@ -147,7 +155,10 @@ impl<S: ProjectionStore> Group<S> {
 
     /// Builds the read model aside; starts over if the lease, or the end of the feed, was lost meanwhile. What was
     /// built is useless then: the place may be closed, and hold what the feed no longer has.
-    async fn build_aside(first: &Follower<S>, past: Position) -> Result<Option<Built>, ProjectionError> {
+    async fn build_aside(
+        first: &Follower<S>,
+        past: Position,
+    ) -> Result<Option<(Built, Arc<Rebuilding>)>, ProjectionError> {
         loop {
             match Box::pin(first.build_aside(past)).await {
                 Err(error) if error.loses_its_place() => first.tell_lost(&error),
@@ -240,7 +251,7 @@ impl Start {
             }
         };
         let mut place = Place::new(checkpoint, self.past, hold);
-        place.rebuilding = self.rebuilding.is_some();
+        place.rebuilding = self.replays;
         follower.run(place).await
     }
 }

@@ -85,17 +85,23 @@ impl<S: ProjectionStore> Follower<S> {
         hold: &mut Hold,
         tell: impl Fn(Position),
     ) -> Result<Option<Position>, ProjectionError> {
-        let mut told = false;
+        let mut earlier: Option<String> = None;
         loop {
             let Some(lease) = self.claim(hold).await? else { return Ok(None) };
             tell(lease.checkpoint);
-            let Some(taken) = lease.taken else { return Ok(Some(lease.checkpoint)) };
-            if !std::mem::replace(&mut told, true) {
+            let Some(taken) = lease.taken else {
+                if let Some(earlier) = earlier {
+                    log::projection_takes_over(self.partition.projection, self.partition.index, &earlier);
+                }
+                return Ok(Some(lease.checkpoint));
+            };
+            if earlier.is_none() {
                 log::projection_waits(self.partition.projection, self.partition.index, &taken.owner);
             }
             if self.look_later(&taken).await.is_none() {
                 return Ok(None);
             }
+            earlier = Some(taken.owner);
         }
     }
 

@@ -86,6 +86,16 @@ pub(super) enum Rebuild {
     Aside,
 }
 
+impl Rebuild {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "none",
+            Self::InPlace => "in place",
+            Self::Aside => "aside",
+        }
+    }
+}
+
 /// Where a projection that is new to the store begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Begin {
@@ -115,7 +125,7 @@ pub(super) struct Options {
     /// Whether spans link to the contexts stored with their events.
     pub(super) links: bool,
     pub(super) begin: Begin,
-    /// Whether of a relay, whose checkpoint this keeps, the gap, retries and lost leases are reported, and no more.
+    /// Whether of a relay, whose checkpoint this keeps, the gap, whether it runs, retries and lost leases are reported, and no more.
     pub(super) relay: Option<bool>,
     pub(super) rebuild: Rebuild,
     pub(super) retries: u32,

@@ -1,4 +1,4 @@
-//! The progress of a rebuild: a metric for observers elsewhere, a bar for the terminal.
+//! The progress of a rebuild: a metric for observers elsewhere, a bar for the terminal, and its begin and end in the log.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::options::Rebuild;
 use crate::store::Position;
 use crate::sync::Mutex;
-use crate::telemetry::metrics;
+use crate::telemetry::{log, metrics};
 
 /// The shortest time between two redraws of the bar.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -18,6 +19,10 @@ const WIDTH: u64 = 30;
 #[derive(Debug)]
 pub(super) struct Rebuilding {
     projection: &'static str,
+    mode: Rebuild,
+    begun: Instant,
+    events: AtomicU64,
+    has_ended: AtomicBool,
     past: u64,
     parts: Box<[AtomicU64]>,
     metric: Option<Arc<metrics::Told>>,
@@ -25,13 +30,32 @@ pub(super) struct Rebuilding {
 }
 
 impl Rebuilding {
-    pub(super) fn new(projection: &'static str, past: Position, parts: usize, metrics: bool) -> Self {
+    /// A rebuild that begins now.
+    pub(super) fn begin(projection: &'static str, mode: Rebuild, past: Position, parts: usize, metrics: bool) -> Self {
+        log::projection_rebuild_begun(projection, mode.as_str(), past);
         Self {
             projection,
+            mode,
+            begun: Instant::now(),
+            events: AtomicU64::new(0),
+            has_ended: AtomicBool::new(false),
             past: past.get(),
             parts: (0..parts).map(|_| AtomicU64::new(0)).collect(),
             metric: if metrics { metrics::Told::rebuild(projection) } else { None },
             bar: std::io::stderr().is_terminal().then(Bar::default),
+        }
+    }
+
+    /// Counts events that were applied, skipped or set aside.
+    pub(super) fn applied(&self, events: usize) {
+        self.events.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
+    /// The new read model is what readers see from now on, with the past in it. Only the first call counts.
+    pub(super) fn ended(&self) {
+        if !self.has_ended.swap(true, Ordering::Relaxed) {
+            let events = self.events.load(Ordering::Relaxed);
+            log::projection_rebuilt(self.projection, self.mode.as_str(), events, self.begun.elapsed());
         }
     }
 
@@ -47,6 +71,10 @@ impl Rebuilding {
         }
         if let Some(bar) = &self.bar {
             bar.draw(self.projection, done, self.past);
+        }
+        // One that is built aside has yet to be put in its place.
+        if self.mode == Rebuild::InPlace && done >= self.past {
+            self.ended();
         }
     }
 }
@@ -120,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_part_that_is_furthest_behind_decides() {
-        let rebuilding = Rebuilding::new("P", Position::new(10), 2, false);
+        let rebuilding = Rebuilding::begin("P", Rebuild::InPlace, Position::new(10), 2, false);
         rebuilding.reached(0, Position::new(12));
         rebuilding.reached(1, Position::new(5));
         let reached: Vec<_> = rebuilding.parts.iter().map(|part| part.load(Ordering::Relaxed)).collect();

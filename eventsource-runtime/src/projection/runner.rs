@@ -264,7 +264,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Runs relays instead of projections: their only metrics are the gap, retries and lost leases, if `gap`. What they
+    /// Runs relays instead of projections: their only metrics are the gap, whether they run, retries and lost leases, if `gap`. What they
     /// publish is dropped if it holds up their end: the checkpoint stays before it.
     pub(crate) fn relaying(mut self, gap: bool) -> Self {
         (self.options.metrics, self.options.relay) = (false, Some(gap));
@@ -304,7 +304,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     ) -> (Watched, JoinHandle<Told>) {
         let name = projection.name();
         let scope = Scope::detached();
-        let running = options.metrics.then(|| metrics::Told::running(name)).flatten();
+        let running = options.counted_as().and_then(|_| metrics::Told::running(name, options.relay.is_some()));
         let (mut followers, mut parts) = (Vec::new(), Vec::new());
         for partition in Partition::all(name, options.partitions) {
             let (progress, of_part) = watch::channel(Standing::default());

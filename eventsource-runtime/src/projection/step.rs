@@ -10,6 +10,7 @@ use super::follower::{Follower, Place};
 use super::options::Options;
 use super::{Backend, Projection, ProjectionStore, StepResult};
 use crate::store::Position;
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
 
 /// What is to be applied, and how.
@@ -106,6 +107,9 @@ impl<S: ProjectionStore> Follower<S> {
             Ok(applied) => {
                 place.hold.renewed = asked;
                 place.took = place.took.zip(applied.took).map(|(sum, took)| sum + took);
+                if let Some(rebuilding) = &self.rebuilding {
+                    rebuilding.applied(step.events.len());
+                }
                 self.keep(step.to, place);
                 span.in_scope(|| step.applied(&span, self.partition.projection, &self.options, &applied));
                 span.succeed();
@@ -119,7 +123,7 @@ impl<S: ProjectionStore> Follower<S> {
                     None => place.doubt(step, &error),
                 }
                 let error = error.about(|| step.about(self.partition.projection), "it begins there again");
-                span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause()));
+                step.failed(span, &*self.projection, &error);
                 Err(error.within(scope))
             }
         }
@@ -209,6 +213,16 @@ impl<'a> Step<'a> {
         });
         let name = projection.name();
         start.begin(&mut |known| self.describe(name, known), &mut |_| ())
+    }
+
+    /// Logs a failure, with the event at fault, and ends the span.
+    pub(super) fn failed<B: Backend>(self, span: Span, projection: &dyn Projection<B>, error: &ProjectionError) {
+        let event = error.event().or(match &**self.events {
+            [event] => Some(event.position),
+            _ => None,
+        });
+        let failed = Failed::new(names::LOG_PROJECTION, projection.span_name()).at(event);
+        span.fail(failed, error.error_type().to_owned(), &Chain(error.cause()));
     }
 
     fn is_replay(&self) -> bool {

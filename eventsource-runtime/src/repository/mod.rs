@@ -220,7 +220,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 span.succeed();
                 Ok(exists)
             }
-            Err(error) => Err(failed(span, error, StoreError::error_type)),
+            Err(error) => Err(failed((names::AGGREGATE_EXISTS, span), error, StoreError::error_type)),
         }
     }
 

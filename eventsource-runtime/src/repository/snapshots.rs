@@ -131,7 +131,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 span.succeed();
                 Ok(version)
             }
-            Err(error) => Err(failed(span, SnapshotError::of(error, &stream), SnapshotError::error_type)),
+            Err(error) => {
+                let error = SnapshotError::of(error, &stream);
+                Err(failed((names::CREATE_SNAPSHOT, span), error, SnapshotError::error_type))
+            }
         }
     }
 

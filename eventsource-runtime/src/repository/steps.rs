@@ -22,6 +22,7 @@ use crate::store::{
     AGAIN, AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, Position, StoreError, StreamId,
     Version, place_before,
 };
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
 use crate::timer;
 
@@ -76,7 +77,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 }
                 Err(error) => {
                     let error = error.about(|| format!("`{stream}`"), AGAIN);
-                    Err(failed(span, error, StoreError::error_type))
+                    Err(failed((names::LOAD_AGGREGATE, span), error, StoreError::error_type))
                 }
             }
         }
@@ -210,7 +211,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                     span.conflict(names::LOG_COMMAND, error.error_type(), &Chain(&error));
                     Err(error)
                 }
-                Err(error) => Err(failed(span, error.to(stream, expected), AppendError::error_type)),
+                Err(error) => {
+                    Err(failed((names::PERSIST_EVENTS, span), error.to(stream, expected), AppendError::error_type))
+                }
             }
         }
     }
@@ -282,9 +285,13 @@ fn persisted<E: EventSet>(span: &Span, events: &[E], appended: &Appended) {
     });
 }
 
-/// Ends a span with the failure's name, logs the failure, and returns it.
-pub(super) fn failed<E: Error + 'static>(span: Span, error: E, error_type: impl Fn(&E) -> &'static str) -> E {
-    span.fail(names::LOG_COMMAND, error_type(&error), &Chain(&error));
+/// Ends a span of that name with the failure's name, logs the failure, and returns it.
+pub(super) fn failed<E: Error + 'static>(
+    (name, span): (&str, Span),
+    error: E,
+    error_type: impl Fn(&E) -> &'static str,
+) -> E {
+    span.fail(Failed::new(names::LOG_COMMAND, name), error_type(&error), &Chain(&error));
     error
 }
 

@@ -12,6 +12,7 @@ use crate::store::{
     AGAIN, EventStore, Fault, Fold, Folded, StoreError, StoreInfo, StreamId, Traced, TracedCall, Version, Visitor,
 };
 use crate::sync::Mutex;
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Chain, names};
 
 const SAVE: (&str, &str) = (names::SNAPSHOT_STORE_SAVE, "INSERT");
@@ -67,11 +68,11 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
             let (mut unseen, target) = (Some(self.unseen()), info.target);
             let restore = move |visitor: &mut V, result: Result<_, _>| {
                 if let (Err(error), Some(unseen)) = (&result, unseen.take()) {
-                    unseen.fail(target, StoreError::error_type(error), &Chain(error));
+                    unseen.fail(Failed::new(target, GET.0), StoreError::error_type(error), &Chain(error));
                 }
                 visitor.restore(result)
             };
-            let load = self.unseen_call(GET.1);
+            let load = self.unseen_call(GET);
             let result = load.run(self.inner().fold_from_snapshot(fold, Restoring { visitor, restore })).await;
             load.end(|| self.info(), result.as_ref().err().map(Fault::from), &mut |_| ());
             let Folded { visitor, visited, earlier } = result?;

@@ -5,12 +5,14 @@ use std::future::Future;
 use std::time::Instant;
 
 use super::{AppendError, StoreError, StoreInfo, status_code};
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Chain, Span, log, metrics, names};
 
 /// A store call in flight.
 pub(crate) struct Call {
     pub(super) span: Span,
-    pub(super) operation: &'static str,
+    /// The name of the span, whether there is one or not, and of the operation.
+    pub(super) what: (&'static str, &'static str),
     /// When it began, if its duration is measured.
     pub(super) begun: Option<Instant>,
 }
@@ -28,7 +30,7 @@ impl Call {
         fault: Option<Fault<'_>>,
         record: &mut dyn FnMut(&mut Attributes),
     ) {
-        let Self { span, operation, begun } = self;
+        let Self { span, what: (name, operation), begun } = self;
         let info = (begun.is_some() || fault.is_some()).then(info);
         if let (Some(info), Some(begun)) = (&info, begun) {
             let elapsed = begun.elapsed();
@@ -45,7 +47,7 @@ impl Call {
             if error.downcast_ref().and_then(AppendError::conflict).is_some() {
                 span.conflict(info.target, error_type, &Chain(error));
             } else {
-                span.fail(info.target, error_type, &Chain(error));
+                span.fail(Failed::new(info.target, name), error_type, &Chain(error));
             }
         } else {
             span.record(record);

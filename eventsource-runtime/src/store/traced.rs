@@ -71,12 +71,8 @@ impl<S: EventStore> Traced<S> {
         self.sees(|| self.inner.info().system.is_some())
     }
 
-    fn call(&self, (name, operation): (&'static str, &'static str), known: &mut dyn FnMut(&mut Attributes)) -> Call {
-        if self.is_seen() {
-            self.call_of(&self.inner.info(), (name, operation), known)
-        } else {
-            self.unseen_call(operation)
-        }
+    fn call(&self, what: (&'static str, &'static str), known: &mut dyn FnMut(&mut Attributes)) -> Call {
+        if self.is_seen() { self.call_of(&self.inner.info(), what, known) } else { self.unseen_call(what) }
     }
 
     pub(crate) fn load_call(&self, stream: &StreamId, after: Version) -> Call {
@@ -92,22 +88,22 @@ impl<S> Traced<S> {
     pub(crate) fn call_of(
         &self,
         info: &StoreInfo,
-        (name, operation): (&'static str, &'static str),
+        what: (&'static str, &'static str),
         known: &mut dyn FnMut(&mut Attributes),
     ) -> Call {
-        let span = self.start(name, info).room(16).begin(
+        let span = self.start(what.0, info).room(16).begin(
             &mut |attributes| {
-                database(info, operation, attributes);
+                database(info, what.1, attributes);
                 known(attributes);
             },
             &mut |_| (),
         );
-        Call { span, operation, begun: self.begun(info) }
+        Call { span, what, begun: self.begun(info) }
     }
 
     /// A call of which only the failure is visible.
-    pub(crate) fn unseen_call(&self, operation: &'static str) -> Call {
-        Call { span: self.unseen(), operation, begun: None }
+    pub(crate) fn unseen_call(&self, what: (&'static str, &'static str)) -> Call {
+        Call { span: self.unseen(), what, begun: None }
     }
 
     /// Whether more than the failure of such a call is visible: it has a span, or is measured as a database call.
@@ -247,7 +243,7 @@ impl<S: EventStore> EventStore for Traced<S> {
                 &mut |_| (),
             ),
         };
-        let call = Call { span, operation: SELECT, begun };
+        let call = Call { span, what: (names::EVENT_STORE_READ_ALL, SELECT), begun };
         call.end(|| info, result.as_ref().err().map(Fault::from), &mut |attributes| {
             let Ok(page) = &result else { return };
             attributes.number(names::EVENTSOURCE_TO_POSITION, page.scanned.get());

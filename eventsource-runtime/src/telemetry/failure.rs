@@ -5,12 +5,13 @@ use std::error::Error;
 use std::fmt::{self, Display};
 
 use super::attributes::{PANICKED, bounded};
+use super::log::Failed;
 use super::{Outcome, Span, backend, guarded, log};
 
 impl Span {
     /// Logs a failure in the span, under the component's target, and ends the span with status Error.
-    pub(crate) fn fail(self, target: &'static str, error_type: impl Into<Cow<'static, str>>, error: &dyn Display) {
-        self.fail_logged(error_type.into(), error, |error_type, text| log::failure(target, error_type, text));
+    pub(crate) fn fail(self, failed: Failed<'_>, error_type: impl Into<Cow<'static, str>>, error: &dyn Display) {
+        self.fail_logged(error_type.into(), error, |error_type, text| log::failure(failed, error_type, text));
     }
 
     /// The same for an append that found another one before it: no trouble, since whoever made it decides again or is
@@ -31,12 +32,12 @@ impl Span {
     /// The same with a description that is ours, and no error of the user's.
     pub(crate) fn fail_saying(
         self,
-        target: &'static str,
+        failed: Failed<'_>,
         error_type: impl Into<Cow<'static, str>>,
         description: Option<String>,
     ) {
         let error_type = error_type.into();
-        self.in_scope(|| log::failure(target, &error_type, None));
+        self.in_scope(|| log::failure(failed, &error_type, None));
         self.finish(Outcome { error_type: Some(error_type), error_text: description, ..Outcome::default() });
     }
 }

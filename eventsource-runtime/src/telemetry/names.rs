@@ -34,7 +34,7 @@ pub const DB_OPERATION_NAME: &str = "db.operation.name";
 pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
 /// `db.system.name`: the database; absent for a store within the process.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
-/// `error.type`: the short, stable name of the failure or of the rejection; never its text. Metrics keep 1,000 distinct ones; the rest is `_OTHER`.
+/// `error.type`: the short, stable name of the failure or of the rejection; never its text. On metrics `cancelled` if the future was dropped; they keep 1,000 distinct ones, the rest is `_OTHER`.
 pub const ERROR_TYPE: &str = "error.type";
 /// `event.type`: the stored name of the event; beyond the first 1,000, `_OTHER`.
 pub const EVENT_TYPE: &str = "event.type";
@@ -54,13 +54,13 @@ pub const EVENTSOURCE_CANCELLED: &str = "eventsource.cancelled";
 pub const EVENTSOURCE_COMMANDS_DISPATCHED: &str = "eventsource.commands.dispatched";
 /// `eventsource.component`: the part of the runtime that reports the metric.
 pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
-/// `eventsource.dropped`: how many spans or log records were lost so far.
+/// `eventsource.dropped`: how many spans or log records were lost so far; how many items a receiver rejected.
 pub const EVENTSOURCE_DROPPED: &str = "eventsource.dropped";
 /// `eventsource.duration`: how long it took, in seconds.
 pub const EVENTSOURCE_DURATION: &str = "eventsource.duration";
 /// `eventsource.event.attributes`: what users named on a span event that is a log event, as `key=value`. An exported log record has the attributes themselves.
 pub const EVENTSOURCE_EVENT_ATTRIBUTES: &str = "eventsource.event.attributes";
-/// `eventsource.event.count`: how many events are appended together.
+/// `eventsource.event.count`: how many events are appended together; in the log, how many a rebuild applied.
 pub const EVENTSOURCE_EVENT_COUNT: &str = "eventsource.event.count";
 /// `eventsource.event.id`: the identifier of the event that carried a link's context.
 pub const EVENTSOURCE_EVENT_ID: &str = "eventsource.event.id";
@@ -84,7 +84,7 @@ pub const EVENTSOURCE_FROM_VERSION: &str = "eventsource.from_version";
 pub const EVENTSOURCE_HANDLER_COUNT: &str = "eventsource.handler.count";
 /// `eventsource.handler.name`: the method that handles the event.
 pub const EVENTSOURCE_HANDLER_NAME: &str = "eventsource.handler.name";
-/// `eventsource.lease.owner`: the runner that has the lease.
+/// `eventsource.lease.owner`: the runner that has the lease, or had it until now.
 pub const EVENTSOURCE_LEASE_OWNER: &str = "eventsource.lease.owner";
 /// `eventsource.links.dropped`: how many links were dropped, beyond the 128 that a span keeps.
 pub const EVENTSOURCE_LINKS_DROPPED: &str = "eventsource.links.dropped";
@@ -104,6 +104,8 @@ pub const EVENTSOURCE_PROJECTION_NAME: &str = "eventsource.projection.name";
 pub const EVENTSOURCE_PROJECTION_PARTITION: &str = "eventsource.projection.partition";
 /// `eventsource.projection.status`: what became of the events.
 pub const EVENTSOURCE_PROJECTION_STATUS: &str = "eventsource.projection.status";
+/// `eventsource.rebuild.mode`: where a read model is rebuilt, `in place` or `aside`.
+pub const EVENTSOURCE_REBUILD_MODE: &str = "eventsource.rebuild.mode";
 /// `eventsource.relay.name`: the name of the relay.
 pub const EVENTSOURCE_RELAY_NAME: &str = "eventsource.relay.name";
 /// `eventsource.replay`: whether events of the past are applied again.
@@ -122,13 +124,15 @@ pub const EVENTSOURCE_SIGNAL: &str = "eventsource.signal";
 pub const EVENTSOURCE_SNAPSHOT_USED: &str = "eventsource.snapshot.used";
 /// `eventsource.snapshot.version`: the version of the last event in the snapshot.
 pub const EVENTSOURCE_SNAPSHOT_VERSION: &str = "eventsource.snapshot.version";
+/// `eventsource.span.name`: the name of the span in which it happened, or which was not made.
+pub const EVENTSOURCE_SPAN_NAME: &str = "eventsource.span.name";
 /// `eventsource.stream.id`: the identifier of the stream.
 pub const EVENTSOURCE_STREAM_ID: &str = "eventsource.stream.id";
 /// `eventsource.to_position`: the last position that was read or applied.
 pub const EVENTSOURCE_TO_POSITION: &str = "eventsource.to_position";
 /// `eventsource.version`: the version of the aggregate, or of the event.
 pub const EVENTSOURCE_VERSION: &str = "eventsource.version";
-/// `exception.message`: the text of an error and its causes; for an operation's failure only if `record_error_text` asks for it. For an exporter, why it fails.
+/// `exception.message`: the text of an error and its causes; for an operation's failure only if `record_error_text` asks for it. For an exporter, why it fails, or what the receiver says of items that it rejected.
 pub const EXCEPTION_MESSAGE: &str = "exception.message";
 /// `messaging.batch.message_count`: how many messages are sent or processed together, from 2 up.
 pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
@@ -220,12 +224,14 @@ pub const EVENTSOURCE_LEASE_LOST: &str = "eventsource.lease.lost";
 pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
 /// `eventsource.projection.gap`, in `{position}`: the head of the store minus the projection's checkpoint.
 pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
-/// `eventsource.projection.rebuild.progress`, in `1`: the share of the past that a rebuild has applied, from 0 to 1; reported from its start until the runner is stopped.
+/// `eventsource.projection.rebuild.progress`, in `1`: the share of the past that a rebuild has applied, from 0 to 1, in place or aside; reported from its start until the runner is stopped.
 pub const EVENTSOURCE_PROJECTION_REBUILD_PROGRESS: &str = "eventsource.projection.rebuild.progress";
 /// `eventsource.projection.running`, in `{projection}`: 1 until the projection fails for good; then 0 until its runner is shut down.
 pub const EVENTSOURCE_PROJECTION_RUNNING: &str = "eventsource.projection.running";
 /// `eventsource.relay.gap`, in `{position}`: the head of the store minus the relay's checkpoint.
 pub const EVENTSOURCE_RELAY_GAP: &str = "eventsource.relay.gap";
+/// `eventsource.relay.running`, in `{relay}`: 1 until the relay fails for good; then 0 until it is shut down.
+pub const EVENTSOURCE_RELAY_RUNNING: &str = "eventsource.relay.running";
 /// `eventsource.retries`, in `{retry}`: retries.
 pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
 /// `eventsource.snapshot.reads`, in `{read}`: snapshots that loads looked for.
@@ -307,7 +313,7 @@ pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
 /// `eventsource::command`: failed, conflict, rejected, retried after a conflict, slow.
 pub const LOG_COMMAND: &str = "eventsource::command";
-/// `eventsource::projection`: failed, retried, stopped, skipped, dead-lettered, waits for the lease of another, rebuild waits for the lease of another, lease lost to another.
+/// `eventsource::projection`: failed, retried, stopped, skipped, dead-lettered, waits for the lease of another, takes over from another, rebuild begins, rebuilt, rebuild waits for the lease of another, lease lost to another.
 pub const LOG_PROJECTION: &str = "eventsource::projection";
 /// `eventsource::query`: failed, slow.
 pub const LOG_QUERY: &str = "eventsource::query";
@@ -325,7 +331,7 @@ pub const LOG_MEMORY: &str = "eventsource::store::memory";
 pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
 /// `eventsource::store::sqlite`: failed, conflict, slow, the log grows and cannot be emptied.
 pub const LOG_SQLITE: &str = "eventsource::store::sqlite";
-/// `eventsource::telemetry`: setting ignored, export fails, export works again, dropped.
+/// `eventsource::telemetry`: setting ignored, export fails, rejected, export works again, dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";
 
 /// What a metric counts or measures; empty for any other name.
@@ -362,12 +368,13 @@ pub fn description(metric: &str) -> &'static str {
         EVENTSOURCE_PROJECTION_EVENTS => "Events that a projection has processed.",
         EVENTSOURCE_PROJECTION_GAP => "The head of the store minus the projection's checkpoint.",
         EVENTSOURCE_PROJECTION_REBUILD_PROGRESS => {
-            "The share of the past that a rebuild has applied, from 0 to 1; reported from its start until the runner is stopped."
+            "The share of the past that a rebuild has applied, from 0 to 1, in place or aside; reported from its start until the runner is stopped."
         }
         EVENTSOURCE_PROJECTION_RUNNING => {
             "1 until the projection fails for good; then 0 until its runner is shut down."
         }
         EVENTSOURCE_RELAY_GAP => "The head of the store minus the relay's checkpoint.",
+        EVENTSOURCE_RELAY_RUNNING => "1 until the relay fails for good; then 0 until it is shut down.",
         EVENTSOURCE_RETRIES => "Retries.",
         EVENTSOURCE_SNAPSHOT_READS => "Snapshots that loads looked for.",
         MESSAGING_CLIENT_CONSUMED_MESSAGES => "Messages that were delivered to a subscriber.",

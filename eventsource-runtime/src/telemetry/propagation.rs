@@ -14,6 +14,9 @@ const MAX_PART: usize = 256;
 /// The longest parts of a key `tenant@system`.
 const MAX_TENANT: usize = 241;
 const MAX_SYSTEM: usize = 14;
+/// The flags of version 00, sampled and random. What others of a later version mean is not known here, and the standard
+/// demands that they are not set in what is written.
+const KNOWN_FLAGS: u8 = 0x03;
 /// White space that may surround a header and each member of a list, without meaning.
 const WHITE: [char; 2] = [' ', '\t'];
 
@@ -77,7 +80,7 @@ impl TraceContext {
         self.span_id
     }
 
-    /// The flags as received; the lowest bit means sampled.
+    /// The flags as received; the lowest bit means sampled. A header that is written has only those of version 00.
     #[must_use]
     pub fn flags(&self) -> u8 {
         self.flags
@@ -150,7 +153,7 @@ impl fmt::Display for TraceContext {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         write_hex(&mut text[3..35], &self.trace_id.to_be_bytes());
         write_hex(&mut text[36..52], &self.span_id.to_be_bytes());
-        write_hex(&mut text[53..], &[self.flags]);
+        write_hex(&mut text[53..], &[self.flags & KNOWN_FLAGS]);
         f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
@@ -215,6 +218,13 @@ mod tests {
         let context: TraceContext = PARENT.parse().unwrap();
         assert_eq!(context.to_string(), PARENT);
         assert_eq!(context.with_state("a=1,b=2").tracestate(), Some("a=1,b=2"));
+    }
+
+    #[test]
+    fn flags_of_later_versions_are_read_and_not_written() {
+        let context: TraceContext = format!("cc{}fe-later", &PARENT[2..53]).parse().unwrap();
+        assert_eq!((context.flags(), context.is_sampled()), (0xfe, false));
+        assert_eq!(context.to_string(), format!("{}02", &PARENT[..53]));
     }
 
     #[test]

@@ -351,6 +351,33 @@ async fn what_the_bus_can_never_take_stops_the_relay_unless_it_may_pass_over_it(
     running.shutdown().await.unwrap();
 }
 
+/// Its gap vanished with it, as after a shutdown.
+#[tokio::test]
+async fn a_relay_that_has_failed_is_told_until_it_is_shut_down() {
+    let (recorder, metrics) = Recorder::measured();
+    let told = async || {
+        recorder.flush().await;
+        gauge(&metrics, "eventsource.relay.running")
+    };
+    recorder
+        .run(async {
+            let (store, remote) = (MemoryStore::new(), remote());
+            let relay = Relay::new(NAME, store.clone(), remote.clone()).spawn();
+            relay.wait_for(place_many(&store, 1).await).await.unwrap();
+            assert_eq!(told().await, Some(1));
+            let last = place_many(&store, 1).await;
+            remote.inner().refuse_for_good(ids(&store).await[1]);
+            relay.wait_for(last).await.unwrap_err();
+            assert_eq!(told().await, Some(0));
+            relay.shutdown().await.unwrap_err();
+            assert_eq!(told().await, None);
+            let quiet = Relay::new("unmeasured", store, remote).enable_metrics(false).skip_unpublishable().spawn();
+            assert_eq!(told().await, None);
+            quiet.shutdown().await.unwrap();
+        })
+        .await;
+}
+
 /// It was published again with what was tried because of the other one.
 #[tokio::test]
 async fn what_stands_before_an_event_that_the_bus_can_never_take_is_published_once() {

@@ -3,6 +3,7 @@
 mod describe;
 mod process;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -15,6 +16,7 @@ use super::propagation::Propagation;
 use super::subscription::SubscriptionBuilder;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
 use crate::clock::{self, Clock};
+use crate::telemetry::log::Failed;
 use crate::telemetry::{self, Chain, Kind, Names, Span, Start, TraceContext, messaging, metrics, names};
 
 /// A bus with its spans and metrics.
@@ -160,7 +162,12 @@ impl<B: EventBus> Traced<B> {
             results = self.about(results);
         }
         match results.iter().find_map(|result| result.as_ref().err()) {
-            Some(error) => span.fail(self.inner.info().target, error.error_type(), &Chain(error)),
+            Some(error) => {
+                let info = self.inner.info();
+                let destination = told.as_ref().map_or(&info.destination, |told| &told.destination.name);
+                let (name, _) = send_name(&info, destination);
+                span.fail(Failed::new(info.target, &name), error.error_type(), &Chain(error));
+            }
             None => span.succeed(),
         }
         results
@@ -202,10 +209,7 @@ impl<B: EventBus> Traced<B> {
     }
 
     fn send_span(&self, told: &Told, messages: &[Message], via: Via) -> Span {
-        let named = || match told.info.system {
-            None => (names::EVENT_BUS_PUBLISH.into(), Kind::Internal),
-            Some(_) => ([names::SEND_PREFIX, &told.destination.name].concat().into(), Kind::Producer),
-        };
+        let named = || send_name(&told.info, &told.destination.name);
         let start = Start::of(|| true, named).room(MOST).options(|options| {
             if via == Via::Relay {
                 options.root();
@@ -242,6 +246,14 @@ impl<B: fmt::Debug> fmt::Debug for Traced<B> {
             .field("tracing", tracing)
             .field("metrics", metrics)
             .finish_non_exhaustive()
+    }
+}
+
+/// The name and the kind of the span of a publication.
+fn send_name(info: &BusInfo, destination: &str) -> (Cow<'static, str>, Kind) {
+    match info.system {
+        None => (names::EVENT_BUS_PUBLISH.into(), Kind::Internal),
+        Some(_) => ([names::SEND_PREFIX, destination].concat().into(), Kind::Producer),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The span and the metrics of each attempt to handle messages.
 
+use std::borrow::Cow;
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::bus::lane::Current;
 use crate::bus::propagation::{Propagation, Relation};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StreamId;
-use crate::telemetry::log::{self, Group};
+use crate::telemetry::log::{self, Failed, Group};
 use crate::telemetry::{Attributes, Chain, Kind, Names, Options, Scope, Span, Start, messaging, metrics, names};
 
 /// What became of an attempt to handle a message.
@@ -114,12 +115,16 @@ impl Processing {
 
     /// The span of one attempt to handle messages.
     pub(in crate::bus) fn span<S>(&self, batch: &[Current<S>]) -> Span {
-        let named = || match self.info.system {
+        let start =
+            Start::of(|| self.tracing, || self.named(batch)).room(MOST).options(|options| self.hang(options, batch));
+        start.begin(&mut |known| self.describe(batch, known), &mut |_| ())
+    }
+
+    fn named<S>(&self, batch: &[Current<S>]) -> (Cow<'static, str>, Kind) {
+        match self.info.system {
             None => (names::EVENT_BUS_HANDLE.into(), Kind::Internal),
             Some(_) => ([names::PROCESS_PREFIX, self.place(batch)].concat().into(), Kind::Consumer),
-        };
-        let start = Start::of(|| self.tracing, named).room(MOST).options(|options| self.hang(options, batch));
-        start.begin(&mut |known| self.describe(batch, known), &mut |_| ())
+        }
     }
 
     fn hang<'a, S>(&self, options: &mut Options, batch: &'a [Current<S>]) {
@@ -183,7 +188,8 @@ impl Processing {
         let Some(error) = ended.error else { return span.succeed() };
         let error_type = error.error_type();
         span.in_scope(|| self.failed(batch, &ended, error_type));
-        span.fail(self.info.target, error_type.to_owned(), &Chain(error.cause()));
+        let (name, _) = self.named(batch);
+        span.fail(Failed::new(self.info.target, &name), error_type.to_owned(), &Chain(error.cause()));
     }
 
     /// A message that failed for good is reported once it is known whether it was stored.

@@ -21,6 +21,11 @@ pub(in crate::telemetry) fn export_works(signal: &str) {
     );
 }
 
+/// A receiver answered that all is well, but did not take everything: what it rejected is lost.
+pub(in crate::telemetry) fn rejected(signal: &str, count: u64, reason: &str) {
+    event!("eventsource.telemetry.rejected", names::LOG_TELEMETRY, WARN, { eventsource.signal = signal, eventsource.dropped = count, exception.message = reason }, "rejected");
+}
+
 /// Spans or log records are made faster than they are exported, or nothing takes them: those that do not fit into the
 /// queue are lost.
 pub(in crate::telemetry) fn dropped(signal: &str, dropped: u64) {

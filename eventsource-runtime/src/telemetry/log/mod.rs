@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{TraceContext, names};
+use crate::store::Position;
 
 /// Emits an event with the ids of the current span; both are empty without one. Nothing is computed if nobody listens.
 /// If log records are exported, the event becomes one too: that has the ids by itself.
@@ -61,10 +62,11 @@ pub(crate) use bus::{
 };
 pub(crate) use command::{command_rejected, command_retried, snapshot_lost};
 #[cfg(feature = "otel")]
-pub(super) use export::{dropped, export_fails, export_works};
+pub(super) use export::{dropped, export_fails, export_works, rejected};
 pub(crate) use projection::{
-    projection_dead_lettered, projection_lease_lost, projection_rebuild_waits, projection_retried, projection_skipped,
-    projection_stopped, projection_waits,
+    projection_dead_lettered, projection_lease_lost, projection_rebuild_begun, projection_rebuild_waits,
+    projection_rebuilt, projection_retried, projection_skipped, projection_stopped, projection_takes_over,
+    projection_waits,
 };
 #[cfg(feature = "otel")]
 pub(super) use set_up::setting_ignored;
@@ -81,9 +83,30 @@ fn ids() -> (String, String) {
     }
 }
 
-/// A traced function, or an operation of the component with that target, failed in the current span; with its error's
-/// text, if that is recorded.
-pub(crate) fn failure(target: &'static str, error_type: &str, text: Option<&str>) {
+/// What failed.
+#[derive(Clone, Copy)]
+pub(crate) struct Failed<'a> {
+    pub(super) target: &'static str,
+    pub(super) span: Option<&'a str>,
+    pub(super) position: Option<u64>,
+}
+
+impl<'a> Failed<'a> {
+    /// An operation of the component with that target, by the name of its span, which is known where none is made.
+    pub(crate) fn new(target: &'static str, span: &'a str) -> Self {
+        Self { target, span: Some(span), position: None }
+    }
+
+    /// With the position of the event at fault, if it is one.
+    pub(crate) fn at(self, event: Option<Position>) -> Self {
+        Self { position: event.map(Position::get), ..self }
+    }
+}
+
+/// A traced function, or an operation of a component, failed in the current span; with its error's text, if that is
+/// recorded.
+pub(crate) fn failure(failed: Failed<'_>, error_type: &str, text: Option<&str>) {
+    let Failed { target, span, position } = failed;
     event!(
         "eventsource.span.failed",
         target in [
@@ -91,7 +114,12 @@ pub(crate) fn failure(target: &'static str, error_type: &str, text: Option<&str>
             LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ
         ],
         ERROR,
-        { error.r#type = error_type, exception.message = text },
+        {
+            eventsource.span.name = span,
+            eventsource.position = position,
+            error.r#type = error_type,
+            exception.message = text
+        },
         "failed"
     );
 }

@@ -1,5 +1,7 @@
 //! What projections report to operators.
 
+use std::time::Duration;
+
 use super::ids;
 use crate::store::Position;
 use crate::telemetry::names;
@@ -72,6 +74,50 @@ pub(crate) fn projection_waits(projection: &str, partition: u32, owner: &str) {
             eventsource.lease.owner = owner
         },
         "waits for the lease of another"
+    );
+}
+
+/// A part of a projection runs here from now on, after it had waited for the lease of another runner.
+pub(crate) fn projection_takes_over(projection: &str, partition: u32, owner: &str) {
+    event!(
+        "eventsource.projection.takes_over",
+        names::LOG_PROJECTION,
+        INFO,
+        {
+            eventsource.projection.name = projection,
+            eventsource.projection.partition = partition,
+            eventsource.lease.owner = owner
+        },
+        "takes over from another"
+    );
+}
+
+/// A rebuild begins, of the events up to a position.
+pub(crate) fn projection_rebuild_begun(projection: &str, mode: &str, past: Position) {
+    let past = past.get();
+    event!(
+        "eventsource.projection.rebuild_begun",
+        names::LOG_PROJECTION,
+        INFO,
+        { eventsource.projection.name = projection, eventsource.rebuild.mode = mode, eventsource.to_position = past },
+        "rebuild begins"
+    );
+}
+
+/// Readers see the new read model, with all events that there were when its rebuild began.
+pub(crate) fn projection_rebuilt(projection: &str, mode: &str, events: u64, duration: Duration) {
+    let duration = duration.as_secs_f64();
+    event!(
+        "eventsource.projection.rebuilt",
+        names::LOG_PROJECTION,
+        INFO,
+        {
+            eventsource.projection.name = projection,
+            eventsource.rebuild.mode = mode,
+            eventsource.event.count = events,
+            eventsource.duration = duration
+        },
+        "rebuilt"
     );
 }
 

@@ -100,7 +100,7 @@ impl Gap {
 pub(crate) enum Told {}
 
 impl Told {
-    pub(crate) fn running(_: &'static str) -> Option<Arc<Self>> {
+    pub(crate) fn running(_: &'static str, _: bool) -> Option<Arc<Self>> {
         None
     }
 

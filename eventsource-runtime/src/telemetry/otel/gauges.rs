@@ -16,6 +16,7 @@ use crate::telemetry::names;
 static GAPS: Observed<&str, Gaps> = Observed::new();
 static RELAY_GAPS: Observed<&str, Gaps> = Observed::new();
 static RUNNING: Observed<&str, Told> = Observed::new();
+static RELAYS_RUNNING: Observed<&str, Told> = Observed::new();
 static REBUILDS: Observed<&str, Told> = Observed::new();
 
 /// Makes the gauges of one meter.
@@ -35,11 +36,17 @@ pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
         };
         u64_gauge(instrument, "{position}").with_callback(told).build();
     }
-    let id = meter_id.clone();
-    let told = move |observer: &dyn AsyncInstrument<u64>| {
-        tell(observer, names::PROJECTION_NAME, RUNNING.living(&id), Told::count, u64::min);
-    };
-    u64_gauge(names::EVENTSOURCE_PROJECTION_RUNNING, "{projection}").with_callback(told).build();
+    let running = [
+        (names::EVENTSOURCE_PROJECTION_RUNNING, "{projection}", names::PROJECTION_NAME, &RUNNING),
+        (names::EVENTSOURCE_RELAY_RUNNING, "{relay}", names::EVENTSOURCE_RELAY_NAME, &RELAYS_RUNNING),
+    ];
+    for (instrument, unit, key, running) in running {
+        let id = meter_id.clone();
+        let told = move |observer: &dyn AsyncInstrument<u64>| {
+            tell(observer, key, running.living(&id), Told::count, u64::min);
+        };
+        u64_gauge(instrument, unit).with_callback(told).build();
+    }
     let (instrument, id) = (names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS, meter_id.clone());
     let told = move |observer: &dyn AsyncInstrument<f64>| {
         tell(observer, names::PROJECTION_NAME, REBUILDS.living(&id), Told::share, f64::min);
@@ -125,14 +132,15 @@ impl Gaps {
     }
 }
 
-/// What a gauge tells of a projection, for as long as its runner keeps it.
+/// What a gauge tells of a projection or a relay, for as long as its runner keeps it.
 #[derive(Debug)]
 pub(crate) struct Told(AtomicU64);
 
 impl Told {
-    /// That a projection has not failed; `None` if metrics are off. Of one that runs no more, nothing else tells.
-    pub(crate) fn running(projection: &'static str) -> Option<Arc<Self>> {
-        Self::by(&RUNNING, projection, 1)
+    /// That a projection or a relay has not failed; `None` if metrics are off. Of one that runs no more, nothing else
+    /// tells.
+    pub(crate) fn running(name: &'static str, relay: bool) -> Option<Arc<Self>> {
+        Self::by(if relay { &RELAYS_RUNNING } else { &RUNNING }, name, 1)
     }
 
     /// That nothing of a rebuild is done; `None` if metrics are off.
@@ -185,7 +193,7 @@ mod tests {
         let (behind, there) = (Gap::observed("Stock", 2, false), Gap::observed("Stock", 1, false));
         behind.iter().zip([10, 2]).for_each(|(part, done)| part.checkpoint(done));
         there[0].checkpoint(7);
-        let running = [(); 2].map(|()| Told::running("Stock").unwrap());
+        let running = [(); 2].map(|()| Told::running("Stock", false).unwrap());
         running[0].failed();
         let rebuilds = [0.25, 0.75].map(|done| (Told::rebuild("Stock").unwrap(), done));
         for (rebuild, done) in &rebuilds {

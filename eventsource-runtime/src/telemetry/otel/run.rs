@@ -16,6 +16,7 @@ use super::site::Site;
 use super::span::{Entered, Span};
 use super::start::{Owner, start};
 use super::toggle;
+use crate::telemetry::log::Failed;
 use crate::telemetry::{By, Outcome, Teller, Values, log, names};
 
 /// Makes a closure callable only once. Otherwise the compiler would generate a second one for that.
@@ -36,6 +37,13 @@ pub fn apart<R>(function: impl FnOnce(bool) -> R) -> R {
     function(true)
 }
 
+impl Failed<'_> {
+    /// Something in the current span, whose name is not at hand.
+    pub(super) fn current(target: &'static str) -> Self {
+        Self { target, span: None, position: None }
+    }
+}
+
 impl Span {
     /// Ends the span, and logs a failure in it.
     #[inline]
@@ -52,7 +60,8 @@ impl Span {
             if error_text.is_some() && !records_error_text() {
                 *error_text = None;
             }
-            log::failure(names::LOG_SPAN, error_type.as_deref().unwrap_or_default(), error_text.as_deref());
+            let (failed, error_type) = (Failed::current(names::LOG_SPAN), error_type.as_deref().unwrap_or_default());
+            log::failure(failed, error_type, error_text.as_deref());
         });
     }
 }

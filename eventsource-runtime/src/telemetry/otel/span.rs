@@ -14,6 +14,7 @@ use super::bridge::{self, Bridged};
 use super::toggle::{self, Mute};
 use super::{List, metrics, pipeline};
 use crate::telemetry::guard::contained;
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Outcome, TraceContext, log, names};
 
 /// The most links and span events that a span keeps; the rest is counted.
@@ -196,7 +197,7 @@ impl Live {
                 // A subscriber's panic would be the second one here, and end the process.
                 contained(|| {
                     let _entered = self.enter();
-                    log::failure(names::LOG_SPAN, PANIC, None);
+                    log::failure(Failed::current(names::LOG_SPAN), PANIC, None);
                 });
             }
         } else {

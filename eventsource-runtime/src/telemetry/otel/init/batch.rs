@@ -130,10 +130,7 @@ impl Door {
 
     /// Whether an item may come in; if not, it is counted as dropped.
     pub(super) fn enter(&self) -> bool {
-        if self.closed.load(Ordering::Relaxed) {
-            return false;
-        }
-        if self.is_lost() {
+        if self.closed.load(Ordering::Relaxed) || self.is_lost() {
             return false;
         }
         if self.waiting.fetch_add(1, Ordering::Relaxed) < self.most {
@@ -193,13 +190,16 @@ impl Door {
         }
     }
 
-    pub(super) fn leave(&self, count: usize, result: &OTelSdkResult) {
+    /// So many items have been exported, or not; of those that were, the receiver did not take so many.
+    pub(super) fn leave(&self, count: usize, rejected: u64, result: &OTelSdkResult) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
         self.full_since.store(0, Ordering::Relaxed);
         if result.is_ok() {
             self.failures.store(0, Ordering::Relaxed);
             self.opens.store(0, Ordering::Relaxed);
-            self.processed.exported.fetch_add(count as u64, Ordering::Relaxed);
+            let rejected = rejected.min(count as u64);
+            self.processed.exported.fetch_add(count as u64 - rejected, Ordering::Relaxed);
+            self.processed.export_failed.fetch_add(rejected, Ordering::Relaxed);
         } else {
             if let Some(rest) = rest_after(self.failures.fetch_add(1, Ordering::Relaxed) + 1) {
                 self.opens.store(self.now() + rest, Ordering::Relaxed);
@@ -315,7 +315,7 @@ mod tests {
         let export = |result: &OTelSdkResult| {
             let entered = door.enter();
             if entered {
-                door.leave(1, result);
+                door.leave(1, 0, result);
             }
             entered
         };
@@ -343,7 +343,7 @@ mod tests {
         let flushed = |exports: &[OTelSdkResult], said: OTelSdkResult| {
             let ask = || {
                 for result in exports {
-                    door.leave(0, result);
+                    door.leave(0, 0, result);
                 }
                 said
             };
@@ -374,14 +374,14 @@ mod tests {
         assert!(!door.enter() && !door.turns_away(), "it may be a burst");
         door.full_since.store(1, Ordering::Relaxed);
         assert!(door.turns_away(), "no export has ended for long");
-        door.leave(1, &Ok(()));
+        door.leave(1, 0, &Ok(()));
         assert!(!door.turns_away(), "one has ended just now");
         assert_eq!(counts(), [0, 2]);
 
-        door.leave(1, &Err(OTelSdkError::InternalFailure("refused".into())));
+        door.leave(1, 0, &Err(OTelSdkError::InternalFailure("refused".into())));
         assert!(door.enter() && door.enter() && !door.turns_away(), "there is room");
         assert!(!door.enter() && door.turns_away(), "the last one has failed");
-        door.leave(1, &Ok(()));
+        door.leave(1, 0, &Ok(()));
         assert!(door.enter() && !door.enter() && !door.turns_away(), "the last one has not");
         assert_eq!(counts(), [1, 5]);
 

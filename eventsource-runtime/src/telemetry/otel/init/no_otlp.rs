@@ -1,5 +1,6 @@
 //! OTLP in a build without the feature `otlp`: an error that names it.
 
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::MeterProviderBuilder;
 
 use super::batch::Losses;
@@ -14,6 +15,20 @@ pub(super) enum Worker {}
 
 impl Worker {
     pub(super) fn enter(&self) -> Self {
+        match *self {}
+    }
+}
+
+/// Nobody is asked, so that nothing is heard.
+#[derive(Debug)]
+pub(super) enum Heard {}
+
+impl Heard {
+    pub(super) fn explained(&self, _: OTelSdkResult) -> OTelSdkResult {
+        match *self {}
+    }
+
+    pub(super) fn rejected(&self) -> Option<(u64, String)> {
         match *self {}
     }
 }

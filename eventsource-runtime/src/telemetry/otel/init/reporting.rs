@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 use super::batch::Door;
 use super::env::Signal;
-use super::otlp::Worker;
+use super::otlp::{Heard, Worker};
 use crate::telemetry::log;
 
 /// The shortest time between log events about losses of a set-up, whatever they are, in milliseconds.
@@ -78,12 +78,14 @@ pub(super) struct Reporting<E> {
     /// Admits no more than fits; metrics do not wait.
     door: Option<Arc<Door>>,
     pub(super) worker: Option<Worker>,
+    /// What its receiver says, if it is asked over HTTP.
+    pub(super) heard: Option<Arc<Heard>>,
 }
 
 impl<E> Reporting<E> {
     pub(super) fn new(exporter: E, signal: Signal, alarm: &Arc<Alarm>) -> Self {
         let (alarm, failing) = (Arc::clone(alarm), AtomicBool::new(false));
-        Self { exporter, signal, alarm, failing, door: None, worker: None }
+        Self { exporter, signal, alarm, failing, door: None, worker: None, heard: None }
     }
 
     /// The same, behind a door that is told what has left.
@@ -115,10 +117,21 @@ impl<E> Reporting<E> {
         F: Future<Output = OTelSdkResult>,
     {
         let result = self.telling(export).await;
+        let rejected = self.rejected(&result);
         if let Some(door) = &self.door {
-            door.leave(count, &result);
+            door.leave(count, rejected, &result);
         }
         result
+    }
+
+    /// How many items the receiver did not take of an export that went well otherwise. It says so at most once a minute.
+    fn rejected(&self, result: &OTelSdkResult) -> u64 {
+        let heard = self.heard.as_ref().filter(|_| result.is_ok());
+        let Some((count, reason)) = heard.and_then(|heard| heard.rejected()) else { return 0 };
+        if self.alarm.rings(Instant::now()) {
+            log::rejected(self.signal.name(), count, &reason);
+        }
+        count
     }
 
     /// Exports, and reports the result. A panic is the exporter's failure: it must not end the thread that it runs on,
@@ -136,7 +149,11 @@ impl<E> Reporting<E> {
                 Err(panic) => Poll::Ready(Err(panicked(panic))),
             }
         });
-        self.report(result.await)
+        let result = result.await;
+        self.report(match &self.heard {
+            Some(heard) => heard.explained(result),
+            None => result,
+        })
     }
 }
 
@@ -167,7 +184,9 @@ impl<E: SpanExporter> SpanExporter for Reporting<E> {
 
 impl<E: PushMetricExporter> PushMetricExporter for Reporting<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.telling(|| self.exporter.export(metrics)).await
+        let result = self.telling(|| self.exporter.export(metrics)).await;
+        self.rejected(&result);
+        result
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -133,20 +133,23 @@ fn answer(scrape: &Scrape, connection: &TcpStream) -> io::Result<()> {
     while lines.read_line(&mut header)? > 2 {
         header.clear();
     }
-    let (status, body) = match request.split(' ').take(2).collect::<Vec<_>>()[..] {
+    let (method, target) = request.split_once(' ').unwrap_or_default();
+    // Whatever is asked of it beyond its path.
+    let path = target.split([' ', '?']).next().unwrap_or_default();
+    let (status, body) = match (method, path) {
         // A panic in an instrument's callback, which is the user's, would end this thread.
-        ["GET", "/metrics"] => match guarded(|| scrape.try_text()).flatten() {
+        ("GET" | "HEAD", "/metrics") => match guarded(|| scrape.try_text()).flatten() {
             Some(text) => ("200 OK", text),
             None => ("500 Internal Server Error", "a callback of an instrument panicked\n".to_owned()),
         },
-        ["GET", _] => ("404 Not Found", "ask for /metrics\n".to_owned()),
+        ("GET" | "HEAD", _) => ("404 Not Found", "ask for /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", "ask with GET\n".to_owned()),
     };
     let (kind, length) = (Scrape::CONTENT_TYPE, body.len());
     let head =
         format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     connection.write_all(head.as_bytes())?;
-    connection.write_all(body.as_bytes())
+    if method == "HEAD" { Ok(()) } else { connection.write_all(body.as_bytes()) }
 }
 
 impl Drop for ScrapeServer {

@@ -45,6 +45,11 @@ fn the_metrics_are_served_under_the_names_that_dashboards_use() {
     assert!(!answer.contains("_total_total"), "{answer}");
     assert!(ask(server.address(), "GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 404 "));
     assert!(ask(server.address(), "POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
+    let asked = ask(server.address(), "GET /metrics?name[]=x HTTP/1.1\r\n\r\n");
+    assert!(asked.contains(total), "{asked}");
+    let head = ask(server.address(), "HEAD /metrics HTTP/1.1\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(!head.contains("Content-Length: 0\r\n"), "the length is that of the answer to GET: {head}");
     let address = server.address();
     drop(server);
     assert!(TcpStream::connect(address).is_err());

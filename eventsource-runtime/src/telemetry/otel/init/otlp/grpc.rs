@@ -1,5 +1,7 @@
 //! OTLP over gRPC.
 
+use std::time::Duration;
+
 use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
@@ -7,6 +9,11 @@ use tonic::transport::{Channel, Endpoint};
 use super::settings::Settings;
 use super::{Made, failed, grpc_tls};
 use crate::telemetry::TelemetryError;
+
+/// After how long a connection is asked whether it still stands, and how long that may take to answer. A load balancer
+/// may have dropped it without a word; every export would wait for its whole time-out, for many minutes.
+const ASK: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// That it is built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,5 +50,6 @@ where
 fn channel(settings: &Settings) -> Result<Channel, TelemetryError> {
     let endpoint = Endpoint::from_shared(settings.url.clone()).map_err(|error| failed(settings.signal, error))?;
     let endpoint = endpoint.timeout(settings.timeout).connect_timeout(settings.timeout);
+    let endpoint = endpoint.tcp_keepalive(Some(ASK)).http2_keep_alive_interval(ASK).keep_alive_timeout(ANSWER);
     Ok(grpc_tls::secured(endpoint, settings)?.connect_lazy())
 }

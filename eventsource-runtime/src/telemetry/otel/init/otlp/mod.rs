@@ -2,12 +2,14 @@
 //! per signal, and the metrics' temporality; `settings` reads the rest. Input and output are on a thread of their own:
 //! see `worker`.
 
+mod answer;
 #[cfg(feature = "otlp-grpc")]
 mod grpc;
 #[cfg(all(feature = "otlp-grpc", not(feature = "otlp-tls")))]
 mod grpc_plain;
 #[cfg(all(feature = "otlp-grpc", feature = "otlp-tls"))]
 mod grpc_tls;
+mod heard;
 mod http;
 #[cfg(not(feature = "otlp-grpc"))]
 mod no_grpc;
@@ -29,10 +31,12 @@ use no_grpc as grpc;
 use no_tls as tls;
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter};
 use opentelemetry_sdk::metrics::MeterProviderBuilder;
 
+pub(super) use self::heard::Heard;
 use self::settings::{Protocol, Settings};
 pub(super) use self::worker::Worker;
 use super::batch::{Batches, Losses};
@@ -56,8 +60,8 @@ impl<'a> Otlp<'a> {
     }
 
     pub(super) fn traces(&self, spans: &mut Spans) -> Result<(), TelemetryError> {
-        let exporter = self.made(Signal::Traces, |settings| match settings.protocol {
-            Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings)?.build()),
+        let exporter = self.made(Signal::Traces, |settings, heard| match settings.protocol {
+            Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings, heard)?.build()),
             Protocol::Grpc(grpc) => grpc.spans(settings),
         })?;
         spans.export(Batches::new(exporter, self.losses));
@@ -65,16 +69,16 @@ impl<'a> Otlp<'a> {
     }
 
     pub(super) fn metrics(&self, meters: MeterProviderBuilder) -> Result<MeterProviderBuilder, TelemetryError> {
-        let exporter = self.made(Signal::Metrics, |settings| match settings.protocol {
-            Protocol::Http => Ok(http::prepared(MetricExporter::builder().with_http(), settings)?.build()),
+        let exporter = self.made(Signal::Metrics, |settings, heard| match settings.protocol {
+            Protocol::Http => Ok(http::prepared(MetricExporter::builder().with_http(), settings, heard)?.build()),
             Protocol::Grpc(grpc) => grpc.metrics(settings),
         })?;
         Ok(meters.with_reader(periodic(exporter)))
     }
 
     pub(super) fn logs(&self, logs: &mut Logs) -> Result<(), TelemetryError> {
-        let exporter = self.made(Signal::Logs, |settings| match settings.protocol {
-            Protocol::Http => Ok(http::prepared(LogExporter::builder().with_http(), settings)?.build()),
+        let exporter = self.made(Signal::Logs, |settings, heard| match settings.protocol {
+            Protocol::Http => Ok(http::prepared(LogExporter::builder().with_http(), settings, heard)?.build()),
             Protocol::Grpc(grpc) => grpc.logs(settings),
         })?;
         logs.add(exporter, self.losses);
@@ -91,13 +95,18 @@ impl<'a> Otlp<'a> {
     }
 
     /// An exporter that works on the set-up's thread.
-    fn made<E>(&self, signal: Signal, make: impl FnOnce(&Settings) -> Made<E>) -> Result<Reporting<E>, TelemetryError> {
+    fn made<E>(
+        &self,
+        signal: Signal,
+        make: impl FnOnce(&Settings, &Arc<Heard>) -> Made<E>,
+    ) -> Result<Reporting<E>, TelemetryError> {
         let settings = Settings::read(self.env, signal)?;
         let worker = self.worker()?;
         let entered = worker.enter();
-        let exporter = make(&settings)?.map_err(|error| failed(signal, error))?;
+        let heard = Arc::default();
+        let exporter = make(&settings, &heard)?.map_err(|error| failed(signal, error))?;
         drop(entered);
-        Ok(Reporting::new(exporter, signal, &self.losses.alarm).on(worker.clone()))
+        Ok(Reporting::new(exporter, signal, &self.losses.alarm).on(worker.clone()).hearing(heard))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::telemetry::{TelemetryError, log};
 
 /// How long an export may take by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
+const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 /// What counts as no limit.
 const FOR_EVER: Duration = Duration::from_hours(24 * 49);
 
@@ -20,6 +21,7 @@ variables! {
     Insecure "INSECURE"
     Timeout "TIMEOUT"
     Headers "HEADERS"
+    Compression "COMPRESSION"
 }
 
 /// How a signal is sent. It has no `Debug`: it may hold a private key.
@@ -41,12 +43,36 @@ pub(super) enum Protocol {
 
 impl Settings {
     pub(super) fn read(env: &Env, signal: Signal) -> Result<Self, TelemetryError> {
+        tell_what_the_exporter_ignores(env, signal);
         let protocol = protocol(env, signal)?;
         let (variable, url) = address(env, signal, protocol);
         let url = with_scheme(env, signal, protocol, variable, url)?;
         let tls = if url.starts_with("https://") { Some(tls::read(env, signal, variable)?) } else { None };
         Ok(Self { signal, protocol, url, timeout: timeout(env, signal), headers: headers(env, signal), tls })
     }
+}
+
+/// The exporter's crate reads these itself, and is silent about a value without a meaning.
+fn tell_what_the_exporter_ignores(env: &Env, signal: Signal) {
+    for variable in Variable::Compression.names(signal) {
+        if is_one_of(env, variable, &["gzip", "none"], "write `gzip` or `none`") {
+            break;
+        }
+    }
+    if let Signal::Metrics = signal {
+        let known = ["cumulative", "delta", "lowmemory"];
+        is_one_of(env, TEMPORALITY, &known, "write `cumulative`, `delta` or `lowmemory`");
+    }
+}
+
+/// Whether a variable has one of these values; another one is told.
+fn is_one_of(env: &Env, variable: &str, known: &[&str], hint: &str) -> bool {
+    let Some(text) = env.get(variable) else { return false };
+    let is_known = known.contains(&&*text.to_ascii_lowercase());
+    if !is_known {
+        log::setting_ignored(variable, text, hint);
+    }
+    is_known
 }
 
 fn protocol(env: &Env, signal: Signal) -> Result<Protocol, TelemetryError> {

@@ -2,14 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
+use opentelemetry_sdk::trace::SpanExporter;
+
 use super::settings::{Protocol, Settings};
+use super::{Heard, Losses, Otlp};
 use crate::telemetry::otel::init::Telemetry;
 use crate::telemetry::otel::init::env::{Env, Signal};
 use crate::telemetry::otel::init::tests::{DEADLINE, assert_in_time, builder, current_thread};
 use crate::telemetry::otel::metrics;
+use crate::telemetry::otel::tree::tests::span as ended;
 use crate::telemetry::{TelemetryError, log, span};
 
 const GENERAL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -140,19 +145,27 @@ fn receiver() -> (String, Receiver<String>) {
 }
 
 fn receiver_that_tells(what: fn(&str) -> &str) -> (String, Receiver<String>) {
+    receiver_of(what, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+}
+
+fn receiver_that_answers(answer: &'static [u8]) -> (String, Receiver<String>) {
+    receiver_of(|_| "", answer)
+}
+
+fn receiver_of(what: fn(&str) -> &str, says: &'static [u8]) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let tell = tell.clone();
-            std::thread::spawn(move || answer(stream.unwrap(), what, &tell));
+            std::thread::spawn(move || answer(stream.unwrap(), (what, says), &tell));
         }
     });
     (address, told)
 }
 
-fn answer(mut stream: TcpStream, what: fn(&str) -> &str, tell: &mpsc::Sender<String>) {
+fn answer(mut stream: TcpStream, (what, says): (fn(&str) -> &str, &[u8]), tell: &mpsc::Sender<String>) {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -170,7 +183,7 @@ fn answer(mut stream: TcpStream, what: fn(&str) -> &str, tell: &mpsc::Sender<Str
         if text.contains("x-protobuf") && request.len() >= head + 4 + length.unwrap_or(0) {
             // Before the answer: who has that may look for what was told.
             tell.send(what(&text).to_owned()).unwrap();
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+            stream.write_all(says).unwrap();
             request.clear();
         }
     }
@@ -205,6 +218,36 @@ fn a_receiver_that_is_not_there_is_told_and_costs_nothing_else() {
         span("lost").in_scope(|| ());
     }
     assert!(telemetry.shutdown_blocking().is_err());
+}
+
+/// What a flush and the log say of a receiver at that address.
+fn trouble(endpoint: &str) -> String {
+    let env = Env::of(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")]);
+    let losses = Losses::default();
+    let otlp = Otlp::new(&env, &losses);
+    let make = |settings: &Settings, heard: &Arc<Heard>| {
+        Ok(super::http::prepared(opentelemetry_otlp::SpanExporter::builder().with_http(), settings, heard)?.build())
+    };
+    let exporter = otlp.made(Signal::Traces, make).unwrap();
+    let sent = SpanExporter::export(&exporter, vec![ended(1, 2, 0, "a", 0, 1)]);
+    current_thread().block_on(sent).unwrap_err().to_string()
+}
+
+/// It was `network error`, whatever it was.
+#[test]
+fn why_a_receiver_is_not_reached_is_told_with_its_address_and_no_secret() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = trouble(&format!("http://{gone}/v1/traces?key=secret"));
+    assert!(refused.contains(&format!("http://{gone}: ")) && refused.contains("refused"), "{refused}");
+    let (_listener, address) = silent();
+    let silence = trouble(&format!("{address}/secret"));
+    assert!(silence.contains(&address), "{silence}");
+    let (address, _told) = receiver_that_answers(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
+    let unauthorized = trouble(&format!("{address}/secret"));
+    assert!(unauthorized.contains(&format!("{address} answers 401 Unauthorized")), "{unauthorized}");
+    for told in [refused, silence, unauthorized] {
+        assert!(!told.contains("secret"), "{told}");
+    }
 }
 
 #[test]
