@@ -8,8 +8,8 @@ use super::json::Side;
 use crate::telemetry::log::Failed;
 use crate::telemetry::{Span, guarded, log, metrics, names};
 
-/// A message that is being handled. A panic of its handler, and a caller that drops the future, for instance because its
-/// time is over, go past the usual end; the message is counted all the same.
+/// A message that is being handled. A panic of its handler, and a caller that drops the future, for instance because
+/// its time is over, go past the usual end; the message is counted all the same.
 pub(super) struct AtHand<'a> {
     side: &'static Side,
     /// The message's name, and that of its span.

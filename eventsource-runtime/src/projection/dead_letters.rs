@@ -46,7 +46,8 @@ pub struct DeadLetters<S: ProjectionStore> {
 
 impl<S: ProjectionStore> DeadLetters<S> {
     /// The dead letters of a projection on a store. Retries run this projection, with the switches and the clock of a
-    /// runner that was told nothing; for others, use [`ProjectionRunner::dead_letters`](super::ProjectionRunner::dead_letters).
+    /// runner that was told nothing; for others, use
+    /// [`ProjectionRunner::dead_letters`](super::ProjectionRunner::dead_letters).
     pub fn new<P: Projection<S::Backend>>(store: S, projection: P) -> Self {
         Self::with(store, projection, Options::default())
     }

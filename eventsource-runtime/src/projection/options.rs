@@ -125,7 +125,8 @@ pub(super) struct Options {
     /// Whether spans link to the contexts stored with their events.
     pub(super) links: bool,
     pub(super) begin: Begin,
-    /// Whether of a relay, whose checkpoint this keeps, the gap, whether it runs, retries and lost leases are reported, and no more.
+    /// Whether of a relay, whose checkpoint this keeps, the gap, whether it runs, retries and lost leases are reported,
+    /// and no more.
     pub(super) relay: Option<bool>,
     pub(super) rebuild: Rebuild,
     pub(super) retries: u32,

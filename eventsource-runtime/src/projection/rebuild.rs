@@ -1,4 +1,5 @@
-//! The progress of a rebuild: a metric for observers elsewhere, a bar for the terminal, and its begin and end in the log.
+//! The progress of a rebuild: a metric for observers elsewhere, a bar for the terminal, and its begin and end in the
+//! log.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};

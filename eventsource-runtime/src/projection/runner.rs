@@ -264,8 +264,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Runs relays instead of projections: their only metrics are the gap, whether they run, retries and lost leases, if `gap`. What they
-    /// publish is dropped if it holds up their end: the checkpoint stays before it.
+    /// Runs relays instead of projections: their only metrics are the gap, whether they run, retries and lost leases,
+    /// if `gap`. What they publish is dropped if it holds up their end: the checkpoint stays before it.
     pub(crate) fn relaying(mut self, gap: bool) -> Self {
         (self.options.metrics, self.options.relay) = (false, Some(gap));
         self

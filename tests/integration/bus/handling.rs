@@ -65,7 +65,7 @@ async fn a_store_in_trouble_is_waited_for() {
 async fn a_store_in_trouble_is_not_waited_for_without_end() {
     let bus = InProcessBus::new();
     let (handler, _tries) = until_the_store_works(u32::MAX);
-    let patient = bus.subscribe("inbox").patience(Duration::from_secs(60));
+    let patient = bus.subscribe("inbox").patience(Duration::from_mins(1));
     let running = patient.handle(handler).await.unwrap();
     bus.publish(numbered(1)).await.unwrap();
     tokio::time::sleep(Duration::from_secs(58)).await;

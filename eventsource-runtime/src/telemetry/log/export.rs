@@ -7,7 +7,13 @@ use crate::telemetry::names;
 
 /// An exporter began to fail: what it is given is lost until it works again.
 pub(in crate::telemetry) fn export_fails(signal: &str, error: &dyn Display) {
-    event!("eventsource.telemetry.export_fails", names::LOG_TELEMETRY, WARN, { eventsource.signal = signal, exception.message = %error }, "export fails");
+    event!(
+        "eventsource.telemetry.export_fails",
+        names::LOG_TELEMETRY,
+        WARN,
+        { eventsource.signal = signal, exception.message = %error },
+        "export fails"
+    );
 }
 
 /// An exporter that failed works again.
@@ -23,7 +29,13 @@ pub(in crate::telemetry) fn export_works(signal: &str) {
 
 /// A receiver answered that all is well, but did not take everything: what it rejected is lost.
 pub(in crate::telemetry) fn rejected(signal: &str, count: u64, reason: &str) {
-    event!("eventsource.telemetry.rejected", names::LOG_TELEMETRY, WARN, { eventsource.signal = signal, eventsource.dropped = count, exception.message = reason }, "rejected");
+    event!(
+        "eventsource.telemetry.rejected",
+        names::LOG_TELEMETRY,
+        WARN,
+        { eventsource.signal = signal, eventsource.dropped = count, exception.message = reason },
+        "rejected"
+    );
 }
 
 /// Spans or log records are made faster than they are exported, or nothing takes them: those that do not fit into the

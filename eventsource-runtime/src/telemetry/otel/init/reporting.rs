@@ -124,7 +124,8 @@ impl<E> Reporting<E> {
         result
     }
 
-    /// How many items the receiver did not take of an export that went well otherwise. It says so at most once a minute.
+    /// How many items the receiver did not take of an export that went well otherwise. It says so at most once a
+    /// minute.
     fn rejected(&self, result: &OTelSdkResult) -> u64 {
         let heard = self.heard.as_ref().filter(|_| result.is_ok());
         let Some((count, reason)) = heard.and_then(|heard| heard.rejected()) else { return 0 };
