@@ -271,7 +271,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     async fn persist(&self, mut current: Current<S>, first: u32, mut tries: Tries, done: &mut Done<S>) {
         for attempt in first.. {
             if tries.are_in_trouble() && self.taken.is_closed() {
-                // Nobody waits for a store to shut down: the message is redelivered, and so are those behind it.
+                // A shutdown waits for no store: the message is redelivered, and so are those behind it.
                 self.is_leaving.store(true, Ordering::Relaxed);
             }
             if self.is_lost(&current) {
