@@ -15,7 +15,7 @@ use eventsource_runtime::store::StreamId;
 use eventsource_runtime::telemetry::names;
 use eventsource_runtime::testing;
 use eventsource_tests::logged::Log;
-use eventsource_tests::recorder::Recorder;
+use eventsource_tests::recorder::{Recorder, gauge};
 use eventsource_tests::registry::Measured;
 use opentelemetry::logs::AnyValue;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
@@ -33,6 +33,8 @@ enum Fault {
     Unkeepable,
     /// The bus panics when it is settled, if it is one of the first two.
     Panic,
+    /// The bus panics when it is taken.
+    PanicTaken,
     /// The first cannot be acknowledged.
     Unacknowledged,
 }
@@ -94,6 +96,7 @@ impl Consumer for Member {
         if self.is_stopped {
             return Ok(None);
         }
+        assert_ne!(self.state.fault, Fault::PanicTaken, "as it must");
         let Some(message) = self.messages.pop_front() else { return pending().await };
         let (source, number) = (Destination::new("orders"), ordinal(&message));
         let settle = Settling { state: Arc::clone(&self.state), number };
@@ -107,7 +110,7 @@ impl Consumer for Member {
     }
 
     async fn leave(self) {
-        if self.state.fault != Fault::Panic {
+        if !matches!(self.state.fault, Fault::Panic | Fault::PanicTaken) {
             pending::<()>().await;
         }
         self.state.is_left.store(true, Ordering::SeqCst);
@@ -303,6 +306,36 @@ fn a_bus_that_panics_while_it_settles_ends_the_subscription() {
         assert!(matches!(stopped, SubscriptionStopped::Failed { source: BusError::Backend { .. }, .. }), "{stopped:?}");
         assert_eq!(state.dropped.load(Ordering::SeqCst), 1, "its message comes again");
     });
+}
+
+/// Its lag vanished as after a shutdown, and no metric told of it.
+#[tokio::test]
+async fn a_subscription_that_has_failed_is_told_until_it_is_dropped() {
+    let (recorder, metrics) = Recorder::measured();
+    let told = async || {
+        recorder.flush().await;
+        gauge(&metrics, names::EVENTSOURCE_CONSUMER_RUNNING)
+    };
+    recorder
+        .run(async {
+            let fine =
+                Traced::over(Fickle::default()).subscribe("one").handle(async |_: Received| Ok(())).await.unwrap();
+            for fault in [Fault::Panic, Fault::PanicTaken] {
+                assert_eq!(told().await, Some(1));
+                let bus = Traced::over(Fickle::with(fault));
+                let running = bus.subscribe("one").handle(async |_: Received| Ok(())).await.unwrap();
+                in_time(running.finished()).await.unwrap_err();
+                assert_eq!(told().await, Some(0), "of two members, one is gone");
+            }
+            assert_eq!(told().await, Some(1));
+            let _ = fine.shutdown_within(Duration::ZERO).await;
+            assert_eq!(told().await, None);
+            let quiet = Traced::over(Fickle::default()).enable_metrics(false).subscribe("one");
+            let quiet = quiet.handle(async |_: Received| Ok(())).await.unwrap();
+            assert_eq!(told().await, None);
+            drop(quiet);
+        })
+        .await;
 }
 
 #[test]

@@ -25,11 +25,13 @@ use uuid::Uuid;
 use crate::TURN;
 
 /// Every gauge, and what it tells of.
-const GAUGES: [&str; 9] = [
+const GAUGES: [&str; 11] = [
     "eventsource.bus.connected kafka",
     "eventsource.bus.connected rabbitmq",
     "eventsource.consumer.lag kafka",
     "eventsource.consumer.lag rabbitmq",
+    "eventsource.consumer.running kafka",
+    "eventsource.consumer.running rabbitmq",
     "eventsource.projection.gap Cancellations",
     "eventsource.projection.rebuild.progress Cancellations",
     "eventsource.projection.running Cancellations",

@@ -8,7 +8,7 @@ use eventsource_runtime::store::{MemoryStore, StreamId};
 use eventsource_tests::own_bus::{remote, routing};
 use tokio::sync::Semaphore;
 
-/// What is returned keeps the gauges of a relay and a bus alive.
+/// What is returned keeps the gauges of a relay, a subscription and a bus alive.
 pub(crate) async fn all() -> impl Sized {
     on(&InProcessBus::new()).await;
     on(&remote()).await;
@@ -20,7 +20,8 @@ pub(crate) async fn all() -> impl Sized {
     bus.publish(message("OrderPlaced")).await.unwrap();
     bus.inner().fail(1);
     bus.publish(message("OrderPlaced")).await.unwrap_err();
-    (Relay::new("orders to the bus", store, bus.clone()).spawn(), bus)
+    let running = bus.subscribe("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+    (Relay::new("orders to the bus", store, bus.clone()).spawn(), running, bus)
 }
 
 fn message(event_type: &str) -> Message {

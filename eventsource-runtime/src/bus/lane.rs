@@ -1,36 +1,35 @@
 //! One lane of a subscription: messages in order, each handled until it succeeds or becomes a dead letter.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::iter;
 use std::mem;
 use std::pin::pin;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::counts::Counts;
 use super::error::{BusError, HandlerError};
 use super::handler::{Handler, Received, caught};
 use super::message::Message;
+use super::running::Stop;
 use super::traced::{Ended, Outcome, Processing};
 use super::tries::{Retries, Tries};
 use super::{Delivery, Destination, Intake, Settle};
 use crate::clock::Timestamp;
 use crate::dispatch::Handled;
-use crate::telemetry::log::{self, Group};
-use crate::telemetry::{Chain, Scope, error_text};
+use crate::poll::unless;
+use crate::telemetry::Scope;
 
 /// How many handled messages are settled together.
 const TOGETHER: usize = 64;
 /// How long one of them may wait for the next.
 const TOGETHER_FOR: Duration = Duration::from_millis(10);
-/// How long messages that went to another member are summed up before they are reported.
-const LOSING_FOR: Duration = Duration::from_secs(1);
 
 /// What the lanes of a subscription share.
 pub(super) struct Handling {
@@ -48,94 +47,6 @@ impl Handling {
     pub(super) fn wants(&self, message: &Message) -> bool {
         let Some(names) = &self.event_types else { return true };
         message.event_type().is_some_and(|event_type| names.iter().any(|name| name == event_type))
-    }
-}
-
-/// What became of the messages of a subscription.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    target: &'static str,
-    group: Arc<str>,
-    taken: AtomicU64,
-    settled: AtomicU64,
-    pub(super) acknowledged: AtomicU64,
-    pub(super) dead_lettered: AtomicU64,
-    pub(super) unkeepable: AtomicU64,
-    /// Messages that went to another member and are not reported yet, and that there are some.
-    lost: AtomicU64,
-    losing: Notify,
-    /// Something was settled.
-    room: Notify,
-}
-
-impl Counts {
-    pub(super) fn of(Group { target, name }: Group<'_>) -> Self {
-        Self { target, group: name.into(), ..Self::default() }
-    }
-
-    fn group(&self) -> Group<'_> {
-        Group { target: self.target, name: &self.group }
-    }
-
-    pub(super) fn taken(&self, messages: usize) {
-        self.taken.fetch_add(messages as u64, Ordering::Relaxed);
-    }
-
-    /// Messages are done, one way or another, and make room for as many.
-    pub(super) fn settled(&self, messages: usize) {
-        self.settled.fetch_add(messages as u64, Ordering::Relaxed);
-        self.room.notify_one();
-    }
-
-    /// How many were taken and are not done.
-    pub(super) fn under_way(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed).saturating_sub(self.settled.load(Ordering::Relaxed))
-    }
-
-    /// Waits until fewer than `most` messages are in flight; returns how many more may be. For the one task that takes
-    /// them.
-    pub(super) async fn room(&self, most: u16) -> u64 {
-        loop {
-            match u64::from(most).saturating_sub(self.under_way()) {
-                0 => self.room.notified().await,
-                room => return room,
-            }
-        }
-    }
-
-    /// Reports why a message could not be settled. Many may go to another member at a time, when a group is rebalanced
-    /// or a connection is lost.
-    pub(super) fn unsettled(&self, error: &BusError) {
-        match error {
-            BusError::Lost => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-                self.losing.notify_one();
-            }
-            error => log::messages_unsettled(self.group(), 1, error.error_type()),
-        }
-    }
-
-    /// Reports why a message could not be stored as a dead letter: at first, and then less and less often.
-    pub(super) fn not_kept(&self, error: &BusError, retry: u32) {
-        if (retry + 1).is_power_of_two() {
-            log::dead_letter_waits(self.group(), error.error_type(), error_text(&Chain(error)).as_deref());
-        }
-    }
-
-    /// Logs the messages that went to another member, all of a period in one line.
-    pub(super) async fn tell_losses(&self) -> Infallible {
-        loop {
-            self.losing.notified().await;
-            tokio::time::sleep(LOSING_FOR).await;
-            self.tell_lost();
-        }
-    }
-
-    pub(super) fn tell_lost(&self) {
-        let lost = self.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            log::messages_unsettled(self.group(), lost, BusError::Lost.error_type());
-        }
     }
 }
 
@@ -193,6 +104,7 @@ pub(super) struct Lane<S, H> {
     pub(super) counts: Arc<Counts>,
     /// Whether anybody reads the measurements: finding that out costs about as much as an empty handler.
     is_measured: bool,
+    stop: watch::Receiver<Stop>,
     /// Whether the rest is left to other members.
     is_leaving: AtomicBool,
 }
@@ -203,8 +115,9 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         handler: Arc<H>,
         taken: mpsc::UnboundedReceiver<Vec<Current<S>>>,
         counts: Arc<Counts>,
+        stop: watch::Receiver<Stop>,
     ) -> Self {
-        Self { handling, handler, taken, counts, is_measured: false, is_leaving: AtomicBool::new(false) }
+        Self { handling, handler, taken, counts, is_measured: false, stop, is_leaving: AtomicBool::new(false) }
     }
 
     pub(super) async fn run(mut self) {
@@ -255,14 +168,17 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         if batch.len() > 1 {
             let (result, begun) = self.attempt(&batch, &tries, done).await;
             let Err(failed) = result else { return batch.into_iter().for_each(|current| done.add(current, begun)) };
-            tries.failed(&failed.error);
+            let pause = tries.failed(&failed.error);
             drop(failed);
             self.settle(done).await;
+            if tries.are_in_trouble() {
+                self.pause(pause, &tries).await;
+            }
             batch = self.not_lost(batch);
             first = 1;
         }
         for current in batch {
-            self.persist(current, first, tries, done).await;
+            self.persist(current, first, tries.of_another(), done).await;
         }
     }
 
@@ -270,10 +186,6 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     /// for, and costs none of them.
     async fn persist(&self, mut current: Current<S>, first: u32, mut tries: Tries, done: &mut Done<S>) {
         for attempt in first.. {
-            if tries.are_in_trouble() && self.taken.is_closed() {
-                // A shutdown waits for no store: the message is redelivered, and so are those behind it.
-                self.is_leaving.store(true, Ordering::Relaxed);
-            }
             if self.is_lost(&current) {
                 return;
             }
@@ -287,7 +199,21 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             let pause = tries.failed(&failed.error);
             // Its span ends here, whatever keeps its context.
             drop(failed);
-            tokio::time::sleep(pause).await;
+            self.pause(pause, &tries).await;
+        }
+    }
+
+    /// Waits before the next attempt. A shutdown waits for no store: if that is in trouble, the message is redelivered,
+    /// and so are those behind it.
+    async fn pause(&self, pause: Duration, tries: &Tries) {
+        if !tries.are_in_trouble() {
+            return tokio::time::sleep(pause).await;
+        }
+        let mut stop = self.stop.clone();
+        let asked = async { drop(stop.wait_for(|stop| *stop != Stop::Not).await) };
+        if unless(asked, tokio::time::sleep(pause)).await.is_none() {
+            self.counts.leave();
+            self.is_leaving.store(true, Ordering::Relaxed);
         }
     }
 

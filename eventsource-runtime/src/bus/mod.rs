@@ -22,6 +22,7 @@
 
 mod as_event;
 mod behind;
+mod counts;
 mod error;
 mod handler;
 mod headers;

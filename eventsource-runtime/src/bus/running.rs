@@ -1,6 +1,6 @@
 //! A running subscription: it takes messages from the bus, hands them to its lanes, and ends.
 
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,11 +10,13 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
+use super::counts::Counts;
 use super::error::{BusError, SubscriptionStopped};
 use super::handler::Handler;
-use super::lane::{Counts, Current, Handling, Lane};
+use super::lane::{Current, Handling, Lane};
 use super::{Consumer, Delivery, Settle};
-use crate::poll::{beside, unless};
+use crate::poll::{beside, caught, unless};
+use crate::telemetry::messaging::Running;
 use crate::telemetry::{Scope, log};
 
 /// How long `shutdown` waits.
@@ -33,13 +35,15 @@ pub struct Subscription {
     group: Arc<str>,
     stop: watch::Sender<Stop>,
     counts: Arc<Counts>,
+    /// Told for as long as this is kept.
+    _running: Option<Arc<Running>>,
     /// `None` once its end was reported.
     task: Mutex<Option<JoinHandle<Ended>>>,
 }
 
 /// How a subscription is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stop {
+pub(super) enum Stop {
     Not,
     /// When all messages taken are done.
     Done,
@@ -77,8 +81,8 @@ impl Subscription {
     }
 
     /// Waits until the subscription ends by itself: one of dead letters when all have been retried, any other when
-    /// nothing more can be taken from the bus, or the bus panics. Messages taken before are still handled first.
-    /// Dropping the future earlier has no effect.
+    /// nothing more can be taken from the bus, or the bus panics. Messages taken before are still handled first. The
+    /// gauge `eventsource.consumer.running` is then 0 until this is dropped. Dropping the future earlier has no effect.
     ///
     /// # Errors
     /// Nothing more could be taken from the bus, or it panicked while it settled a message; that is reported once, and
@@ -141,8 +145,13 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.stop.send_modify(|stop| *stop = Stop::Done.max(*stop));
+        finish(&self.stop);
     }
+}
+
+/// Asks for an end when all messages taken are done, if nobody has asked for one sooner.
+fn finish(stop: &watch::Sender<Stop>) {
+    stop.send_modify(|stop| *stop = Stop::Done.max(*stop));
 }
 
 pub(super) fn start<C: Consumer, H: Handler>(
@@ -158,13 +167,22 @@ pub(super) fn start<C: Consumer, H: Handler>(
     let lanes = (0..lanes).map(|_| {
         let (lane, taken) = mpsc::unbounded_channel();
         let (handling, handler) = (Arc::clone(&handling), Arc::clone(&handler));
-        tasks.spawn(scope.clone().run(Lane::new(handling, handler, taken, Arc::clone(&counts)).run()));
+        let lane_of = Lane::new(handling, handler, taken, Arc::clone(&counts), stopped.clone());
+        tasks.spawn(scope.clone().run(lane_of.run()));
         lane
     });
-    let lanes = lanes.collect();
-    let intake = Taking { consumer, handling, lanes, counts: Arc::clone(&counts), stopped };
+    let (lanes, running) = (lanes.collect(), handling.telemetry.running(&handling.intake));
+    let intake = Taking {
+        consumer,
+        handling,
+        lanes,
+        counts: Arc::clone(&counts),
+        running: running.clone(),
+        stop: stop.clone(),
+        stopped,
+    };
     let task = tokio::spawn(scope.run(intake.run(tasks)));
-    Subscription { group, stop, counts, task: Mutex::new(Some(task)) }
+    Subscription { group, stop, counts, _running: running, task: Mutex::new(Some(task)) }
 }
 
 /// The task that takes deliveries and hands them out.
@@ -173,6 +191,8 @@ struct Taking<C: Consumer> {
     handling: Arc<Handling>,
     lanes: Vec<mpsc::UnboundedSender<Vec<Current<C::Settle>>>>,
     counts: Arc<Counts>,
+    running: Option<Arc<Running>>,
+    stop: watch::Sender<Stop>,
     stopped: watch::Receiver<Stop>,
 }
 
@@ -181,10 +201,8 @@ impl<C: Consumer> Taking<C> {
         let counts = Arc::clone(&self.counts);
         let mut stopped = self.stopped.clone();
         let mut now = pin!(async {
-            // If nobody can ask for it any more, nobody has.
-            if stopped.wait_for(|stop| *stop == Stop::Now).await.is_err() {
-                pending::<()>().await;
-            }
+            // This task can ask for it itself, so that there is always somebody.
+            let _ = stopped.wait_for(|stop| *stop == Stop::Now).await;
         });
         let worked = unless(now.as_mut(), beside(self.work(&mut tasks), counts.tell_losses())).await;
         if worked.is_some() {
@@ -199,11 +217,17 @@ impl<C: Consumer> Taking<C> {
     }
 
     async fn work(&mut self, tasks: &mut JoinSet<()>) -> Result<(), BusError> {
-        let taken = unless_one_dies(tasks, self.take()).await;
+        let taken = caught(unless_one_dies(tasks, self.take())).await;
+        let taken = taken.unwrap_or_else(|_| Err(BusError::backend("take messages", "it panicked")));
         if let Err(error) = &taken {
             log::subscription_stopped(self.handling.telemetry.group(), error.error_type());
+            self.running.iter().for_each(|running| running.failed());
             // What nobody here will handle belongs to other members.
             self.consumer.stop();
+        }
+        // The last dead letters are handled to the end, whatever that waits for.
+        if taken.is_err() || !self.handling.intake.dead_letters {
+            finish(&self.stop);
         }
         // The lanes end when they have handled what they have.
         self.lanes.clear();
@@ -222,7 +246,17 @@ impl<C: Consumer> Taking<C> {
         let part = u64::from(prefetch / PART).max(1);
         let (mut taken, mut stopping) = (Vec::new(), false);
         loop {
-            let room = beside(self.counts.room(prefetch), self.consumer.attend()).await;
+            let asked = (!stopping).then(|| self.stopped.clone());
+            let room = beside(room(&self.counts, prefetch, asked), self.consumer.attend()).await;
+            let Some(room) = room else {
+                stopping = true;
+                self.consumer.stop();
+                continue;
+            };
+            // What a lane leaves would come again and again to a member that is alone.
+            if self.counts.is_left() {
+                break;
+            }
             let most = usize::try_from(room.min(part)).unwrap_or(usize::MAX);
             if let Some(next) = self.next(stopping, most, &mut taken).await {
                 next?;
@@ -291,6 +325,13 @@ impl<C: Consumer> Taking<C> {
         })
         .await
     }
+}
+
+/// How many more messages may be taken, or `None` if the subscription is asked to stop first.
+async fn room(counts: &Counts, prefetch: u16, asked: Option<watch::Receiver<Stop>>) -> Option<u64> {
+    let room = counts.room(prefetch);
+    let Some(mut asked) = asked else { return Some(room.await) };
+    unless(async { drop(asked.wait_for(|stop| *stop != Stop::Not).await) }, room).await
 }
 
 /// The lane for a key. Keys that come to one queue or partition share their lower bits.

@@ -61,6 +61,11 @@ impl Tries {
         self.retries.pause(self.alike - 1)
     }
 
+    /// Those of one message of a batch that failed: it has a patience of its own.
+    pub(super) fn of_another(self) -> Self {
+        Self { trouble: None, ..self }
+    }
+
     /// Whether the store was in trouble at the last attempt.
     pub(super) fn are_in_trouble(&self) -> bool {
         self.trouble.is_some()

@@ -214,6 +214,8 @@ pub const EVENTSOURCE_BUS_CONNECTED: &str = "eventsource.bus.connected";
 pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
 /// `eventsource.consumer.lag`, in `{message}`: messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. On Kafka a message counts as handled once that is committed, about every half second. RabbitMQ is polled every few seconds, from the first message on.
 pub const EVENTSOURCE_CONSUMER_LAG: &str = "eventsource.consumer.lag";
+/// `eventsource.consumer.running`, in `{subscription}`: 1 until a subscription of the group fails for good; then 0 until it is shut down.
+pub const EVENTSOURCE_CONSUMER_RUNNING: &str = "eventsource.consumer.running";
 /// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are malformed.
 pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";
 /// `eventsource.dead_letters`, in `{event}`: events and messages that were dead-lettered because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message is left to the broker.
@@ -358,6 +360,9 @@ pub fn description(metric: &str) -> &'static str {
         }
         EVENTSOURCE_CONSUMER_LAG => {
             "Messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. On Kafka a message counts as handled once that is committed, about every half second. RabbitMQ is polled every few seconds, from the first message on."
+        }
+        EVENTSOURCE_CONSUMER_RUNNING => {
+            "1 until a subscription of the group fails for good; then 0 until it is shut down."
         }
         EVENTSOURCE_CONTEXT_MALFORMED => "Stored or received contexts that are malformed.",
         EVENTSOURCE_DEAD_LETTERS => {

@@ -42,6 +42,9 @@ fn on_one_thread(address: &str) {
         }
         listening(&raw, &schema).await;
         assert_eq!(told.names_of("eventsource::store::postgres"), expected);
+        let config: tokio_postgres::Config = address.parse().unwrap();
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        assert!(told.says(expected[0], "server.port", port.into()), "of which server");
         waiter.abort();
     });
 }

@@ -88,6 +88,65 @@ async fn a_store_in_trouble_does_not_hold_up_the_end() {
     assert!(before.0.elapsed() < Duration::from_secs(6));
 }
 
+/// Whoever takes messages waited for room, and did not hear of the end.
+#[tokio::test(start_paused = true)]
+async fn a_store_in_trouble_does_not_hold_up_the_end_of_those_who_have_all_they_may_have() {
+    let bus = InProcessBus::new();
+    let (handler, _tries) = until_the_store_works(u32::MAX);
+    let running = bus.subscribe("inbox").prefetch(2).pauses(Duration::from_mins(1), Duration::from_mins(1));
+    let running = running.handle(handler).await.unwrap();
+    bus.publish_all((1..=5).map(numbered)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let asked = tokio::time::Instant::now();
+    let tally = running.shutdown().await.unwrap();
+    assert_eq!((tally.acknowledged, tally.dead_lettered), (0, 0));
+    assert!(asked.elapsed() < Duration::from_secs(1), "nor does a pause");
+    // They are all there for the next one, in order.
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let next = bus
+        .subscribe("inbox")
+        .handle(move |received: Received| ready(sender.send(received).map_err(HandlerError::from)));
+    let next = next.await.unwrap();
+    for number in 1..=5 {
+        let received = seen.recv().await.unwrap();
+        assert_eq!(received.payload(), numbered(number).payload());
+    }
+    next.shutdown().await.unwrap();
+}
+
+/// The last letter was taken at once, which passed for an end: the letters went back with the first trouble.
+#[tokio::test(start_paused = true)]
+async fn dead_letters_are_retried_through_the_trouble_of_a_store() {
+    let bus = InProcessBus::new();
+    let failing = bus.subscribe("inbox").max_retries(0);
+    let failing = failing.handle(async |_: Received| Err::<(), _>(HandlerError::new("not now"))).await.unwrap();
+    bus.publish_all((1..=3).map(numbered)).await.unwrap();
+    while failing.tally().dead_lettered < 3 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let (handler, tries) = until_the_store_works(20);
+    let retried = bus.retry_dead_letters("inbox").handle(handler).await.unwrap();
+    let tally = retried.finished().await.unwrap();
+    assert_eq!((tally.acknowledged, tries.load(Ordering::SeqCst)), (3, 23));
+    failing.shutdown().await.unwrap();
+}
+
+/// The first one's time was up, and with it that of all others.
+#[tokio::test(start_paused = true)]
+async fn each_message_of_a_batch_has_a_patience_of_its_own() {
+    let (bus, begun) = (InProcessBus::new(), tokio::time::Instant::now());
+    let handler = move |_: Vec<Received>| {
+        let is_away = begun.elapsed() < Duration::from_mins(6);
+        let away = || StoreError::backend("connect", io::Error::from(io::ErrorKind::ConnectionRefused));
+        ready(if is_away { Err(HandlerError::from(away())) } else { Ok(()) })
+    };
+    let running = bus.subscribe("many").handle_batches(10, handler).await.unwrap();
+    bus.publish_all((1..=3).map(numbered)).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(8)).await;
+    let tally = running.shutdown().await.unwrap();
+    assert_eq!((tally.acknowledged, tally.dead_lettered), (2, 1));
+}
+
 /// Each message had one failure less to live, once its batch had met the trouble.
 #[tokio::test(start_paused = true)]
 async fn the_trouble_of_a_store_costs_no_message_of_a_batch_a_retry() {

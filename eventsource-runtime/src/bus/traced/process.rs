@@ -8,10 +8,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::describe::{MOST, PROCESS, describe_broker, describe_event_type, describe_messages};
-use crate::bus::BusInfo;
 use crate::bus::error::HandlerError;
 use crate::bus::lane::Current;
 use crate::bus::propagation::{Propagation, Relation};
+use crate::bus::{BusInfo, Intake};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StreamId;
 use crate::telemetry::log::{self, Failed, Group};
@@ -64,6 +64,12 @@ impl Processing {
 
     pub(in crate::bus) fn group(&self) -> Group<'_> {
         Group { target: self.info.target, name: &self.group }
+    }
+
+    /// What a gauge tells of the subscription; `None` of one of dead letters, which ends by itself, and without metrics.
+    pub(in crate::bus) fn running(&self, intake: &Intake) -> Option<Arc<messaging::Running>> {
+        let is_told = self.metrics && !intake.dead_letters;
+        is_told.then(|| messaging::Running::observed(&self.info, &self.group)).flatten()
     }
 
     /// Whether messages stay within the process.

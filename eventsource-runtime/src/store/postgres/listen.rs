@@ -1,5 +1,6 @@
 //! Waiting for the feed to move: notifications, and polling when none come.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio_postgres::{AsyncMessage, Client};
 
 use super::connections::{Connecting, WATCHED};
 use super::schema::Schema;
-use crate::error::BoxError;
+use super::{PostgresError, address};
 use crate::store::Position;
 use crate::store::head::Head;
 use crate::telemetry::log;
@@ -27,6 +28,7 @@ pub(super) struct Listener {
     connecting: Connecting,
     schema: Schema,
     head: Arc<Head>,
+    server: Option<(Arc<str>, u16)>,
 }
 
 /// A running listener, which ends when this is dropped.
@@ -46,7 +48,8 @@ impl Drop for Listening {
 
 impl Listener {
     pub(super) fn new(connecting: Connecting, schema: &Schema, head: &Arc<Head>) -> Self {
-        Self { connecting, schema: schema.clone(), head: Arc::clone(head) }
+        let server = address::server(&connecting.config);
+        Self { connecting, schema: schema.clone(), head: Arc::clone(head), server }
     }
 
     /// Listens in a task.
@@ -65,24 +68,23 @@ impl Listener {
             }
         };
         loop {
-            // Why it ended does not matter: a call of the store meets the same fault and reports it.
-            if self.until_lost(&begun).await.is_ok() {
-                pause = PAUSES.0;
-            }
+            let Err(reason) = self.until_lost(&begun).await;
             // Logged once for all attempts of a series.
             if !is_lost.swap(true, Ordering::Relaxed) {
-                log::postgres::reconnecting();
+                pause = PAUSES.0;
+                log::postgres::reconnecting(self.server.as_ref(), &reason);
             }
             tokio::time::sleep(pause).await;
             pause = PAUSES.1.min(pause * 2);
         }
     }
 
-    /// Listens on one connection until it is lost, calling `begun` once it listens; an error if it never came to that.
-    async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<(), BoxError> {
+    /// Listens on one connection until it is lost, calling `begun` once it listens; returns why.
+    async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<Infallible, PostgresError> {
         let Connecting { config, link, timeout: patience } = &self.connecting;
         // The driver's own timeout ends where the server has accepted, and need not have answered.
-        let (client, mut connection) = timeout(*patience, config.connect(link.tls.connector())).await??;
+        let connected = timeout(*patience, config.connect(link.tls.connector())).await;
+        let (client, mut connection) = connected.map_err(|_| PostgresError::new("no answer in time"))??;
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = Some(Box::pin(self.begin(&client)));
         poll_fn(|task| {
             loop {
@@ -106,10 +108,8 @@ impl Listener {
                         }
                     }
                     Poll::Ready(Some(Ok(_))) => {}
-                    Poll::Ready(Some(Err(_)) | None) if starting.is_some() => {
-                        return Poll::Ready(Err("the connection ended before it listened".into()));
-                    }
-                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.into())),
+                    Poll::Ready(None) => return Poll::Ready(Err(PostgresError::new("the connection was closed"))),
                 }
             }
         })
@@ -134,7 +134,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::super::connections::Link;
-    use super::super::{PostgresOptions, address, tls};
+    use super::super::{PostgresOptions, tls};
     use super::*;
 
     #[test]

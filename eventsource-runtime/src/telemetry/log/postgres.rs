@@ -1,5 +1,8 @@
 //! What the store in PostgreSQL reports to operators.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use super::ids;
 use crate::telemetry::names;
 
@@ -18,13 +21,19 @@ pub(crate) fn held_up(blocking: Option<(i32, Option<f64>)>) {
     );
 }
 
-/// The connection that is notified of new events is lost, or was never there.
-pub(crate) fn reconnecting() {
+/// The connection that is notified of new events is lost, or was never there. The reason bears no values of users.
+pub(crate) fn reconnecting(server: Option<&(Arc<str>, u16)>, reason: &dyn Display) {
+    let (address, port) = server.map(|(address, port)| (&**address, i64::from(*port))).unzip();
     event!(
         "eventsource.store.postgres.reconnecting",
         names::LOG_POSTGRES,
         WARN,
-        { db.system.name = SYSTEM },
+        {
+            db.system.name = SYSTEM,
+            server.address = address,
+            server.port = port,
+            exception.message = %reason
+        },
         "not told of new events; connecting again"
     );
 }
