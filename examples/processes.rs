@@ -1,7 +1,10 @@
-//! Runs the two-process examples on real brokers: one trace goes through both processes.
+//! Runs the examples that are processes of their own: those of two on real brokers, where one trace goes through both,
+//! and the web service, which is asked to end.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 
 use eventsource_runtime::testing;
 
@@ -61,4 +64,84 @@ fn orders_on_rabbitmq_lead_to_mails_in_another_process_and_one_trace() {
         assert!(out.contains("mails that went out in the end: 1"), "{out}");
         assert_eq!(through_both(&parts, "place_order", "notification.send_mail"), 3, "{parts:#?}");
     });
+}
+
+/// The web service, on a free port.
+struct Service {
+    process: Child,
+    address: String,
+}
+
+impl Service {
+    fn start(database: &Path) -> Self {
+        let mut command = Command::new(program("service"));
+        command.env("ADDRESS", "127.0.0.1:0").env("DATABASE", database).env("NO_COLOR", "1");
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it is built");
+        let mut line = String::new();
+        let out = process.stdout.as_mut().expect("it is piped");
+        BufReader::new(out).read_line(&mut line).expect("it says where it listens");
+        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
+        Self { process, address }
+    }
+
+    /// The status line, the version that the answer tells, and its body.
+    fn ask(&self, request: &str, headers: &[&str]) -> (String, Option<String>, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let request = format!("{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer}"));
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).unwrap_or_default();
+        let version = lines.find_map(|line| line.strip_prefix("etag: "));
+        (status[..3].to_owned(), version.map(str::to_owned), body.trim().to_owned())
+    }
+
+    fn asked_to_end(self) -> Output {
+        let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.process.id())]).status();
+        assert!(asked.expect("a shell").success());
+        self.process.wait_with_output().expect("it ends")
+    }
+}
+
+#[test]
+fn a_web_service_answers_as_its_clients_expect_and_ends_when_it_is_asked_to() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let database = std::env::temp_dir().join(format!("eventsource-service-{}.db", std::process::id()));
+    let service = Service::start(&database);
+    let answer = |status: &str, version: Option<&str>, body: &str| {
+        (status.to_owned(), version.map(|version| format!("\"{version}\"")), body.to_owned())
+    };
+    let parent = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01");
+    let deposit = "POST /accounts/ada/deposits/500";
+    assert_eq!(service.ask(deposit, &["Idempotency-Key: 1", "If-Match: \"0\"", &parent]), answer("204", Some("1"), ""));
+    assert_eq!(service.ask("GET /accounts/ada", &[]), answer("200", Some("1"), "500"));
+    assert_eq!(service.ask(deposit, &["Idempotency-Key: 1", "If-Match: \"0\""]), answer("204", Some("1"), ""), "again");
+    assert_eq!(
+        service.ask(deposit, &["Idempotency-Key: 2", "If-Match: \"0\""]),
+        answer("412", None, ""),
+        "not as seen"
+    );
+    assert_eq!(service.ask(deposit, &["If-Match: old"]), answer("400", None, ""));
+    assert_eq!(service.ask("POST /accounts/ada/deposits/501", &["Idempotency-Key: 1"]), answer("422", None, ""));
+    assert_eq!(service.ask("GET /accounts/bob", &[]), answer("404", None, ""));
+    for probe in ["GET /live", "GET /ready"] {
+        assert_eq!(service.ask(probe, &[]), answer("200", None, ""));
+    }
+    let Output { status, stderr, .. } = service.asked_to_end();
+    let traces = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{traces}");
+    let (_, called) = traces.split_once(&format!("trace {}", &TRACE[..8])).unwrap_or_else(|| panic!("{traces}"));
+    let called = called.split("\ntrace ").next().unwrap_or_default();
+    assert!(called.contains("POST /accounts/{account}/deposits/{cents}"), "{called}");
+    assert!(called.contains("─ command.Deposit"), "{called}");
+
+    let again = Service::start(&database);
+    assert_eq!(again.ask("GET /accounts/ada", &[]), answer("200", Some("1"), "500"));
+    assert!(again.asked_to_end().status.success());
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", database.display()));
+    }
 }
