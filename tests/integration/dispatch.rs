@@ -3,6 +3,7 @@
 mod again;
 mod alike;
 mod failures;
+mod faults;
 mod repeated;
 mod turns;
 

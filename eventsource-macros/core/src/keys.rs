@@ -25,6 +25,7 @@ pub(crate) const UPCAST: &str = "upcast";
 
 /// Options of aggregates; `error` is one of queries as well.
 pub(crate) const ERROR: &str = "error";
+pub(crate) const FAULT: &str = "fault";
 pub(crate) const EVENTS: &str = "events";
 pub(crate) const SNAPSHOT: &str = "snapshot";
 pub(crate) const EVERY: &str = "every";

@@ -16,6 +16,10 @@ pub enum DispatchError<E> {
     /// The aggregate refused it: a decision of the domain, not a fault.
     #[error(transparent)]
     Rejected(E),
+    /// The handler failed, before it could decide: its error is what the aggregate calls a fault
+    /// ([`Aggregate::is_fault`](crate::Aggregate::is_fault)). Dispatched again, the command is decided again.
+    #[error(transparent)]
+    Failed(E),
     /// The bus has no repository for the command's aggregate.
     #[error("No handler for {command}; give the bus its aggregate's repository with `.aggregate(..)`")]
     NoHandler {
@@ -33,10 +37,10 @@ pub enum DispatchError<E> {
 }
 
 impl<E: Error + 'static> DispatchError<E> {
-    /// A short, stable name for telemetry: the variant of a refusal, or the kind of fault.
+    /// A short, stable name for telemetry: the variant of the handler's error, or the kind of fault.
     pub fn error_type(&self) -> Cow<'static, str> {
         match self {
-            Self::Rejected(refusal) => error_type(refusal),
+            Self::Rejected(error) | Self::Failed(error) => error_type(error),
             Self::NoHandler { .. } => Cow::Borrowed("no_handler"),
             Self::Load(error) => Cow::Borrowed(error.error_type()),
             Self::Append(error) => Cow::Borrowed(error.error_type()),
@@ -124,6 +128,17 @@ pub enum DispatchJsonError {
         /// The refusal.
         source: BoxError,
     },
+    /// The handler failed, before it could decide.
+    #[error("`{command}` failed")]
+    #[non_exhaustive]
+    Failed {
+        /// The command's name.
+        command: &'static str,
+        /// The error's variant.
+        error_type: Cow<'static, str>,
+        /// What the handler returned.
+        source: BoxError,
+    },
     /// The aggregate could not be loaded.
     #[error(transparent)]
     Load(StoreError),
@@ -141,7 +156,7 @@ impl DispatchJsonError {
             Self::UnknownCommand { .. } => Cow::Borrowed("no_handler"),
             Self::TooLarge { .. } => Cow::Borrowed("too_large"),
             Self::BadPayload { .. } => Cow::Borrowed("bad_payload"),
-            Self::Rejected { error_type, .. } => error_type.clone(),
+            Self::Rejected { error_type, .. } | Self::Failed { error_type, .. } => error_type.clone(),
             Self::Load(error) => Cow::Borrowed(error.error_type()),
             Self::Append(error) => Cow::Borrowed(error.error_type()),
         }
@@ -166,6 +181,7 @@ impl DispatchJsonError {
         let error_type = error.error_type();
         match error {
             DispatchError::Rejected(refusal) => Self::Rejected { command, error_type, source: Box::new(refusal) },
+            DispatchError::Failed(fault) => Self::Failed { command, error_type, source: Box::new(fault) },
             DispatchError::NoHandler { command } => Self::UnknownCommand { command: command.to_owned() },
             DispatchError::Load(error) => Self::Load(error),
             DispatchError::Append(error) => Self::Append(error),

@@ -24,7 +24,7 @@ pub trait Aggregate: Default + Send + Sync + 'static {
     type Id: fmt::Display + Clone + Send + Sync + 'static;
     /// The events, as an enum.
     type Event: EventSet;
-    /// The error of a refused command.
+    /// The error of a handler: of a refused command, and of what [`is_fault`](Self::is_fault) tells apart from that.
     type Error: Error + Send + Sync + 'static;
 
     /// Applies one event.
@@ -39,6 +39,16 @@ pub trait Aggregate: Default + Send + Sync + 'static {
     /// The stored type is not in the set, or its payload does not fit: nothing was applied.
     fn evolve_stored(&mut self, event: &EventRef<'_>) -> Result<(), DecodeError> {
         Self::Event::decode(event).map(|event| self.evolve(event))
+    }
+
+    /// Whether an error of a handler says that something failed that it needs, such as a service that is away, and not
+    /// that the domain refuses the command. The command fails then with
+    /// [`DispatchError::Failed`](crate::dispatch::DispatchError::Failed), a failure for its span and for metrics, and a
+    /// process manager tries it again. Never, unless `#[aggregate(fault = ..)]` says so.
+    #[must_use]
+    fn is_fault(error: &Self::Error) -> bool {
+        let _ = error;
+        false
     }
 }
 

@@ -128,7 +128,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         Ok((visited, replay))
     }
 
-    /// Runs the handler, in a `handle_command` span. A refusal leaves the span without a status.
+    /// Runs the handler, in a `handle_command` span. A refusal leaves the span without a status, a fault does not.
     pub(super) async fn decide(
         &self,
         stream: &StreamId,
@@ -159,6 +159,11 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                     attributes.text(names::EVENTSOURCE_EVENT_TYPE, event.name());
                     guarded(|| event.record(attributes));
                 });
+            }
+            Err(fault) if A::is_fault(fault) => {
+                let failed = Failed::new(names::LOG_COMMAND, names::HANDLE_COMMAND);
+                span.fail(failed, crate::error::error_type(fault), &Chain(fault));
+                return decided.map_err(DispatchError::Failed);
             }
             Err(refusal) => {
                 span.record(&mut |later| later.string(names::ERROR_TYPE, &*crate::error::error_type(refusal)));

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
+use syn::spanned::Spanned as _;
 use syn::{Ident, Path};
 
 use super::model::{Event, Model, Snapshot};
@@ -165,7 +166,7 @@ fn aggregate(model: &Model) -> TokenStream {
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let set = hole.as_ref().map_or_else(|| set.to_token_stream(), ToTokens::to_token_stream);
     let body = evolve(model, &event);
-    let stored = evolve_stored(model);
+    let (stored, fault) = (evolve_stored(model), fault(model));
     let (id, error) = (associated("Id", id), associated("Error", error));
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
@@ -181,8 +182,23 @@ fn aggregate(model: &Model) -> TokenStream {
             }
 
             #stored
+
+            #fault
         }
     }
+}
+
+/// Asks the function at its own place, where the compiler says what is wrong with it.
+fn fault(Model { fault, .. }: &Model) -> Option<TokenStream> {
+    let path = fault.as_ref()?;
+    let place = located(path.span());
+    let error = Ident::new("__es_error", place);
+    let asked = quote_spanned!(place=> #path(#error));
+    Some(quote_spanned! {Span::mixed_site()=>
+        fn is_fault(#error: &Self::Error) -> ::core::primitive::bool {
+            #asked
+        }
+    })
 }
 
 /// Applies the event. After a mistake the impl only exists for its users, and does nothing.

@@ -22,6 +22,8 @@ pub(super) struct Model {
     pub(super) name: LitStr,
     pub(super) id: Type,
     pub(super) error: Type,
+    /// The function that tells faults from refusals.
+    pub(super) fault: Option<Path>,
     /// The enum.
     pub(super) set: Ident,
     pub(super) events: Vec<Event>,
@@ -50,7 +52,7 @@ pub(super) struct Event {
 }
 
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
-    let Parsed { input, runtime, id, error, name, events, unclear, snapshot, derive, event, sensitive } = parsed;
+    let Parsed { input, runtime, id, error, fault, name, events, unclear, snapshot, derive, event, sensitive } = parsed;
     refuse_generics(diagnostics, &input);
     if snapshot.is_some() {
         refuse_skipped(diagnostics, &input);
@@ -79,6 +81,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
                 parse_quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible)
             }
         }),
+        fault,
         hole: (!is_complete).then(|| diagnostics.hole()),
         set,
         events: distinct(diagnostics, events),

@@ -118,6 +118,9 @@ const _: () = {
             }
             ::eventsource_runtime::__private::unknown(__es_stored)
         }
+        fn is_fault(__es_error: &Self::Error) -> ::core::primitive::bool {
+            OrderError::is_fault(__es_error)
+        }
     }
 };
 /// The events of [`Order`], in the order in which they are listed there.

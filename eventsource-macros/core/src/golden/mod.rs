@@ -70,6 +70,7 @@ fn aggregate() {
             #[aggregate(
                 id = Uuid,
                 error = OrderError,
+                fault = OrderError::is_fault,
                 events(OrderPlaced, shipping::OrderShipped),
                 snapshot(every = 100, version = 2),
                 name = "order",
