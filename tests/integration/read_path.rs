@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::ProjectionOptions;
 use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore, SqliteTransaction};
 use eventsource_tests::orders::{OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus};
 use eventsource_tests::recorder::Recorder;
@@ -148,6 +149,27 @@ impl Flaky {
             && self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if fails { Err(ProjectionError::new("not this time")) } else { Ok(()) }
     }
+}
+
+/// The other one would stop: it cannot be emptied.
+#[tokio::test]
+async fn one_projection_of_a_runner_is_rebuilt_without_the_others() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let store = sqlite().await;
+            let last = place_many(&store, 3).await;
+            for options in [ProjectionOptions::default(), ProjectionOptions::default().rebuild()] {
+                let flaky = Flaky { fail_at: 0, failures: AtomicUsize::new(0) };
+                let runner = ProjectionRunner::new(store.clone()).projection(flaky);
+                let projections = runner.projection_with(OrderReadModel, options).spawn();
+                projections.wait_for(last).await.unwrap();
+                projections.shutdown().await.unwrap();
+                assert_eq!((rows(&store, "counted").await, rows(&store, "order_views").await), (3, 3));
+            }
+        })
+        .await;
+    assert!(recorder.trees().render().contains("eventsource.replay=true"));
 }
 
 #[tokio::test]

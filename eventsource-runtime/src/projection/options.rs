@@ -43,6 +43,7 @@ pub struct ProjectionOptions {
     pub(super) on_failure: Option<OnFailure>,
     pub(super) retries: Option<u32>,
     pub(super) partitions: Option<u32>,
+    pub(super) rebuild: Option<Rebuild>,
 }
 
 impl ProjectionOptions {
@@ -64,6 +65,18 @@ impl ProjectionOptions {
     /// writer, for which the parts only take turns.
     pub fn partitions(self, count: u32) -> Self {
         Self { partitions: Some(count.max(1)), ..self }
+    }
+
+    /// Rebuilds this read model alone, in place: [`ProjectionRunner::rebuild`](super::ProjectionRunner::rebuild) says
+    /// how, and what it asks for.
+    pub fn rebuild(self) -> Self {
+        Self { rebuild: Some(Rebuild::InPlace), ..self }
+    }
+
+    /// Rebuilds this read model alone, beside the old one:
+    /// [`ProjectionRunner::rebuild_aside`](super::ProjectionRunner::rebuild_aside) says how, and what it asks for.
+    pub fn rebuild_aside(self) -> Self {
+        Self { rebuild: Some(Rebuild::Aside), ..self }
     }
 }
 
@@ -180,6 +193,7 @@ impl Options {
             retries: chosen.retries.unwrap_or(self.retries),
             on_failure: chosen.on_failure.unwrap_or(self.on_failure),
             partitions: chosen.partitions.unwrap_or(self.partitions),
+            rebuild: chosen.rebuild.unwrap_or(self.rebuild),
             ..self.clone()
         }
     }

@@ -149,7 +149,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// rebuilt it meanwhile, since the store does not know which program that was. So start one process with this
     /// option, and all others without.
     ///
-    /// Every start with this option rebuilds: remove the call, or put it behind a flag, once it has run.
+    /// Every start with this option rebuilds: remove the call, or put it behind a flag, once it has run. For one of
+    /// several projections there is [`ProjectionOptions::rebuild`].
     pub fn rebuild(mut self) -> Self {
         self.options.rebuild = Rebuild::InPlace;
         self
