@@ -9,8 +9,8 @@
 //! The program starts itself a second time, as the inventory; each prints its own part of the trace. Look for the
 //! trace's id: `command.PlaceOrder` in the first leads to `process` and `command.ReserveStock` in the second.
 //!
-//! A message may be delivered more than once. The resulting command has the event's id as its own, so stock is still
-//! reserved once.
+//! A message may be delivered more than once. The id of the resulting command is derived from that of the event, so stock
+//! is still reserved once.
 
 #![allow(missing_docs, missing_debug_implementations, reason = "an application's own types")]
 
@@ -200,7 +200,7 @@ impl Inventory {
         let stock = Repository::<Stock, _>::new(store.clone());
         let commands = CommandBus::builder().aggregate(stock.clone()).build();
         let handler = move |received: Received| reserve(commands.clone(), received);
-        let orders = places.bus().await?.subscribe("inventory").event_types(["OrderPlaced"]);
+        let orders = places.bus().await?.subscribe("inventory").event::<OrderPlaced>();
         let subscription = orders.handle(handler).await?;
         let levels = StockLevels { table: format!("inventory_{}.levels", places.run) };
         let projections = ProjectionRunner::new(store.clone()).projection(levels).spawn();

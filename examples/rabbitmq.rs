@@ -81,7 +81,7 @@ impl Notifications {
         let mails = Mails::default();
         mails.bounce.store(true, Ordering::Relaxed);
         let sender = mails.clone();
-        let orders = bus.subscribe("notifications").event_types([OrderPlaced::NAME]).max_retries(1);
+        let orders = bus.subscribe("notifications").event::<OrderPlaced>().max_retries(1);
         let orders = orders.pauses(Duration::from_millis(50), Duration::from_secs(1));
         let subscription = orders.handle(move |received| sender.clone().handle(received)).await?;
         Ok(Self { bus, mails, subscription })

@@ -1,14 +1,17 @@
 //! Events under the names and versions that they had formerly.
 
+use std::future::ready;
 use std::sync::Arc;
 
+use eventsource_runtime::bus::{HandlerError, InProcessBus, Received, Relay};
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::store::{MemoryStore, NewEvent, Origin, StoreError, StreamId};
+use eventsource_runtime::store::{Filter, MemoryStore, NewEvent, Origin, StoreError, StreamId};
 use eventsource_runtime::testing::stored;
 use eventsource_runtime::{DecodeFault, EventSet, UpcastError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 #[derive(Event, Serialize, Deserialize)]
@@ -112,4 +115,27 @@ fn a_test_reads_a_payload_as_a_store_does() {
     assert_eq!(read(1, r#"{"euros":"?"}"#), Err(DecodeFault::Upcast));
     assert_eq!(read(4, r#"{"cents":7}"#), Err(DecodeFault::Newer));
     assert_eq!(read(3, r#"{"cents":7}"#), Err(DecodeFault::Payload));
+}
+
+/// Whoever listed the name alone passed over what an older or a newer release had written.
+#[tokio::test]
+async fn what_was_stored_formerly_is_followed_and_delivered_by_its_type() {
+    let (store, stream, bus) = (MemoryStore::new(), StreamId::new("Account", 1), InProcessBus::new());
+    let (heard, mut handled) = mpsc::unbounded_channel();
+    let handler = move |received: Received| {
+        ready(heard.send(received.event_type().map(str::to_owned)).map_err(HandlerError::from))
+    };
+    let running = bus.subscribe("one").event::<Opened>().event::<Transferred>().handle(handler).await.unwrap();
+    let stored = [("Begun", 1, "{}"), ("Other", 1, "{}"), ("Moved", 1, "{}"), ("AccountOpened", 1, "{}")];
+    store.append(&stream, ExpectedVersion::Any, stored.map(event).into()).await.unwrap();
+    let relay = Relay::new("out", store.clone(), bus.clone()).spawn();
+    relay.wait_for(store.head().await.unwrap()).await.unwrap();
+    for expected in ["Begun", "Moved", "AccountOpened"] {
+        assert_eq!(handled.recv().await.flatten().as_deref(), Some(expected));
+    }
+    let opened = store.read_all(Position::START, &Filter::all().event::<Opened>(), 10).await.unwrap();
+    let names: Vec<_> = opened.events.iter().map(|event| &*event.event_type).collect();
+    assert_eq!(names, ["Begun", "AccountOpened"]);
+    relay.shutdown().await.unwrap();
+    running.shutdown().await.unwrap();
 }

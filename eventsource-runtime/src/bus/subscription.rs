@@ -13,6 +13,7 @@ use super::traced::Traced;
 use super::tries::Retries;
 use super::{EventBus, Intake};
 use crate::dispatch::BoxFuture;
+use crate::domain::{Event, names_of};
 
 /// How often a message is retried before it becomes a dead letter.
 const RETRIES: u32 = 5;
@@ -44,8 +45,15 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         Self { bus, intake, event_types: None, lanes: 1, retries, timeout: None, propagation }
     }
 
-    /// Handles only messages of events with these stored names. Others are acknowledged unhandled; dead letters of
-    /// other types stay where they are.
+    /// Handles only messages of events of this type, under its stored name or one of its aliases, and of the types that
+    /// were named before. Others are acknowledged unhandled; dead letters of other types stay where they are.
+    pub fn event<E: Event>(self) -> Self {
+        let known = self.event_types.iter().flat_map(|names| names.iter().cloned());
+        let names: Vec<_> = known.chain(names_of::<E>().map(str::to_owned)).collect();
+        self.event_types(names)
+    }
+
+    /// The same with stored names, whatever was named before. An alias is a name of its own here.
     pub fn event_types<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         Self { event_types: Some(names.into_iter().map(Into::into).collect()), ..self }
     }

@@ -178,6 +178,11 @@ impl<S> EventDef<S> {
     }
 }
 
+/// All names under which an event is stored, or was.
+pub(crate) fn names_of<E: Event>() -> impl Iterator<Item = &'static str> {
+    [E::NAME].into_iter().chain(E::ALIASES.iter().copied())
+}
+
 /// Whether a stored name is this name or one of the aliases.
 pub(crate) fn is_one_of(event_type: &str, (name, aliases): (&str, &[&str])) -> bool {
     event_type == name || aliases.contains(&event_type)

@@ -54,7 +54,7 @@ pub(crate) use traced::AGAIN;
 pub use traced::Traced;
 pub use version::{ExpectedVersion, Position, Version};
 
-use crate::domain::{DecodeError, EventRef, StoredEvent};
+use crate::domain::{DecodeError, Event, EventRef, StoredEvent, names_of};
 use crate::error::{About, BoxError, say};
 use crate::telemetry::names;
 
@@ -250,7 +250,28 @@ impl Filter {
         Self::default()
     }
 
-    /// Only events of these stored names.
+    /// Only events of this type, under its stored name or one of its aliases, and of the types that were named before.
+    ///
+    /// ```
+    /// # use eventsource_runtime::prelude::*;
+    /// # use eventsource_runtime::store::Filter;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// #[event(alias("OrderCreated"))]
+    /// struct OrderPlaced {}
+    ///
+    /// let placed = Filter::all().event::<OrderPlaced>();
+    /// assert!(placed.shows("OrderPlaced", "Order") && placed.shows("OrderCreated", "Order"));
+    /// assert!(!placed.shows("OrderShipped", "Order"));
+    /// ```
+    #[must_use]
+    pub fn event<E: Event>(self) -> Self {
+        let names: Vec<_> = self.listed_event_types().into_iter().flatten().copied().chain(names_of::<E>()).collect();
+        self.event_types(names)
+    }
+
+    /// Only events of these stored names, whatever was named before. An alias is a name of its own here: prefer
+    /// [`event`](Self::event).
     #[must_use]
     pub fn event_types(self, names: impl Into<Arc<[&'static str]>>) -> Self {
         Self { event_types: Some(names.into()), ..self }
