@@ -31,6 +31,16 @@ impl Message {
         Ok(Self::new(stream, event.name(), payload).with_schema_version(event.version()))
     }
 
+    /// The same message with another event in it: its name, the version of its schema, and its payload. So a private
+    /// event becomes one that others may rely on.
+    ///
+    /// # Errors
+    /// The event cannot be written as JSON, or cannot be read back from it.
+    pub fn with_event(self, event: &dyn AnyEvent) -> Result<Self, EncodeError> {
+        let payload = event.encode()?;
+        Ok(self.carrying(event.name(), payload).with_schema_version(event.version()))
+    }
+
     /// Whether this is an `E`, by its stored name or one of its aliases.
     #[must_use]
     pub fn is<E: Event>(&self) -> bool {

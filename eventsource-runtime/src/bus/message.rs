@@ -85,6 +85,10 @@ impl Message {
         Self(Arc::new(Inner { facts, trace_context: None, malformed_context: false, headers, payload }))
     }
 
+    pub(super) fn carrying(self, event_type: &str, payload: impl Into<Bytes>) -> Self {
+        self.change(|inner| (inner.facts.event_type, inner.payload) = (Some(event_type.into()), payload.into()))
+    }
+
     pub(super) fn facts(&self) -> &Facts {
         &self.0.facts
     }

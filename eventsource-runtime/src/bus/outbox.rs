@@ -3,7 +3,9 @@
 //! A relay is a projection whose effect is that its events are on the bus. It has a projection's checkpoint, lease,
 //! retries and partitions; its own part is the store in between, which publishes a batch before the checkpoint moves.
 
+use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -71,14 +73,52 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// A relay from a store to a bus. The name is that of its checkpoint: it begins with the first event unless told
     /// otherwise, and continues where the last relay of the name stopped. No projection of the store may have the same.
     pub fn new(name: &'static str, store: S, bus: Traced<B>) -> Self {
-        let outbox = Outbox { store, bus, filter: Filter::all(), tracing: true };
+        let outbox = Outbox { store, bus, filter: Filter::all(), translation: Translation::default(), tracing: true };
         let (begin, on_failure) = (Begin::default(), OnFailure::Stop);
         Self { name, outbox, partitions: 1, lease: None, owner: None, begin, on_failure, metrics: true }
     }
 
-    /// Publishes only the events that a filter matches, such as `Filter::all().event_types(["OrderPlaced"])`.
+    /// Publishes only the events that a filter matches, such as `Filter::all().event::<OrderPlaced>()`.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.outbox.filter = filter;
+        self
+    }
+
+    /// Publishes what `translate` makes of each event, and nothing of those of which it makes nothing: so that what
+    /// others read is not what the store holds, and may stay when that changes. The messages of a stream keep their
+    /// order. An event whose translation fails stops the relay before it, unless such events are
+    /// [skipped](Self::skip_unpublishable).
+    ///
+    /// It is called again for each attempt to publish: the message must be the same, with the same id, as one that is
+    /// made from [`Message::of`] the event. That leaves the event's metadata in the store; add a header for what others
+    /// may see of it.
+    ///
+    /// ```
+    /// use eventsource_runtime::bus::{InProcessBus, Message, Relay};
+    /// # use eventsource_runtime::prelude::*;
+    /// use eventsource_runtime::store::{Filter, MemoryStore};
+    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// # struct OrderPlaced { customer: String, cents: u64 }
+    ///
+    /// #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// #[event(name = "shop.order_placed")]
+    /// struct PublicOrderPlaced {
+    ///     cents: u64,
+    /// }
+    ///
+    /// let (store, bus) = (MemoryStore::new(), InProcessBus::new());
+    /// let relay = Relay::new("public orders", store, bus).filter(Filter::all().event::<OrderPlaced>());
+    /// let relay = relay.translate(|event| {
+    ///     let placed = event.decode::<OrderPlaced>()?;
+    ///     let public = PublicOrderPlaced { cents: placed.cents };
+    ///     Ok(Some(Message::of(event).with_event(&public)?))
+    /// });
+    /// ```
+    pub fn translate<F>(mut self, translate: F) -> Self
+    where
+        F: Fn(&StoredEvent) -> Result<Option<Message>, ProjectionError> + Send + Sync + 'static,
+    {
+        self.outbox.translation = Translation(Some(Arc::new(translate)));
         self
     }
 
@@ -112,7 +152,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
         Self { begin: Begin::Now, ..self }
     }
 
-    /// Skips messages that the bus can never take, each with a log record, instead of stopping.
+    /// Skips messages that the bus can never take, and events that cannot be translated, each with a log record, instead of stopping.
     pub fn skip_unpublishable(self) -> Self {
         Self { on_failure: OnFailure::Skip, ..self }
     }
@@ -151,7 +191,28 @@ struct Outbox<S, B> {
     store: S,
     bus: Traced<B>,
     filter: Filter,
+    translation: Translation,
     tracing: bool,
+}
+
+type Translate = dyn Fn(&StoredEvent) -> Result<Option<Message>, ProjectionError> + Send + Sync;
+
+/// What becomes of an event; unless set, it is published as it is.
+#[derive(Clone, Default)]
+struct Translation(Option<Arc<Translate>>);
+
+impl Translation {
+    fn of(&self, event: &StoredEvent) -> Result<Option<Message>, ProjectionError> {
+        let Self(Some(translate)) = self else { return Ok(Some(Message::of(event))) };
+        let translated = catch_unwind(AssertUnwindSafe(|| translate(event)));
+        translated.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic)))
+    }
+}
+
+impl fmt::Debug for Translation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Translation").field(&self.0.is_some()).finish()
+    }
 }
 
 impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
@@ -161,8 +222,13 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
     /// A panic of the bus, or the error of the first event at fault, with the position up to which all were published.
     /// An event that is behind another of its stream is not at fault: the other one's result holds the error.
     async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
-        let events: Vec<_> = events.iter().filter(|event| !is_own(&event.event_type)).collect();
-        let messages: Vec<_> = events.iter().map(|event| Message::of(event)).collect();
+        let mut untranslated = None;
+        let translated = events.iter().filter(|event| !is_own(&event.event_type)).map_while(|event| {
+            let message = self.translation.of(event).map_err(|error| untranslated = Some(error.at(event))).ok()?;
+            Some((event, message))
+        });
+        let translated = translated.filter_map(|(event, message)| Some((event, message?)));
+        let (events, messages): (Vec<_>, Vec<_>) = translated.unzip();
         // Not in the scope of the batch, which has no spans: each publication has its own.
         let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
         // What panics once may not the next time, as what fails.
@@ -175,7 +241,8 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
         let published = published.map(|(event, _)| event.position);
         let failed = events.iter().zip(results).filter_map(|(event, result)| Some((event, result.err()?)));
         let at_fault = failed.reduce(|first, next| if is_behind(&first.1) { next } else { first });
-        at_fault.map_or(Ok(()), |(event, error)| Err(refused(event, error).keeping(published)))
+        let at_fault = at_fault.map(|(event, error)| refused(event, error)).or(untranslated);
+        at_fault.map_or(Ok(()), |error| Err(error.keeping(published)))
     }
 }
 

@@ -13,3 +13,4 @@ mod patterns;
 mod propagation;
 mod relay;
 mod spans;
+mod translated;
