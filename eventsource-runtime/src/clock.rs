@@ -1,6 +1,7 @@
 //! The source of time and identifiers, passed in as a value so that tests can use a counter.
 
 use std::fmt::{self, Debug};
+use std::ops::Add;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -34,6 +35,15 @@ impl Timestamp {
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> f64 {
         self.0.saturating_sub(earlier.0) as f64 / 1e6
+    }
+}
+
+/// The moment so much later, in whole microseconds; the last one if it lies beyond that.
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(later.as_micros()).unwrap_or(i64::MAX)))
     }
 }
 

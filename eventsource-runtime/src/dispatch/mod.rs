@@ -21,12 +21,12 @@ pub use command_bus::{CommandBus, CommandBusBuilder};
 pub use error::{DispatchError, DispatchJsonError, ExecuteJsonError, PayloadFault, QueryError};
 pub(crate) use handled::Handled;
 pub use handled::caused_by;
-#[cfg(feature = "testing")]
-pub(crate) use process_manager::Own;
 pub(crate) use process_manager::is_own;
 pub use process_manager::{
     ChainTooLong, IntoReaction, Met, ProcessManager, ProcessManagerRunner, Reaction, Rejected, Rejection,
 };
+#[cfg(feature = "testing")]
+pub(crate) use process_manager::{Own, When};
 pub use query_bus::{QueryBus, QueryBusBuilder};
 
 use crate::domain::{Metadata, Recorded};

@@ -1,14 +1,13 @@
 //! When an event comes, then a reaction: tests process managers without a store.
 
 use std::fmt;
-use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::difference::difference;
 use super::given::{named, one_shown, read_back, source};
 use crate::clock::Timestamp;
-use crate::dispatch::{IntoReaction, Own, ProcessManager, Reaction, Rejection};
+use crate::dispatch::{IntoReaction, Own, ProcessManager, Reaction, Rejection, When};
 use crate::domain::{Aggregate, AnyEvent, Command, Envelope, Event, Recorded, StoredEvent};
 use crate::projection::ProjectionError;
 use crate::store::{Position, StreamId, Version};
@@ -102,7 +101,8 @@ fn as_stored(stream: StreamId, event: &dyn AnyEvent, number: u64) -> StoredEvent
 /// ```
 #[must_use = "say which event comes, with `when`"]
 pub fn process<M: ProcessManager>() -> Process<M> {
-    Process { state: M::default(), id: None, history: Vec::new(), scheduled: Vec::new() }
+    let now = Timestamp::from_micros(0);
+    Process { state: M::default(), id: None, history: Vec::new(), now, scheduled: Vec::new() }
 }
 
 /// A process to which something has happened; created by [`process`].
@@ -111,7 +111,9 @@ pub struct Process<M> {
     /// That of the first event.
     id: Option<String>,
     history: Vec<&'static str>,
-    scheduled: Vec<(Duration, Box<dyn Own>)>,
+    /// It goes on only to what is due.
+    now: Timestamp,
+    scheduled: Vec<(Timestamp, Box<dyn Own>)>,
 }
 
 /// How a process reacted; created by [`Process::when`] and its like.
@@ -181,10 +183,8 @@ impl<M: ProcessManager> Process<M> {
     pub fn when_due(mut self) -> Reacted<M> {
         let first = (0..self.scheduled.len()).min_by_key(|index| self.scheduled[*index].0);
         let Some(first) = first else { panic!("`{}` has scheduled no event", M::name()) };
-        let (passed, due) = self.scheduled.remove(first);
-        for (delay, _) in &mut self.scheduled {
-            *delay -= passed;
-        }
+        let (moment, due) = self.scheduled.remove(first);
+        self.now = self.now.max(moment);
         let event = due.as_event();
         self.apply(event);
         // It is the same event that the method sees.
@@ -250,7 +250,8 @@ impl<M: ProcessManager> Reacted<M> {
                 for event in &reaction.events {
                     process.apply(event.as_event());
                 }
-                process.scheduled.extend(reaction.later.into_iter().map(|later| (later.delay, later.event)));
+                let now = process.now;
+                process.scheduled.extend(reaction.later.into_iter().map(|later| (later.when.due(now), later.event)));
             }
         }
         process
@@ -286,7 +287,10 @@ fn shown<M>(reaction: &Reaction<M>) -> String {
     let events = reaction.events.iter().map(|event| format!("records {}", one_shown(event.as_event())));
     let later = reaction.later.iter().map(|later| {
         let event = one_shown(later.event.as_event());
-        format!("records after {:?} {event}", later.delay)
+        match later.when {
+            When::After(delay) => format!("records after {delay:?} {event}"),
+            When::At(moment) => format!("records at {moment} {event}"),
+        }
     });
     let commands = reaction.sent().map(|(name, command)| format!("dispatches {}", named(name, command)));
     let lines: Vec<_> = events.chain(later).chain(commands).collect();

@@ -6,6 +6,7 @@ mod cycles;
 mod failing;
 mod held_up;
 mod letters;
+mod moments;
 mod set_back;
 mod starts;
 mod traces;

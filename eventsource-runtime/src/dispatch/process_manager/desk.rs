@@ -251,10 +251,9 @@ impl<S: ProjectionStore> Desk<S> {
 
     fn scheduled(&self, later: &Later) -> Result<Scheduled, ProjectionError> {
         let event = later.event.as_event();
-        let delay = i64::try_from(later.delay.as_micros()).unwrap_or(i64::MAX);
         let payload = String::from_utf8(event.encode()?)?;
         Ok(Scheduled {
-            due: self.office.clock.now().as_micros().saturating_add(delay),
+            due: later.when.due(self.office.clock.now()).as_micros(),
             event_type: event.name().to_owned(),
             schema_version: event.version(),
             payload: RawValue::from_string(payload)?,

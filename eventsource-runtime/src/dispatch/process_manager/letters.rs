@@ -30,8 +30,15 @@ impl<S: ProjectionStore> Desk<S> {
             let Some(taken) = lease.taken else {
                 let checkpoint = Position::new(lease.checkpoint.get() + 1);
                 let counted = Batch::new(partition, claim.clone(), lease.checkpoint, checkpoint);
-                self.store.apply_batch(bookmark(), counted, Scope::current().muted()).await?;
-                return Ok(Tenure { partition, claim, since, checkpoint });
+                let counted = self.store.apply_batch(bookmark(), counted, Scope::current().muted()).await;
+                let turn = Tenure { partition, claim, since, checkpoint };
+                return match counted {
+                    Ok(_) => Ok(turn),
+                    Err(error) => {
+                        self.give_up(turn).await;
+                        Err(error)
+                    }
+                };
             };
             if timer::is_there() {
                 tokio::time::sleep(taken.left.clamp(Duration::from_millis(1), LOOK)).await;

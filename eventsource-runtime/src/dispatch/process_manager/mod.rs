@@ -16,9 +16,9 @@ mod store;
 mod timer;
 
 pub use chain::ChainTooLong;
-#[cfg(feature = "testing")]
-pub(crate) use reaction::Own;
 pub use reaction::{IntoReaction, Met, Reaction, Rejected, Rejection};
+#[cfg(feature = "testing")]
+pub(crate) use reaction::{Own, When};
 pub(crate) use record::is_own;
 pub use runner::ProcessManagerRunner;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::clock::Timestamp;
 use crate::domain::{Aggregate, AnyEvent, Command, Event, EventSet, Handle, Includes, IntoEvents, json};
 use crate::error::BoxError;
 use crate::projection::ProjectionError;
@@ -59,8 +60,24 @@ pub(super) struct Sent {
 
 /// An event that is recorded when it is due.
 pub(crate) struct Later {
-    pub(crate) delay: Duration,
+    pub(crate) when: When,
     pub(crate) event: Box<dyn Own>,
+}
+
+/// When an event is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum When {
+    After(Duration),
+    At(Timestamp),
+}
+
+impl When {
+    pub(crate) fn due(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::After(delay) => now + delay,
+            Self::At(moment) => moment,
+        }
+    }
 }
 
 /// An event of the process. `M: Aggregate` is required only where one is recorded, not wherever reactions are handled:
@@ -120,11 +137,30 @@ impl<M: Aggregate> Reaction<M> {
     /// Records an event of the process after a delay: a timeout, to which the manager reacts if it has a method for it.
     /// It is recorded once, however often the program restarts meanwhile, and at once if it is overdue at a start. The
     /// method checks the state to see whether the event still matters.
-    pub fn record_after<E: Event>(mut self, delay: Duration, event: E) -> Self
+    ///
+    /// The delay begins when the manager reacts. If that may be late, as after an outage, and the timeout is not to be,
+    /// use [`record_at`](Self::record_at).
+    pub fn record_after<E: Event>(self, delay: Duration, event: E) -> Self
     where
         M::Event: Includes<E>,
     {
-        self.later.push(Later { delay, event: Box::new(M::Event::include(event)) });
+        self.record_later(When::After(delay), event)
+    }
+
+    /// The same at a moment, such as `event.recorded_at() + delay`, or one that the event names. If it has passed, the
+    /// event is recorded at once.
+    pub fn record_at<E: Event>(self, moment: Timestamp, event: E) -> Self
+    where
+        M::Event: Includes<E>,
+    {
+        self.record_later(When::At(moment), event)
+    }
+
+    fn record_later<E: Event>(mut self, when: When, event: E) -> Self
+    where
+        M::Event: Includes<E>,
+    {
+        self.later.push(Later { when, event: Box::new(M::Event::include(event)) });
         self
     }
 }

@@ -245,29 +245,43 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
 
     /// Saves the position up to which nothing is scheduled, unless somebody else is about to.
     async fn save(&mut self) -> StepResult {
-        let mut done = self.done();
+        let done = self.done();
         if self.saved.is_none_or(|saved| done.get() <= saved.get() + UNSAVED) {
             return Ok(());
         }
         let partition = Partition::whole(M::timer_name());
         let claim = Claim::new(Uuid::now_v7(), M::timer_name(), TERM);
         let lease = self.store.lease_projection(partition, claim.clone()).await?;
-        let mut read = Ok(());
-        if lease.taken.is_none() {
-            // What is passed was there before the lease: if it is lost from here on, so is the lease, and the batch is
-            // refused.
-            self.look_back().await?;
-            read = self.read().await?;
-            done = done.min(self.done());
-            if lease.checkpoint < done {
-                let batch = Batch::new(partition, claim.clone(), lease.checkpoint, done).at(self.clock.now());
-                let mark = Arc::new(Bookmark(M::timer_name()));
-                self.store.apply_batch(mark, batch, Scope::current()).await?;
-            }
-            self.store.lease_projection(partition, claim.given_up()).await?;
+        if lease.taken.is_some() {
+            self.saved = Some(done);
+            return Ok(());
         }
+        let saved = self.save_under((partition, claim.clone()), lease.checkpoint, done).await;
+        // Whatever came of it: the next one would wait for its end.
+        let given_up = self.store.lease_projection(partition, claim.given_up()).await;
+        let (done, read) = saved?;
+        given_up?;
         self.saved = Some(done);
         read
+    }
+
+    /// The position that was saved, and what could not be read on the way.
+    async fn save_under(
+        &mut self,
+        (partition, claim): (Partition, Claim),
+        checkpoint: Position,
+        done: Position,
+    ) -> Result<(Position, StepResult), ProjectionError> {
+        // What is passed was there before the lease: if it is lost from here on, so is the lease, and the batch is
+        // refused.
+        self.look_back().await?;
+        let read = self.read().await?;
+        let done = done.min(self.done());
+        if checkpoint < done {
+            let batch = Batch::new(partition, claim, checkpoint, done).at(self.clock.now());
+            self.store.apply_batch(Arc::new(Bookmark(M::timer_name())), batch, Scope::current()).await?;
+        }
+        Ok((done, read))
     }
 
     /// Reads what was scheduled, and what of that has been recorded since. The inner error is for events that cannot be

@@ -1,0 +1,66 @@
+//! Events that a process records at a moment, however late it is told of what they depend on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventsource_runtime::clock::Timestamp;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{MemoryStore, StreamId};
+use eventsource_runtime::testing::process;
+use eventsource_tests::clocks::Moved;
+use eventsource_tests::shipping::{Order, OrderPlaced};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{names, place, quiet};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+#[derive(Event, Clone, Serialize, Deserialize)]
+struct Late {}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Late))]
+struct Deadline;
+
+impl Apply<Late> for Deadline {
+    fn apply(&mut self, _: Late) {}
+}
+
+#[process_manager]
+impl Deadline {
+    fn placed(&self, event: &Recorded<OrderPlaced>) -> Reaction<Self> {
+        Reaction::new().record_at(event.recorded_at() + HOUR, Late {})
+    }
+}
+
+#[tokio::test]
+async fn a_moment_does_not_move_if_the_manager_reacts_late() {
+    let (store, clock) = (MemoryStore::new(), Arc::new(Moved::default()));
+    let orders = Repository::<Order, _>::new(store.clone()).with_clock(clock.clone());
+    let bus = CommandBus::builder().aggregate(orders).build();
+    let start = || {
+        let runner = ProcessManagerRunner::new(store.clone(), bus.clone()).with_clock(clock.clone());
+        runner.process_manager::<Deadline>().spawn()
+    };
+    bus.dispatch(place(Uuid::now_v7(), "Ada", "1 Analytical Row")).await.unwrap();
+    clock.pass(2 * HOUR);
+    // Nobody moves the clock any more: one that is due an hour from now never comes.
+    let managers = start();
+    while names(&store, "Deadline").await.iter().all(|name| name != "Late") {
+        tokio::task::yield_now().await;
+    }
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+}
+
+#[test]
+fn a_moment_is_part_of_what_a_test_expects_and_comes_in_its_turn() {
+    let (order, placed) = (Uuid::now_v7(), || OrderPlaced { customer: "Ada".into(), cents: 1, address: "here".into() });
+    let moment = Timestamp::from_micros(0) + HOUR;
+    process::<Deadline>()
+        .when(StreamId::new("Order", order), placed())
+        .then(Reaction::new().record_at(moment, Late {}))
+        .when_due()
+        .then(());
+}
