@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use eventsource_runtime::clock::Timestamp;
-use eventsource_runtime::store::{EventStore, ExpectedVersion, NewEvent, Origin, StreamId};
-use eventsource_runtime::testing::run;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::OnFailure;
+use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, StreamId};
+use eventsource_runtime::testing::{run, skip};
+use eventsource_tests::orders::{Order, OrderPlaced};
+use eventsource_tests::placing::place;
 use eventsource_tests::services;
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -72,4 +76,58 @@ fn the_metrics_the_log_events_and_the_alerts_that_operators_look_for_are_there()
     for alert in ["ProjectionStopped", "ProjectionStalled", "DeadLetters", "RebuildStalled"] {
         assert!(PAGE.contains(&format!("`{alert}`")) && RULES.contains(&format!("alert: {alert}\n")), "{alert}");
     }
+}
+
+/// It finds fault with every order.
+struct Fussy;
+
+#[projection]
+impl Fussy {
+    fn placed(&self, _: &Recorded<OrderPlaced>) -> Result<(), ProjectionError> {
+        Err(ProjectionError::new("as it must"))
+    }
+}
+
+#[test]
+fn a_role_with_the_rights_that_the_page_grants_can_do_everything_but_change_events() {
+    run(async {
+        let (schema, address) = (services::a_schema(), services::postgres());
+        postgres::open_in(&schema).await.close();
+        let (raw, role) = (services::raw(&address).await, format!("app_{schema}"));
+        let Ok(()) = raw.batch_execute(&format!("CREATE ROLE {role}")).await else { skip("no role can be made here") };
+        let (_, rest) = PAGE.split_once("```sql\n-- As the owner of the schema\n").expect("the page grants rights");
+        let grants =
+            rest.split("```").next().unwrap().replace("eventsource", &schema).replace("TO app", &format!("TO {role}"));
+        raw.batch_execute(&grants).await.unwrap();
+
+        let join = if address.contains('?') { '&' } else { '?' };
+        let options = PostgresOptions::default().schema(&*schema);
+        let store =
+            PostgresStore::connect_with(&format!("{address}{join}options=-crole%3D{role}"), options).await.unwrap();
+        let orders = Repository::<Order, _>::new(store.clone());
+        let bus = CommandBus::builder().aggregate(orders.clone()).build();
+        let order = Uuid::now_v7();
+        bus.dispatch(place(order)).await.unwrap();
+        for _ in 0..2 {
+            orders.create_snapshot(&order).await.unwrap();
+        }
+        assert!(orders.delete_snapshot(&order).await.unwrap());
+        let runner = || ProjectionRunner::new(store.clone()).on_failure(OnFailure::DeadLetter).max_retries(0);
+        let projections = runner().projection(Fussy).spawn();
+        projections.wait_for(store.head().await.unwrap()).await.unwrap();
+        projections.shutdown().await.unwrap();
+        let letters = runner().dead_letters(Fussy);
+        let letter = letters.list(Position::START, 1).await.unwrap().remove(0);
+        letters.retry(&letter.stream).await.unwrap_err();
+        assert!(letters.resolve(letter.position).await.unwrap());
+
+        raw.batch_execute(&format!("SET ROLE {role}")).await.unwrap();
+        for change in
+            ["UPDATE {}.events SET version = 7", "DELETE FROM {}.events", "ALTER TABLE {}.events DISABLE TRIGGER ALL"]
+        {
+            let error = raw.batch_execute(&change.replace("{}", &schema)).await.unwrap_err();
+            assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE), "{error}");
+        }
+        raw.batch_execute(&format!("RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
+    });
 }
