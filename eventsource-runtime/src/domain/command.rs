@@ -72,7 +72,10 @@ pub trait Handle<C: Command<Aggregate = Self>>: Handlers {
     /// Records the attributes that the method names for its `handle_command` span.
     fn attributes(&self, _command: &C, _services: &Self::Services, _attributes: &mut Attributes) {}
 
-    /// Returns the events that the command leads to, or a refusal. It changes nothing, and may be called again.
+    /// Returns the events that the command leads to. It changes nothing, and may be called again.
+    ///
+    /// # Errors
+    /// The refusal: nothing is appended, and the caller gets it unchanged.
     fn handle(
         &self,
         command: C,

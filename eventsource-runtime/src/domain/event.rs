@@ -43,6 +43,9 @@ pub trait AnyEvent: Send + Sync {
     fn version(&self) -> u32;
     /// The payload as it will be stored. Builds with debug assertions check that it can be read back; others check that
     /// only if it contains something that JSON can write but not read, such as a `NaN`.
+    ///
+    /// # Errors
+    /// The event cannot be written as JSON, or its type cannot read it back.
     fn encode(&self) -> Result<Vec<u8>, EncodeError>;
     /// Records the event's named attributes.
     fn record(&self, attributes: &mut Attributes);
@@ -281,7 +284,10 @@ tuples!(A B C D E F G H);
     note = "`{E}` is the aggregate's error: `#[aggregate(error = ..)]` says which, and without it there is none but `Infallible`"
 )]
 pub trait Decision<S, E> {
-    /// The events in order, or the refusal.
+    /// The events in order.
+    ///
+    /// # Errors
+    /// The refusal: the aggregate's error, unchanged.
     fn decide(self) -> Result<Vec<S>, E>;
 }
 

@@ -86,5 +86,8 @@ pub trait HandleQuery<Q: Query>: QueryHandlers {
     fn attributes(&self, _query: &Q, _attributes: &mut Attributes) {}
 
     /// Answers the query.
+    ///
+    /// # Errors
+    /// The query's own error, which its caller gets unchanged, or any other, which is boxed.
     fn handle(&self, query: Q) -> impl Future<Output = Result<Q::Output, Self::Error>> + Send;
 }
