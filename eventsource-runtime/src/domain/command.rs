@@ -11,6 +11,8 @@ use super::span_name::SpanName;
 use crate::telemetry::Attributes;
 
 /// A request to change one aggregate; implemented by `#[derive(Command)]`.
+///
+/// It can also be implemented by hand: what minor releases add to it has a default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a command",
     note = "add `#[derive(Command, Clone, Deserialize)]` and `#[command(aggregate = ..)]` to `{Self}`"
@@ -37,6 +39,8 @@ impl<C: Command> SpanOf<C> {
 }
 
 /// The commands that an aggregate handles; implemented by `#[command_handler]`.
+///
+/// Leave implementing it to the macro: minor releases may add methods to it that have no default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` handles no commands",
     note = "put `#[command_handler]` on an `impl {Self}` block whose methods take commands"
@@ -59,6 +63,8 @@ pub trait Registry<A: Handlers>: Sealed {
 }
 
 /// Decides about one command; implemented by `#[command_handler]` for each method.
+///
+/// Leave implementing it to the macro: minor releases may add methods to it that have no default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle `{C}`",
     note = "add a method that takes `{C}` to the `#[command_handler]` block of `{Self}`"

@@ -96,6 +96,9 @@ pub trait Transaction {
 }
 
 /// A read model that follows the feed; implemented by `#[projection]`.
+///
+/// Leave implementing it to the macro: minor releases may add methods to it that have no default.
+/// Stores, and wrappers of them, call it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a projection for this store",
     note = "put `#[projection]` on an `impl {Self}` block whose methods take `&Recorded<Event>` and this store's transaction"
