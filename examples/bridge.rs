@@ -7,8 +7,6 @@
 //! It sends itself two requests, and prints the log on stdout and the traces on stderr. Write
 //! `RUST_LOG=info,eventsource::store=off`, and the spans of the store are gone.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -63,7 +61,7 @@ impl Account {
 }
 
 /// The span of `tower-http` is the parent of this one, ours are its children.
-async fn deposit(State(commands): State<Arc<CommandBus>>, Path((account, cents)): Path<(String, u64)>) -> StatusCode {
+async fn deposit(State(commands): State<CommandBus>, Path((account, cents)): Path<(String, u64)>) -> StatusCode {
     let dispatched = commands.dispatch(Deposit { account, cents }).instrument(tracing::info_span!("deposit"));
     match dispatched.await {
         Ok(_) => StatusCode::NO_CONTENT,
@@ -80,7 +78,7 @@ pub(crate) async fn two_deposits() -> Result<[StatusCode; 2], http::Error> {
     let service = Router::new()
         .route("/accounts/{account}/deposits/{cents}", post(deposit))
         .layer(TraceLayer::new_for_http())
-        .with_state(Arc::new(commands));
+        .with_state(commands);
     let mut answers = [StatusCode::OK; 2];
     for (answer, cents) in answers.iter_mut().zip([500, 501]) {
         let request = Request::post(format!("/accounts/ada/deposits/{cents}")).body(Body::empty())?;

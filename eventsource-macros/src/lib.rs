@@ -1,4 +1,4 @@
-// The page's links lead to files; the first definition of one counts.
+// The page's links lead to docs.rs; the first definition of one counts.
 //! [event]: derive@Event
 //! [aggregate]: derive@Aggregate
 //! [command]: derive@Command
@@ -8,7 +8,6 @@
 //! [projection]: macro@projection
 //! [process_manager]: macro@process_manager
 //! [traced]: macro@traced
-//! [editors]: https://github.com/eventsource-rs/eventsource/blob/main/eventsource-macros/docs/editors.md
 #![doc = include_str!("../README.md")]
 
 use eventsource_macros_core as core;

@@ -1,15 +1,15 @@
-//! Pages beside the reference: how an application is built and operated, what it emits, what it may rely on.
+//! Pages beside the reference: how an application is built and operated, what it emits, what it may rely on, and why
+//! this crate is built as it is.
 
 // The pages link to files; the first definition of a link wins.
 #[doc = "[telemetry]: self::telemetry\n[guarantees]: self::guarantees\n[operating]: self::operating\n"]
 #[doc = include_str!("../docs/tutorial.md")]
 pub mod tutorial {}
 
-// The same for the picture, which is not part of the reference.
-#[doc = "[view]: https://raw.githubusercontent.com/eventsource-rs/eventsource/main/eventsource-runtime/docs/view.png\n"]
 #[doc = include_str!("../docs/telemetry.md")]
 pub mod telemetry {}
 
+#[doc = "[relay]: self::decisions::relay_is_a_projection\n[process-manager]: self::decisions::process_manager\n"]
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
 
@@ -17,5 +17,48 @@ pub mod guarantees {}
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 
+#[doc = "[decisions]: self::decisions\n"]
 #[doc = include_str!("../docs/architecture.md")]
 pub mod architecture {}
+
+/// The list of the decisions, whose links lead to files, and a page for each.
+macro_rules! decisions {
+    ($($page:ident = $file:literal,)*) => {
+        $(#[doc = concat!("[", $file, "]: self::decisions::", stringify!($page), "\n")])*
+        #[doc = include_str!("../docs/decisions/README.md")]
+        pub mod decisions {
+            $(
+                #[doc = include_str!(concat!("../docs/decisions/", $file, ".md"))]
+                pub mod $page {}
+            )*
+        }
+    };
+}
+
+decisions! {
+    direct_opentelemetry = "direct-opentelemetry",
+    watched_provider = "watched-provider",
+    muted_below = "muted-below",
+    below_unsampled = "below-unsampled",
+    fold = "fold",
+    after = "after",
+    turns = "turns",
+    snapshots = "snapshots",
+    writer_thread = "writer-thread",
+    postgres_append = "postgres-append",
+    traced_store = "traced-store",
+    exporting_thread = "exporting-thread",
+    logs_beside = "logs-beside",
+    silent_reads = "silent-reads",
+    relay_is_a_projection = "relay-is-a-projection",
+    one_at_a_time = "one-at-a-time",
+    kafka_gapless = "kafka-gapless",
+    error_type = "error-type",
+    leases = "leases",
+    policies = "policies",
+    aside = "aside",
+    enqueue = "enqueue",
+    process_manager = "process-manager",
+    nobody_gets = "nobody-gets",
+    handler_errors = "handler-errors",
+}

@@ -1,5 +1,10 @@
+// The page's links lead to docs.rs; the first definition of one counts.
+#![cfg_attr(
+    all(doc, not(doctest)),
+    doc = "[tutorial]: guide::tutorial\n[telemetry]: guide::telemetry\n[operating]: guide::operating\n\
+           [guarantees]: guide::guarantees\n[architecture]: guide::architecture\n"
+)]
 #![doc = include_str!("../README.md")]
-#![cfg_attr(doc, doc = "\nA tutorial, and pages on telemetry, on operating and on what is promised, are in [`guide`].")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod bus;

@@ -9,7 +9,6 @@
 //! and sends traces to `OTEL_EXPORTER_OTLP_ENDPOINT`. Stop it with Ctrl-C.
 
 use std::env;
-use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{InProcessBus, Received, Relay};
@@ -110,7 +109,7 @@ impl Reading {
 }
 
 /// Books and reads forever; rejected commands, and those with too many conflicts, are dropped.
-async fn work(clerk: u32, commands: Arc<CommandBus>, queries: Arc<QueryBus>) -> Result<(), QueryError> {
+async fn work(clerk: u32, commands: CommandBus, queries: QueryBus) -> Result<(), QueryError> {
     for round in 0_u32.. {
         let account = format!("account-{}", round % ACCOUNTS);
         let cents = if (round + clerk).is_multiple_of(5) { -400 } else { 100 };
@@ -149,10 +148,9 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let relay = Relay::new("bookings to the bus", store, bus).spawn();
     // Until its tables exist.
     projections.wait_for(Position::START).await?;
-    let (commands, queries) = (Arc::new(commands), Arc::new(queries));
     let mut clerks = tokio::task::JoinSet::new();
     for clerk in 0..CLERKS {
-        clerks.spawn(work(clerk, Arc::clone(&commands), Arc::clone(&queries)));
+        clerks.spawn(work(clerk, commands.clone(), queries.clone()));
     }
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed?,

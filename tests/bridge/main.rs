@@ -196,7 +196,7 @@ async fn new_roots_links_and_switches_are_as_ever() {
             options.links(&first);
         });
         let third = telemetry::span("third").options(|options| options.parent(&first));
-        let off = telemetry::span("off").options(|options| options.enable(false));
+        let off = telemetry::span("off").options(|options| options.enable_tracing(false));
         info_span!("around").in_scope(|| {
             second.in_scope(|| ());
             third.in_scope(|| ());

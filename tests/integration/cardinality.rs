@@ -48,7 +48,7 @@ async fn a_million_aggregates_make_no_more_series_than_one() {
         }
     };
     // A million spans would have to be kept.
-    recorder.run(span("muted").options(|options| options.enable(false)).run(work)).await;
+    recorder.run(span("muted").options(|options| options.enable_tracing(false)).run(work)).await;
     recorder.flush().await;
     assert_few(&metrics, MOST_SERIES);
 }

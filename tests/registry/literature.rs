@@ -1,10 +1,10 @@
-//! The tables of where names of the literature went, at the page's end: whatever stands there under "here" is listed.
+//! The tables of names used elsewhere, at the page's end: whatever stands there under "here" is listed.
 
 use std::collections::BTreeSet;
 
 use eventsource_tests::registry::Registry;
 
-const SECTION: &str = "## Where names of the literature went";
+const SECTION: &str = "## Names used elsewhere";
 /// Begins a cell under "here" that means the names under "there".
 const SAME: &str = "the same";
 /// What is said under "here" of the library and its macros, which are no names of telemetry.

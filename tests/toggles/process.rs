@@ -48,7 +48,9 @@ async fn a_function_that_is_first_called_while_spans_are_off_has_them_later() {
 async fn off_by_a_component_nothing_below_it_is_evaluated() {
     let _turn = turn().await;
     let recorder = Recorder::new();
-    recorder.run(telemetry::span("off").options(|options| options.enable(false)).run(everything::functions())).await;
+    recorder
+        .run(telemetry::span("off").options(|options| options.enable_tracing(false)).run(everything::functions()))
+        .await;
     assert_eq!((recorder.started_spans(), evaluations()), (0, vec![]));
 }
 
@@ -60,7 +62,7 @@ async fn a_span_by_hand_asks_the_switches_where_it_starts() {
     let made = || telemetry::span("made.elsewhere").attribute("rows", 3);
     let started = async {
         let (closure, future, stream, last) = (made(), made(), made(), made());
-        telemetry::span("off").options(|options| options.enable(false)).in_scope(|| closure.in_scope(|| ()));
+        telemetry::span("off").options(|options| options.enable_tracing(false)).in_scope(|| closure.in_scope(|| ()));
         telemetry::set_enabled(false);
         future.run(async {}).await;
         assert_eq!(stream.stream(futures_util::stream::iter(0..3)).count().await, 3);

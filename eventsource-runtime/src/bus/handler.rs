@@ -96,15 +96,20 @@ impl Linked for Received {
 /// impl MessageHandler for Stock {
 ///     async fn handle(&self, message: Received) -> Result<(), HandlerError> {
 ///         let id = message.id().ok_or_else(|| HandlerError::new("a message without an id").permanent())?;
-///         let mut connection = self.0.lock().expect("nobody panics with it");
-///         let transaction = connection.transaction()?;
-///         // Other consumers that share the table use names of their own.
-///         let inbox = "INSERT INTO inbox VALUES ('stock', ?1) ON CONFLICT DO NOTHING";
-///         if transaction.execute(inbox, [id.to_string()])? == 1 {
-///             transaction.execute("UPDATE stock SET pieces = pieces - 1", [])?;
-///         }
-///         // If this is not reached, neither is kept, and a redelivered message finds everything as it was.
-///         Ok(transaction.commit()?)
+///         let tables = Arc::clone(&self.0);
+///         // The transaction blocks its thread, which must not be one that runs tasks.
+///         tokio::task::spawn_blocking(move || {
+///             let mut connection = tables.lock().expect("nobody panics with it");
+///             let transaction = connection.transaction()?;
+///             // Other consumers that share the table use names of their own.
+///             let inbox = "INSERT INTO inbox VALUES ('stock', ?1) ON CONFLICT DO NOTHING";
+///             if transaction.execute(inbox, [id.to_string()])? == 1 {
+///                 transaction.execute("UPDATE stock SET pieces = pieces - 1", [])?;
+///             }
+///             // If this is not reached, neither is kept, and a redelivered message finds everything as it was.
+///             Ok(transaction.commit()?)
+///         })
+///         .await?
 ///     }
 /// }
 ///

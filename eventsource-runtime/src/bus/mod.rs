@@ -101,9 +101,26 @@ pub trait EventBus: Clone + Send + Sync + 'static {
     ///
     /// Once a message could not be published, no later message of its stream is. If the future is dropped, any number
     /// of the messages may have been published, and the others still may be.
+    ///
+    /// # Errors
+    /// In a message's own result:
+    /// - [`PublishError::too_large`] or [`PublishError::invalid`] for what can never be published: a relay leaves its
+    ///   event to the policy of its runner;
+    /// - [`PublishError::behind`] for a message behind another of its stream that was not published;
+    /// - [`PublishError::full`], [`unroutable`](PublishError::unroutable), [`refused`](PublishError::refused),
+    ///   [`timed_out`](PublishError::timed_out) or [`backend`](PublishError::backend) for what may be published later: a
+    ///   relay tries again;
+    /// - [`PublishError::Closed`] once the bus is shut down, which stops a relay.
+    ///
+    /// None of them may quote the message.
     fn publish(&self, messages: Vec<Message>) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send;
 
     /// Joins a group, and creates it if it is new.
+    ///
+    /// # Errors
+    /// [`BusError::Configuration`] for a group or settings that cannot work, [`BusError::Closed`] once the bus is shut
+    /// down, [`BusError::backend`] if the broker cannot be reached or refuses. The caller of
+    /// [`SubscriptionBuilder::handle`] gets it.
     fn subscribe(&self, intake: Intake) -> impl Future<Output = Result<Self::Consumer, BusError>> + Send;
 }
 
@@ -146,10 +163,17 @@ pub trait Consumer: Send + 'static {
 
     /// The next delivery, as soon as there is one; `None` after [`Consumer::stop`], or at the end of the dead letters.
     /// A dropped future loses nothing.
+    ///
+    /// # Errors
+    /// Nothing can be taken any more, and the subscription stops: a lost connection that may come back is waited for in
+    /// here.
     fn next(&mut self) -> impl Future<Output = Result<Option<Delivery<Self::Settle>>, BusError>> + Send;
 
     /// The next deliveries, as soon as there is one: those available, up to `most`, appended to `taken`. Appends none
     /// if [`Consumer::next`] would return `None`. A dropped future loses nothing. The default takes one at a time.
+    ///
+    /// # Errors
+    /// As [`Consumer::next`]. What it has appended by then is dropped unsettled.
     fn next_batch(
         &mut self,
         _most: usize,
@@ -189,6 +213,10 @@ pub trait Settle: Send + Sync + 'static {
     }
 
     /// Acknowledges the message.
+    ///
+    /// # Errors
+    /// [`BusError::Lost`] if the message has gone to another member, [`BusError::backend`] if the broker could not be
+    /// told. Neither is retried: the message is redelivered, and the log says so.
     fn ack(self) -> impl Future<Output = Result<(), BusError>> + Send;
 
     /// Acknowledges messages of one lane, in their order; returns an error for each that could not be settled. A lane
@@ -209,6 +237,9 @@ pub trait Settle: Send + Sync + 'static {
 
     /// The message has failed for good and can never be stored as a dead letter: it is left to the broker. If that
     /// keeps acknowledged messages, acknowledging is all there is to do.
+    ///
+    /// # Errors
+    /// As [`Settle::ack`].
     fn reject(self) -> impl Future<Output = Result<(), BusError>> + Send
     where
         Self: Sized,
@@ -218,6 +249,10 @@ pub trait Settle: Send + Sync + 'static {
 
     /// Stores a message durably among the group's dead letters; to be followed by [`Settle::ack`], or by
     /// [`Settle::reject`] if it can never be stored.
+    ///
+    /// # Errors
+    /// [`BusError::unkeepable`] if it can never be stored. Any other error is retried without end, with the lane waiting,
+    /// until the message goes to another member.
     fn park(&self, message: &Message) -> impl Future<Output = Result<(), BusError>> + Send;
 }
 

@@ -22,13 +22,16 @@ pub enum Relation {
 
 /// How the spans of a subscription relate to the traces that its messages carry.
 ///
-/// A message that is delivered for the first time and younger than two minutes continues its trace. Its age counts from
-/// when it was published, on RabbitMQ and by default on Kafka by the publisher's clock, or else from when its event was
-/// recorded. One that is older, redelivered or replayed has a new trace with a link, so that no trace grows forever; in
-/// process all have, since a queue lies in between. A batch of several has a new trace with a link to each of its
-/// messages, except those whose context is ignored. Whether a context is sampled is never changed; flags that version
-/// 00 of the standard does not have are not sent on. Baggage is not read: it stays in the header `baggage`, which a
-/// handler that trusts its producers may read.
+/// By `default()` a message that is delivered for the first time and younger than two minutes continues its trace. Its
+/// age counts from when it was published, on RabbitMQ and by default on Kafka by the publisher's clock, or else from
+/// when its event was recorded. One that is older, redelivered or replayed has a new trace with a link, so that no
+/// trace grows forever. With [`Propagation::link`] every message has a new trace with a link. A subscription on the
+/// in-process bus uses `link()`, one on a broker `default()`, unless it is given
+/// [another](super::SubscriptionBuilder::propagation).
+///
+/// A batch of several messages has a new trace with a link to each, except to those whose context is ignored. Whether a
+/// context is sampled is never changed; flags that version 00 of the standard does not have are not sent on. Baggage is
+/// not read: it stays in the header `baggage`, which a handler that trusts its producers may read.
 ///
 /// ```
 /// # use eventsource_runtime::bus::{Propagation, Relation};
@@ -52,7 +55,7 @@ impl Default for Propagation {
 }
 
 impl Propagation {
-    /// A link whatever the message's age: the in-process default.
+    /// A new trace with a link, whatever the message's age: what a subscription uses in process.
     pub fn link() -> Self {
         Self::default().fresh(Relation::Link)
     }

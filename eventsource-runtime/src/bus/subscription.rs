@@ -103,7 +103,8 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         self
     }
 
-    /// How spans relate to the traces that the messages carry.
+    /// How spans relate to the traces that the messages carry: [`Propagation::link`] on the in-process bus, and
+    /// `Propagation::default()` on a broker, unless this is called.
     pub fn propagation(self, propagation: Propagation) -> Self {
         Self { propagation, ..self }
     }

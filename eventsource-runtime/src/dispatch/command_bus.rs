@@ -91,6 +91,23 @@ impl CommandBusBuilder {
     /// Routes every command of the aggregate to its repository, whose services must be of the type that the handlers
     /// borrow. A second repository for one aggregate replaces the first.
     ///
+    /// That is all that `ServicesOf` says, and it is for the compiler's message alone. A function that is generic over
+    /// the aggregate gives services of the type `A::Services`, or is bound by `A: Handlers<Services = ()>`:
+    ///
+    /// ```
+    /// use eventsource_runtime::Handlers;
+    /// use eventsource_runtime::dispatch::CommandBusBuilder;
+    /// # use eventsource_runtime::prelude::*;
+    ///
+    /// fn add<A: Handlers>(bus: CommandBusBuilder, store: &MemoryStore, services: A::Services) -> CommandBusBuilder {
+    ///     bus.aggregate(Repository::<A, _>::new(store.clone()).with_services(services))
+    /// }
+    ///
+    /// fn add_plain<A: Handlers<Services = ()>>(bus: CommandBusBuilder, store: &MemoryStore) -> CommandBusBuilder {
+    ///     bus.aggregate(Repository::<A, _>::new(store.clone()))
+    /// }
+    /// ```
+    ///
     /// # Panics
     /// Another type of aggregate of the bus has the same stored name: in one store they would share their streams.
     /// Where each has a store of its own, give each a bus of its own.

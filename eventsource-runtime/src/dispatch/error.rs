@@ -109,7 +109,7 @@ pub enum DispatchJsonError {
         size: usize,
     },
     /// The payload is not what the command expects.
-    #[error("the payload does not fit `{command}`; its source tells the place that is to be mended")]
+    #[error("the payload does not fit `{command}`; correct it where the source of this error says")]
     #[non_exhaustive]
     BadPayload {
         /// The command's name.
@@ -261,7 +261,7 @@ pub enum ExecuteJsonError {
         size: usize,
     },
     /// The payload is not what the query expects.
-    #[error("the payload does not fit `{query}`; its source tells the place that is to be mended")]
+    #[error("the payload does not fit `{query}`; correct it where the source of this error says")]
     #[non_exhaustive]
     BadPayload {
         /// The query's name.

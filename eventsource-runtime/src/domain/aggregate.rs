@@ -11,6 +11,8 @@ use crate::store::{Position, StreamId, Version};
 /// A consistency boundary: the state that a stream of events leads to. Implemented by `#[derive(Aggregate)]`.
 ///
 /// `Default` is the state before the first event.
+///
+/// It can also be implemented by hand: what minor releases add to it has a default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an aggregate",
     note = "add `#[derive(Aggregate, Default)]` to `{Self}`"

@@ -11,6 +11,8 @@ use super::span_name::SpanName;
 use crate::telemetry::Attributes;
 
 /// A request to change one aggregate; implemented by `#[derive(Command)]`.
+///
+/// It can also be implemented by hand: what minor releases add to it has a default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a command",
     note = "add `#[derive(Command, Clone, Deserialize)]` and `#[command(aggregate = ..)]` to `{Self}`"
@@ -37,6 +39,8 @@ impl<C: Command> SpanOf<C> {
 }
 
 /// The commands that an aggregate handles; implemented by `#[command_handler]`.
+///
+/// Leave implementing it to the macro: minor releases may add methods to it that have no default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` handles no commands",
     note = "put `#[command_handler]` on an `impl {Self}` block whose methods take commands"
@@ -59,6 +63,8 @@ pub trait Registry<A: Handlers>: Sealed {
 }
 
 /// Decides about one command; implemented by `#[command_handler]` for each method.
+///
+/// Leave implementing it to the macro: minor releases may add methods to it that have no default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle `{C}`",
     note = "add a method that takes `{C}` to the `#[command_handler]` block of `{Self}`"
@@ -72,7 +78,10 @@ pub trait Handle<C: Command<Aggregate = Self>>: Handlers {
     /// Records the attributes that the method names for its `handle_command` span.
     fn attributes(&self, _command: &C, _services: &Self::Services, _attributes: &mut Attributes) {}
 
-    /// Returns the events that the command leads to, or a refusal. It changes nothing, and may be called again.
+    /// Returns the events that the command leads to. It changes nothing, and may be called again.
+    ///
+    /// # Errors
+    /// The refusal: nothing is appended, and the caller gets it unchanged.
     fn handle(
         &self,
         command: C,

@@ -11,6 +11,8 @@ use crate::error::BoxError;
 use crate::telemetry::Attributes;
 
 /// A question to the read side; implemented by `#[derive(Query)]`.
+///
+/// It can also be implemented by hand: what minor releases add to it has a default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a query",
     note = "add `#[derive(Query, Deserialize)]` and `#[query(output = ..)]` to `{Self}`"
@@ -50,6 +52,8 @@ impl<Q: Query> SpanOf<Q> {
 }
 
 /// The queries that a type answers; implemented by `#[query_handler]`.
+///
+/// Leave implementing it to the macro: minor releases may add methods to it that have no default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` answers no queries",
     note = "put `#[query_handler]` on an `impl {Self}` block whose methods take queries"
@@ -69,6 +73,8 @@ pub trait QueryRegistry<H: QueryHandlers>: Sealed {
 }
 
 /// Answers one query; implemented by `#[query_handler]` for each method.
+///
+/// Leave implementing it to the macro: minor releases may add methods to it that have no default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not answer `{Q}`",
     note = "add a method that takes `{Q}` to the `#[query_handler]` block of `{Self}`"
@@ -86,5 +92,8 @@ pub trait HandleQuery<Q: Query>: QueryHandlers {
     fn attributes(&self, _query: &Q, _attributes: &mut Attributes) {}
 
     /// Answers the query.
+    ///
+    /// # Errors
+    /// The query's own error, which its caller gets unchanged, or any other, which is boxed.
     fn handle(&self, query: Q) -> impl Future<Output = Result<Q::Output, Self::Error>> + Send;
 }

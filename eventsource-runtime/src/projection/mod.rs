@@ -96,6 +96,9 @@ pub trait Transaction {
 }
 
 /// A read model that follows the feed; implemented by `#[projection]`.
+///
+/// Leave implementing it to the macro: minor releases may add methods to it that have no default.
+/// Stores, and wrappers of them, call it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a projection for this store",
     note = "put `#[projection]` on an `impl {Self}` block whose methods take `&Recorded<Event>` and this store's transaction"
@@ -139,8 +142,8 @@ pub trait Projection<B: Backend>: Send + Sync + 'static {
 /// is written for a part is written in a transaction that commits only if its sender still holds the lease: a runner
 /// that stalled while another took its lease can change nothing.
 ///
-/// An error of the projection's own method is marked with its event, by [`ProjectionError::at`]; any other means that
-/// the store is in trouble, and is retried for longer.
+/// An error of the projection's own method is marked with its event, by [`ProjectionError::at`]; one of the store is made
+/// by [`ProjectionError::store`], and is retried for longer.
 pub trait ProjectionStore: EventStore {
     /// Where the projections run.
     type Backend: Backend;
@@ -148,8 +151,10 @@ pub trait ProjectionStore: EventStore {
     /// Sets a projection up, unless it is already, in one transaction with the first checkpoint of each of its parts,
     /// which is `after`. Existing checkpoints stay where they are.
     ///
-    /// If it has a different number of parts, that is changed if all of them stand at one position; otherwise the error
-    /// is [`PartitionsChanged`].
+    /// If it has a different number of parts, that is changed if all of them stand at one position.
+    ///
+    /// # Errors
+    /// [`PartitionsChanged`] if they stand at several positions, the error of [`Projection::setup`], or the store failed.
     fn open_projection(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
@@ -160,8 +165,11 @@ pub trait ProjectionStore: EventStore {
     /// Asks for the lease of a part, renews it, or gives it up. It is granted if nobody holds it, if it has expired, or
     /// if the claim is by force.
     ///
-    /// The right to a lease does not end when it expires, but when another takes it. If the projection now has a
-    /// different number of parts, the error is [`PartitionsChanged`], as it is for a batch.
+    /// The right to a lease does not end when it expires, but when another takes it.
+    ///
+    /// # Errors
+    /// [`PartitionsChanged`] if the projection now has a different number of parts, or the store failed. That somebody
+    /// else has the lease is no error, but [`Lease::taken`].
     fn lease_projection(
         &self,
         partition: Partition,
@@ -182,6 +190,11 @@ pub trait ProjectionStore: EventStore {
     ///
     /// A store that cannot undo a step checks first, and moves the checkpoint past each event as soon as it is applied.
     /// The steps run in `scope`, on whatever thread that is.
+    ///
+    /// # Errors
+    /// Those of [`Batch::check`], [`PartitionsChanged`] if the projection now has a different number of parts, the error
+    /// of a step with its event, or the store failed. Then the batch may have been committed all the same: the runner
+    /// tells by a [`CheckpointMoved`] of its next attempt.
     fn apply_batch(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
@@ -190,7 +203,10 @@ pub trait ProjectionStore: EventStore {
     ) -> impl Future<Output = Result<Applied, ProjectionError>> + Send;
 
     /// Empties the read model, removes the dead letters and resets every checkpoint to the start, in one transaction;
-    /// only if the lease of every part has this token, otherwise the error is [`LeaseLost`].
+    /// only if the lease of every part has this token.
+    ///
+    /// # Errors
+    /// [`LeaseLost`] if another has the lease of a part, the error of [`Projection::reset`], or the store failed.
     fn reset_projection(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
@@ -198,6 +214,9 @@ pub trait ProjectionStore: EventStore {
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
 
     /// The dead letters of a projection, in order of position.
+    ///
+    /// # Errors
+    /// The store could not be read. That it does not know the projection is no error: then there are none.
     fn dead_letters(
         &self,
         projection: &'static str,
@@ -207,6 +226,9 @@ pub trait ProjectionStore: EventStore {
     /// Removes the dead letter at a position, in one transaction with applying its event, if that is given. Returns
     /// false, and applies nothing, if there is none, or if its event is given and the stream has an earlier letter. It
     /// needs no lease: this transaction and any that would park another event of the stream take turns.
+    ///
+    /// # Errors
+    /// The error of the step with its event, or the store failed.
     fn settle_dead_letter(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
@@ -217,14 +239,20 @@ pub trait ProjectionStore: EventStore {
 
     /// Opens a place beside the read model where the projection is rebuilt while readers see the old one: a store on
     /// which `open_projection`, `lease_projection`, `apply_batch` and `dead_letters` work on tables of its own. An
-    /// earlier attempt is not continued: it may have been another program's. While somebody else has the place, the
-    /// error is [`BuiltElsewhere`], and the runner asks again.
+    /// earlier attempt is not continued: it may have been another program's.
+    ///
+    /// # Errors
+    /// [`BuiltElsewhere`] while somebody else has the place: the runner asks again. By default, that the store cannot
+    /// build aside.
     fn open_aside(&self, projection: &'static str) -> impl Future<Output = Result<Self, ProjectionError>> + Send {
         std::future::ready(Err(ProjectionError::no_aside(projection)))
     }
 
     /// Replaces the old read model, its checkpoint and its dead letters by those built aside, in one transaction, and
     /// removes the place aside; only if the lease of the projection's one part has this token.
+    ///
+    /// # Errors
+    /// [`LeaseLost`] if another has the lease, why the tables cannot be replaced, or the store failed.
     fn swap_aside(
         &self,
         projection: &'static str,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 /// The services of `A`'s handlers, where `V` are given: one type. It is a trait for the sake of its message, which an
-/// equality of types cannot have.
+/// equality of types cannot have. Others cannot name it, and need not: `CommandBusBuilder::aggregate` says what they
+/// write instead.
 #[diagnostic::on_unimplemented(
     message = "the command handlers of `{A}` need `{Self}` as services, but are given `{V}`",
     label = "gives `{V}`, not `{Self}`",

@@ -109,6 +109,9 @@ pub trait Restore: Visitor {
 /// that keeps none.
 ///
 /// Every future may be dropped at any point. Nothing here has to be durable: a lost snapshot costs a replay.
+///
+/// An error fails no command and no load, which replays the events instead and counts it. Only
+/// [`Repository::create_snapshot`](crate::Repository::create_snapshot) and its like return it to their caller.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether it keeps snapshots",
     note = "if it keeps none, add `impl SnapshotStore for {Self} {{}}`"
@@ -121,12 +124,18 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
     }
 
     /// Stores a snapshot, replacing any that the stream had.
+    ///
+    /// # Errors
+    /// The store could not be written. The snapshot that the stream had may be there still, or the new one.
     fn save_snapshot(&self, snapshot: StoredSnapshot) -> impl Future<Output = Result<(), StoreError>> + Send {
         drop(snapshot);
         ready(Ok(()))
     }
 
     /// The snapshot that was saved last for the stream.
+    ///
+    /// # Errors
+    /// The store could not be read. Bytes that mean nothing are no error: the caller checks them.
     fn latest_snapshot(
         &self,
         stream: &StreamId,
@@ -136,17 +145,26 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
     }
 
     /// Whether there is a snapshot of the stream; by default this reads it.
+    ///
+    /// # Errors
+    /// The store could not be read.
     fn snapshot_exists(&self, stream: &StreamId) -> impl Future<Output = Result<bool, StoreError>> + Send {
         async { Ok(self.latest_snapshot(stream).await?.is_some()) }
     }
 
     /// Deletes the stream's snapshot and returns whether there was one.
+    ///
+    /// # Errors
+    /// The store could not be written; the snapshot may be there or not.
     fn delete_snapshot(&self, stream: &StreamId) -> impl Future<Output = Result<bool, StoreError>> + Send {
         let _ = stream;
         ready(Ok(false))
     }
 
     /// Deletes the snapshots of all aggregates of a type and returns how many there were.
+    ///
+    /// # Errors
+    /// The store could not be written; any of the snapshots may be left.
     fn delete_snapshots(&self, aggregate_type: &str) -> impl Future<Output = Result<u64, StoreError>> + Send {
         let _ = aggregate_type;
         ready(Ok(0))
@@ -159,6 +177,9 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
     /// By default this takes three calls: for the snapshot, which may panic and gets no more than a second; for its
     /// last event, which alone can tell one history from another; and for the events. A store that keeps both in one
     /// database may read both at once.
+    ///
+    /// # Errors
+    /// The events could not be read, or nothing could tell whether the snapshot is of their history.
     fn fold_from_snapshot<V: Restore>(
         &self,
         fold: Fold,

@@ -325,6 +325,11 @@ impl Page {
 ///
 /// Every future may be dropped at any point: that leaves no lock, no transaction and no part of an append behind,
 /// though the append may still have been made.
+///
+/// Callers tell from a [`StoreError`] whether to try again: [`backend`](StoreError::backend) is for a database, file or
+/// network that failed, [`refused`](StoreError::refused) for what would be refused again, and
+/// [`Closed`](StoreError::Closed) for a closed store, at which a projection stops. None of them may quote a payload, or
+/// an address with its password.
 pub trait EventStore: Clone + Send + Sync + 'static {
     /// How telemetry describes the store.
     fn info(&self) -> StoreInfo;
@@ -333,6 +338,13 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ///
     /// If repeated with the same event ids and content, it returns the first result, whatever version is expected.
     /// Appending nothing changes nothing but checks the expectation; its result is where the stream stands.
+    ///
+    /// # Errors
+    /// - What [`AppendError::check`] refuses, before any I/O.
+    /// - [`AppendError::mismatch`] if two events share an id, or if the store has one of the ids, unless this is a
+    ///   repetition: it has all of them, one behind the other in this stream, with the same content.
+    /// - A [`Conflict`] if it has none of them, and the stream is not where it is `expected`.
+    /// - A [`StoreError`] if the store failed. Afterwards all of the events may be stored, or none.
     fn append(
         &self,
         stream: &StreamId,
@@ -341,10 +353,17 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Appended, AppendError>> + Send;
 
     /// Passes a stream's events to a visitor, in order of version. Memory stays bounded however long the stream is.
+    ///
+    /// # Errors
+    /// The store could not be read; the visitor, which may have taken some of the events, is lost. A stream without
+    /// events is no error: then none is visited. What a visitor cannot decode is its own matter.
     fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send;
 
     /// At most `limit` events of a stream after a version, in order. Before the stream's end there may be fewer, but at
     /// least one. Stores that read into memory end a page at about 4 MiB of payloads.
+    ///
+    /// # Errors
+    /// The store could not be read. A stream without events is no error, but an empty page.
     fn read_stream(
         &self,
         stream: &StreamId,
@@ -356,6 +375,10 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ///
     /// The page may be shorter, or empty, before the feed's end: only `scanned == after` means that there are no more.
     /// Its payloads bound it as they bound a page of a stream.
+    ///
+    /// # Errors
+    /// The store could not be read. A position beyond the feed's end is no error, but an empty page that scanned
+    /// nothing.
     fn read_all(
         &self,
         after: Position,
@@ -363,7 +386,10 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
-    /// The position of the last committed event.
+    /// The position of the last committed event; [`Position::START`] if there is none.
+    ///
+    /// # Errors
+    /// The store could not be read.
     fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send;
 
     /// Waits until an event may have been committed after `position`. It may return early, and late by at most the

@@ -99,7 +99,9 @@ impl<A: Handlers, V> Given<A, V> {
 }
 
 impl<A: Handlers, V> Given<A, V> {
-    /// Passes the aggregate a command.
+    /// Passes the aggregate a command. [`with_services`](Given::with_services) comes before it, if the handlers borrow
+    /// any; what a generic function writes is said where a bus gets
+    /// [an aggregate](crate::dispatch::CommandBusBuilder::aggregate).
     ///
     /// # Panics
     /// The handler awaits something; then use [`when_async`](Self::when_async).

@@ -96,7 +96,7 @@ const SHAPES: &[Case] = &[
                     tell.send(()).unwrap();
                     std::future::pending::<()>().await;
                 };
-                let off = span("off").options(|options| options.enable(false));
+                let off = span("off").options(|options| options.enable_tracing(false));
                 let spawned = off.in_scope(|| spawn_traced(body));
                 told.await.unwrap();
                 spawned.abort();

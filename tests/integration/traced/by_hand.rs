@@ -10,7 +10,7 @@ async fn spans_by_hand_stand_behind_the_same_switch() {
     let (_, tree) = rendered(async { by_hand() }).await;
     assert!(tree.starts_with("by.hand CLIENT\n  . rows=3\n  values\n"), "{tree}");
     let ((), tree) = rendered(async {
-        telemetry::span("off").options(|options| options.enable(false)).in_scope(by_hand);
+        telemetry::span("off").options(|options| options.enable_tracing(false)).in_scope(by_hand);
     })
     .await;
     assert_eq!(tree, "");
@@ -24,7 +24,7 @@ async fn a_body_that_fails_fails_its_span() {
         let done = telemetry::span("done").try_in_scope(parsed("7"));
         let failed = telemetry::span("failed").try_in_scope(parsed("seven"));
         let later = telemetry::span("later").try_run(async { parsed("seven")() }).await;
-        let off = telemetry::span("off").options(|options| options.enable(false)).try_in_scope(parsed("seven"));
+        let off = telemetry::span("off").options(|options| options.enable_tracing(false)).try_in_scope(parsed("seven"));
         assert_eq!(done, Ok(7));
         assert!([failed, later, off].iter().all(Result::is_err));
     })

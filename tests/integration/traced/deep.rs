@@ -22,7 +22,8 @@ fn a_traced_function_may_call_itself_four_thousand_times_with_spans_and_without(
         let recorder = Recorder::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let depths = runtime.block_on(recorder.run(async {
-            let off = telemetry::span("off").options(|options| options.enable(false)).in_scope(|| depth_of(DEPTH));
+            let off =
+                telemetry::span("off").options(|options| options.enable_tracing(false)).in_scope(|| depth_of(DEPTH));
             [off, depth_of(DEPTH)]
         }));
         assert_eq!((depths, recorder.spans().len(), recorder.open_spans()), ([DEPTH; 2], DEPTH + 1, 0));

@@ -71,7 +71,8 @@ impl RabbitMqOptions {
         Self { publish_timeout: timeout, ..self }
     }
 
-    /// Trusts brokers whose TLS certificate is signed by this one, in PEM, besides those that the system trusts.
+    /// Also trusts brokers whose TLS certificate is signed by this one, in PEM. It is added to those that the system
+    /// trusts; `PostgresOptions::root_certificates` replaces what is trusted.
     pub fn root_certificates(self, pem: impl Into<String>) -> Self {
         Self { authority: Some(pem.into()), ..self }
     }

@@ -27,6 +27,8 @@ use crate::projection::ProjectionError;
 
 /// Reacts to events with commands; implemented by `#[process_manager]` on an `impl` block of an aggregate, which is the
 /// state of one process.
+///
+/// Leave implementing it to the macro: minor releases may add methods to it that have no default.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a process manager",
     note = "put `#[process_manager]` on an `impl {Self}` block whose methods take `&Recorded<Event>`"

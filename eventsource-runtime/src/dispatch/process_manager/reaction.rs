@@ -190,6 +190,9 @@ impl<M> fmt::Debug for Reaction<M> {
 )]
 pub trait IntoReaction<M> {
     /// The reaction.
+    ///
+    /// # Errors
+    /// The method failed. The event is retried, and then left to the manager's [`OnFailure`](crate::projection::OnFailure).
     fn into_reaction(self) -> Result<Reaction<M>, ProjectionError>;
 }
 

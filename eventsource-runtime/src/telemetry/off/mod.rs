@@ -138,7 +138,7 @@ pub struct Options(());
 
 impl Options {
     /// Does nothing.
-    pub fn enable(&mut self, _: bool) {}
+    pub fn enable_tracing(&mut self, _: bool) {}
 
     /// Does nothing.
     #[doc(hidden)]

@@ -47,7 +47,7 @@ impl Options {
     }
 
     /// Switches the span off, and every span of ours below it.
-    pub fn enable(&mut self, enabled: bool) {
+    pub fn enable_tracing(&mut self, enabled: bool) {
         self.disabled = !enabled;
     }
 

@@ -29,9 +29,9 @@ impl TelemetryBuilder {
     /// What prints the trace tree to stderr.
     pub(super) fn console(&self) -> Console {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        let colour = terminal && self.env.get("NO_COLOR").is_none() && self.env.get("TERM") != Some("dumb");
+        let color = terminal && self.env.get("NO_COLOR").is_none() && self.env.get("TERM") != Some("dumb");
         let width = self.env.get("COLUMNS").and_then(|columns| columns.parse().ok());
-        Console::on_stderr(width, colour, self.console_traces, self.console_slow)
+        Console::on_stderr(width, color, self.console_traces, self.console_slow)
     }
 }
 

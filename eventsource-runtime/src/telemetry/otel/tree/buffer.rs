@@ -116,11 +116,11 @@ impl Console {
     /// As wide as given, or else as the terminal is whenever something is printed.
     pub(in crate::telemetry::otel) fn on_stderr(
         width: Option<usize>,
-        colour: bool,
+        color: bool,
         limit: Option<usize>,
         slow: Duration,
     ) -> Self {
-        let style = Style { width: super::columns(width.unwrap_or(super::WIDTH)), colour, slow };
+        let style = Style { width: super::columns(width.unwrap_or(super::WIDTH)), color, slow };
         let console = Self::new(Box::new(std::io::stderr()), style, limit);
         Self { follows_terminal: width.is_none(), ..console }
     }

@@ -54,7 +54,7 @@ impl TraceTree {
     /// 100 columns wide, without colors; what takes 100 milliseconds is slow.
     #[must_use]
     pub fn new() -> Self {
-        Self { style: Style { width: WIDTH, colour: false, slow: SLOW } }
+        Self { style: Style { width: WIDTH, color: false, slow: SLOW } }
     }
 
     /// Marks spans that took this long by themselves, without what ran below them.
@@ -73,8 +73,8 @@ impl TraceTree {
 
     /// Colors the lines with escape codes.
     #[must_use]
-    pub fn coloured(mut self) -> Self {
-        self.style.colour = true;
+    pub fn colored(mut self) -> Self {
+        self.style.color = true;
         self
     }
 

@@ -56,7 +56,7 @@ pub(super) type Resolve<'a> = &'a dyn Fn(&SpanContext) -> Option<String>;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     pub(super) width: usize,
-    pub(super) colour: bool,
+    pub(super) color: bool,
     /// What took this long by itself is slow.
     pub(super) slow: Duration,
 }
@@ -207,7 +207,7 @@ struct Lines {
 
 impl Lines {
     fn paint(&mut self, paint: Paint, text: &str) {
-        let painted = self.style.colour && !matches!(paint, Paint::Plain) && !text.is_empty();
+        let painted = self.style.color && !matches!(paint, Paint::Plain) && !text.is_empty();
         if painted {
             self.text.push_str(paint.code());
         }

@@ -47,7 +47,7 @@ pub(in crate::telemetry::otel) fn span(
 }
 
 fn style() -> Style {
-    Style { width: 100, colour: false, slow: Duration::from_secs(1) }
+    Style { width: 100, color: false, slow: Duration::from_secs(1) }
 }
 
 fn command() -> Vec<SpanData> {
@@ -112,9 +112,9 @@ fn failures_rejections_and_cancellations_stand_out() {
     assert!(text.contains("  Empty  status=rejected\n"), "{text}");
     assert!(text.contains("  cancelled\n"), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
-    let coloured = TraceTree::new().coloured().render(&spans);
-    assert!(coloured.contains("\x1b[31m✗ Conflict\x1b[0m"), "{coloured}");
-    assert!(coloured.contains("\x1b[31ma\x1b[0m"), "{coloured}");
+    let colored = TraceTree::new().colored().render(&spans);
+    assert!(colored.contains("\x1b[31m✗ Conflict\x1b[0m"), "{colored}");
+    assert!(colored.contains("\x1b[31ma\x1b[0m"), "{colored}");
 }
 
 #[test]
