@@ -8,7 +8,8 @@ use crate::domain::json::fault;
 use crate::error::{BoxError, error_type};
 use crate::store::{AppendError, Conflict, StoreError};
 
-/// Why a command failed; `E` is the error of its aggregate.
+/// Why a command failed; `E` is the error of its aggregate. If a store failed, the [`StoreError`] says so in its words,
+/// and is its source.
 // That `E` is an error is asked of the aggregate alone: a bound here would ask it of each call of the bus again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,7 +24,7 @@ pub enum DispatchError<E> {
         command: &'static str,
     },
     /// The aggregate could not be loaded.
-    #[error(transparent)]
+    #[error("{0}")]
     Load(#[from] StoreError),
     /// The events could not be appended, for example on a conflict whose retries are exhausted. Dispatched again, the
     /// command may succeed after an [`AppendError::Store`], and after a conflict unless its context names a version;
@@ -75,7 +76,7 @@ impl PayloadFault {
     }
 }
 
-/// Why a command received as JSON failed.
+/// Why a command received as JSON failed. If a store failed, the [`StoreError`] says so in its words, and is its source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchJsonError {
@@ -125,8 +126,8 @@ pub enum DispatchJsonError {
         source: BoxError,
     },
     /// The aggregate could not be loaded.
-    #[error(transparent)]
-    Load(StoreError),
+    #[error("{0}")]
+    Load(#[source] StoreError),
     /// The events could not be appended.
     #[error(transparent)]
     Append(AppendError),

@@ -28,8 +28,8 @@ pub enum SnapshotError {
         /// The encoder's error.
         source: serde_json::Error,
     },
-    /// The store could not be read or written.
-    #[error(transparent)]
+    /// The store could not be read or written. The error of the store is the source as well.
+    #[error("{0}")]
     Store(#[from] StoreError),
 }
 

@@ -195,8 +195,8 @@ pub enum AppendError {
     /// An event cannot be written as JSON, or cannot be read back.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The store failed. All events may have been appended, or none.
-    #[error(transparent)]
+    /// The store failed. All events may have been appended, or none. The error of the store is the source as well.
+    #[error("{0}")]
     Store(#[from] StoreError),
 }
 
