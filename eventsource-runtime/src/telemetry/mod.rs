@@ -1,6 +1,10 @@
 //! Spans, metrics and trace context: what is emitted, and every way to switch it off.
 //!
 //! The other modules use only this one. Without the feature `otel` the same names do nothing: see `off`.
+//!
+//! With it, `opentelemetry` and `opentelemetry_sdk` are here in the version that this crate uses: an exporter of another
+//! version does not fit [`TelemetryBuilder`], and its spans are not in these traces. As they stand in public signatures,
+//! a new major version of theirs, or a new minor one before 1.0, is a breaking change of this crate.
 
 mod attribute_value;
 mod attributes;
@@ -25,6 +29,9 @@ use off as backend;
 #[cfg(feature = "otel")]
 use otel as backend;
 
+#[cfg(feature = "otel")]
+#[doc(no_inline)]
+pub use ::{opentelemetry, opentelemetry_sdk};
 pub use attribute_value::AttributeValue;
 pub use attributes::{Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 #[doc(hidden)]
