@@ -40,6 +40,7 @@ mod propagation;
 mod rabbitmq;
 mod running;
 mod set_aside;
+mod stopped;
 mod subscription;
 mod traced;
 mod tries;
@@ -50,7 +51,7 @@ use std::future::{Future, pending};
 use std::sync::{Arc, LazyLock};
 
 pub use as_event::MessageError;
-pub use error::{BusError, HandlerError, PublishError, SubscriptionStopped};
+pub use error::{BusError, HandlerError, PublishError};
 pub use handler::{BatchHandler, MessageHandler, Received};
 pub use headers::Headers;
 pub use in_process::{InProcess, InProcessBus, InProcessOptions, SlowSubscriber};
@@ -62,6 +63,7 @@ pub use propagation::{Propagation, Relation};
 #[cfg(feature = "rabbitmq")]
 pub use rabbitmq::{RabbitMq, RabbitMqBus, RabbitMqOptions};
 pub use running::{Subscription, Tally};
+pub use stopped::{MessagesLeft, SubscriptionStopped};
 pub use subscription::SubscriptionBuilder;
 pub use traced::Traced;
 pub use wire::header;

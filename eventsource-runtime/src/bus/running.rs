@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use super::error::{BusError, SubscriptionStopped};
+use super::error::BusError;
 use super::handler::Handler;
 use super::lane::{Counts, Current, Handling, Lane};
+use super::stopped::SubscriptionStopped;
 use super::{Consumer, Delivery, Settle};
 use crate::poll::{beside, unless};
 use crate::telemetry::{Scope, log};
