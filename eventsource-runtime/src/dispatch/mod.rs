@@ -11,6 +11,7 @@ mod json;
 mod named;
 mod process_manager;
 mod query_bus;
+mod query_error;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +19,7 @@ use std::pin::Pin;
 use uuid::Uuid;
 
 pub use command_bus::{CommandBus, CommandBusBuilder};
-pub use error::{DispatchError, DispatchJsonError, ExecuteJsonError, PayloadFault, QueryError};
+pub use error::{DispatchError, DispatchJsonError, PayloadFault};
 pub(crate) use handled::Handled;
 pub use handled::caused_by;
 #[cfg(feature = "testing")]
@@ -28,6 +29,7 @@ pub use process_manager::{
     ChainTooLong, IntoReaction, Met, ProcessManager, ProcessManagerRunner, Reaction, Rejected, Rejection,
 };
 pub use query_bus::{QueryBus, QueryBusBuilder};
+pub use query_error::{ExecuteJsonError, QueryError};
 
 use crate::domain::{Metadata, Recorded};
 use crate::store::{Appended, ExpectedVersion, Position, Version};

@@ -140,7 +140,22 @@ impl StoreError {
         Self::Refused { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Whether the store itself is in trouble. Otherwise it works, but cannot do what was asked.
+    /// Whether a retry cannot help: the store works, but cannot do what was asked. One that is unreachable, full, closed
+    /// or newer than this program is in trouble, which may pass, if only for a program that is started anew.
+    ///
+    /// ```
+    /// # use eventsource_runtime::store::StoreError;
+    /// fn status(error: &StoreError) -> u16 {
+    ///     if error.is_permanent() { 500 } else { 503 }
+    /// }
+    /// assert_eq!(status(&StoreError::backend("load a stream", "no connection")), 503);
+    /// ```
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        !is_trouble(self)
+    }
+
+    /// Whether it says itself that the store is in trouble, whatever the back end reported.
     pub(crate) fn is_trouble(&self) -> bool {
         !matches!(self, Self::Decode(_) | Self::Refused { .. })
     }
