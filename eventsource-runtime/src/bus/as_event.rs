@@ -86,6 +86,7 @@ pub(super) fn is_aggregate_type(name: &str) -> bool {
 pub enum MessageError {
     /// A header is missing, or holds something else.
     #[error("the message has no readable header `{header}`; every event has one")]
+    #[non_exhaustive]
     Missing {
         /// The header.
         header: &'static str,

@@ -18,6 +18,7 @@ pub enum DispatchError<E> {
     Rejected(E),
     /// The bus has no repository for the command's aggregate.
     #[error("No handler for {command}; give the bus its aggregate's repository with `.aggregate(..)`")]
+    #[non_exhaustive]
     NoHandler {
         /// The command's name.
         command: &'static str,

@@ -18,12 +18,14 @@ pub enum QueryError<E = Infallible> {
     Rejected(E),
     /// The bus has no handler for the query.
     #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
+    #[non_exhaustive]
     NoHandler {
         /// The query's name.
         query: &'static str,
     },
     /// The handler failed with an error that the query does not declare.
     #[error("`{query}` failed")]
+    #[non_exhaustive]
     Failed {
         /// The query's name.
         query: &'static str,
