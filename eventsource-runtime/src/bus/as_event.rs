@@ -96,6 +96,17 @@ pub enum MessageError {
     Decode(#[from] DecodeError),
 }
 
+impl MessageError {
+    /// A short, stable name for telemetry.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing_header",
+            Self::Decode(_) => "decode",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
@@ -157,5 +168,6 @@ mod tests {
         assert_eq!(of(&[(of_id, "1"), (of_type, "My-Order")]), said(of_type));
         assert_eq!(of(&[(of_type, "Order")]), said(of_id));
         assert_eq!(of(&[]), said(of_type));
+        assert_eq!(MessageError::Missing { header: of_id }.error_type(), "missing_header");
     }
 }

@@ -28,6 +28,24 @@ pub enum SubscriptionStopped {
     },
 }
 
+impl SubscriptionStopped {
+    /// The group.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        let (Self::Failed { group, .. } | Self::Aborted { group, .. }) = self;
+        group
+    }
+
+    /// A short, stable name for telemetry: of what went wrong, or `aborted`.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Failed { source, .. } => source.error_type(),
+            Self::Aborted { .. } => "aborted",
+        }
+    }
+}
+
 /// An in-process bus was shut down before its subscribers had handled all messages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bus left {left} messages when its time was up; give it more, or see what holds up their handlers")]
@@ -43,5 +61,18 @@ impl MessagesLeft {
     #[must_use]
     pub fn error_type(&self) -> &'static str {
         "aborted"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_that_stopped_tells_its_group_and_a_name_for_what_went_wrong() {
+        let failed = SubscriptionStopped::Failed { group: "inbox".into(), source: BusError::Lost };
+        assert_eq!((failed.group(), failed.error_type()), ("inbox", "lost"));
+        let aborted = SubscriptionStopped::Aborted { group: "outbox".into(), left: 3 };
+        assert_eq!((aborted.group(), aborted.error_type()), ("outbox", "aborted"));
     }
 }

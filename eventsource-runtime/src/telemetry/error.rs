@@ -77,3 +77,19 @@ pub enum TelemetryError {
         source: std::io::Error,
     },
 }
+
+impl TelemetryError {
+    /// A short, stable name for telemetry.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::FeatureMissing { .. } => "feature_missing",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Exporter { .. } => "exporter",
+            Self::NotExported { .. } => "not_exported",
+            Self::TimedOut { .. } => "timeout",
+            Self::Thread { .. } => "thread",
+        }
+    }
+}
