@@ -26,7 +26,8 @@ pub use handled::caused_by;
 pub(crate) use process_manager::Own;
 pub(crate) use process_manager::is_own;
 pub use process_manager::{
-    ChainTooLong, IntoReaction, Met, ProcessManager, ProcessManagerRunner, Reaction, Rejected, Rejection,
+    ChainTooLong, IntoReaction, ManagerDeadLetters, Met, ProcessManager, ProcessManagerRunner, Reaction, Rejected,
+    Rejection,
 };
 pub use query_bus::{QueryBus, QueryBusBuilder};
 pub use query_error::{ExecuteJsonError, QueryError};
