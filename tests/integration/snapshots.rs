@@ -347,7 +347,8 @@ async fn an_aggregate_without_snapshots_asks_for_none() {
     let plain = Repository::<Plain, _>::new(MemoryStore::new()).with_snapshots(snapshots.clone());
     plain.append(&tally, ExpectedVersion::NoStream, vec![Added { number: 1 }; 100]).await.unwrap();
     plain.load(&tally).await.unwrap();
-    assert_eq!(snapshots.calls(), 0);
+    assert_eq!(plain.store().event_store().head().await.unwrap(), 100);
+    assert_eq!((snapshots.calls(), plain.store().snapshot_store().calls()), (0, 0));
     let refused = plain.create_snapshot(&tally).await.unwrap_err();
     assert!(matches!(refused, SnapshotError::NotAsked { aggregate: "Tally", .. }), "{refused}");
 }
