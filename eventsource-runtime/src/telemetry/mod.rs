@@ -33,17 +33,9 @@ use otel as backend;
 #[doc(no_inline)]
 pub use ::{opentelemetry, opentelemetry_sdk};
 pub use attribute_value::AttributeValue;
-pub use attributes::{Attributes, MAX_ITEMS, MAX_TEXT, Slot};
-#[doc(hidden)]
-pub use attributes::{ByPlace, Values};
-#[doc(hidden)]
-pub use backend::Span;
 #[cfg(feature = "otel")]
-#[doc(hidden)]
-pub use backend::{
-    BoxedFuture, BoxedStream, Covered, Held, Once, Running, Site, Traced, apart, cover_future, cover_stream, disabled,
-    held, once, run, start, start_with, traced, traced_by,
-};
+pub(crate) use attributes::Values;
+pub use attributes::{Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Telemetry, TelemetryBuilder, TelemetryGuard, current_span, set_enabled,
     span,
@@ -52,6 +44,7 @@ pub(crate) use backend::{Start, is_on, messaging, metrics};
 pub use closed::MAX_NAMES;
 pub(crate) use closed::Names;
 pub use error::TelemetryError;
+pub(crate) use expanded::*;
 pub(crate) use failure::{Chain, error_text};
 pub(crate) use guard::guarded;
 pub use links::Linked;
@@ -63,13 +56,24 @@ pub use otel::TraceTree;
 pub use otel::TraceView;
 #[cfg(feature = "prometheus")]
 pub use otel::{Scrape, ScrapeServer};
-#[doc(hidden)]
-pub use outcome::{By, ByName, ByText, ByType, NoResult, Outcome, Teller, Told, ToldResult, ToldValue, told, told_of};
+#[cfg(feature = "otel")]
+pub(crate) use outcome::ByText;
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::Kind;
-#[doc(hidden)]
-pub use site::Literal;
 pub use spawn::{spawn_traced, stream_traced};
+
+/// What the expansions of macros call, through the crate's `__private`.
+pub(crate) mod expanded {
+    pub use super::attributes::ByPlace;
+    pub use super::backend::Span;
+    #[cfg(feature = "otel")]
+    pub use super::backend::{
+        BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, held, once, run,
+        start, start_with, traced, traced_by,
+    };
+    pub use super::outcome::{By, NoResult, Outcome, Teller, ToldResult, ToldValue, told, told_of};
+    pub use super::site::Literal;
+}
 
 /// Whether the crate was built with the feature `otel`.
 pub const AVAILABLE: bool = cfg!(feature = "otel");
