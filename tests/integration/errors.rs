@@ -132,8 +132,8 @@ impl Account {
 /// What an error says, itself and its first cause that says something else.
 fn said(error: &(dyn Error + 'static)) -> String {
     let text = error.to_string();
-    let source = successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
-    let source = source.skip_while(|cause| *cause == text).next();
+    let mut causes = successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+    let source = causes.find(|cause| *cause != text);
     format!("{text}{}", source.map(|source| format!(" ({source})")).unwrap_or_default())
 }
 
@@ -165,7 +165,7 @@ async fn a_store_says_which_stream_and_where() {
     let bus = CommandBus::builder().aggregate(accounts).build();
     let error = bus.dispatch(Open { account: 42 }).await.unwrap_err();
     assert_eq!(said(&error), unread("`Account-42`"));
-    assert!(error.source().is_some_and(|source| source.is::<StoreError>()));
+    assert!(error.source().is_some_and(<dyn Error>::is::<StoreError>));
 }
 
 #[tokio::test]
