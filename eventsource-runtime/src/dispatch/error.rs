@@ -36,7 +36,11 @@ impl<E: Error + 'static> DispatchError<E> {
     /// which may be gone by then unless the command's context names a version. A rejection is permanent in that it lasts
     /// until the aggregate has changed.
     pub fn is_permanent(&self) -> bool {
-        self.conflict().is_none() && !is_trouble(self)
+        match self {
+            // It passes for the aggregate's own error, which is not its source.
+            Self::Rejected(refusal) => !is_trouble(refusal),
+            failed => failed.conflict().is_none() && !is_trouble(failed),
+        }
     }
 
     /// A short, stable name for telemetry: the variant of a refusal, or the kind of fault.

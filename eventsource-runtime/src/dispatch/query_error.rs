@@ -40,7 +40,11 @@ impl<E: Error + 'static> QueryError<E> {
     /// Whether it cannot help to execute the query again, as far as the runtime knows: no store in trouble is behind the
     /// error.
     pub fn is_permanent(&self) -> bool {
-        !is_trouble(self)
+        match self {
+            // It passes for the query's own error, which is not its source.
+            Self::Rejected(refusal) => !is_trouble(refusal),
+            failed => !is_trouble(failed),
+        }
     }
 
     /// A short, stable name for telemetry: the variant of the query's own error, or the kind of failure.
