@@ -68,6 +68,9 @@ async fn deposit(State(commands): State<CommandBus>, Path((account, cents)): Pat
         Err(DispatchError::Rejected(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         // Every attempt conflicted with another write to the account: the client may retry.
         Err(error) if error.conflict().is_some() => StatusCode::CONFLICT,
+        // An event that cannot be read, for example.
+        Err(error) if error.is_permanent() => StatusCode::INTERNAL_SERVER_ERROR,
+        // The store is in trouble, which may pass.
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

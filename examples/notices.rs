@@ -48,7 +48,7 @@ async fn consume<B: EventBus>(bus: &Traced<B>) -> Result<[Subscription; 2], Fail
 #[traced]
 async fn serve(bus: &InProcessBus) -> Result<(), Failure> {
     complete_task(bus, "task-1").await?;
-    bus.shutdown().await;
+    bus.shutdown().await?;
     Ok(())
 }
 

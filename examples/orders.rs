@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::iter::successors;
 use std::path::PathBuf;
 
 use eventsource_runtime::dispatch::DispatchJsonError;
@@ -301,11 +302,17 @@ async fn handle(commands: &CommandBus, line: &[u8]) -> Result<Committed, LineErr
 enum LineError {
     #[error("not a command: {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("{error}{cause}", cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default())]
+    #[error("{error}{}", root(error))]
     Dispatch {
         #[from]
         error: DispatchJsonError,
     },
+}
+
+/// What is behind an error, after a colon: a store that failed is a cause that says the same once more.
+fn root(error: &DispatchJsonError) -> String {
+    let root = successors(error.source(), |&cause| cause.source()).last();
+    root.map(|root| format!(": {root}")).unwrap_or_default()
 }
 
 impl Counts {

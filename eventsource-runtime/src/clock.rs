@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::{Builder, Uuid};
 
+use crate::error::quoted;
+
 /// A moment, in microseconds since 1970-01-01T00:00:00Z.
 ///
 /// It says when an event was recorded and is used to measure lag; nothing is ordered by it. It is serialized as its
@@ -75,7 +77,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The text is not a moment.
+/// The text is not a moment. It quotes the first 64 characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a moment; write it as RFC 3339 does, such as `2026-11-21T12:00:00Z`")]
 pub struct InvalidTimestamp(String);
@@ -95,7 +97,7 @@ impl FromStr for Timestamp {
         // Beyond the years that a calendar date can have, it is displayed as a number.
         let beyond = text.strip_suffix("us").and_then(|micros| micros.parse().ok());
         let micros = beyond.or_else(|| text.parse().ok().map(floored));
-        micros.map(Self).ok_or_else(|| InvalidTimestamp(text.to_owned()))
+        micros.map(Self).ok_or_else(|| InvalidTimestamp(quoted(text)))
     }
 }
 
@@ -197,6 +199,7 @@ mod tests {
         for text in ["", "noon", "2026-11-21", "2026-11-21T12:00:00", "us"] {
             assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp(text.into())));
         }
+        assert_eq!("é".repeat(4096).parse::<Timestamp>(), Err(InvalidTimestamp("é".repeat(64))));
     }
 
     #[test]

@@ -10,6 +10,14 @@ use crate::telemetry::guarded;
 /// The cause of an error, from any back end or user code.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
+/// How many characters an error quotes of a text that anyone may have sent.
+const LONGEST_QUOTE: usize = 64;
+
+/// The beginning of such a text.
+pub(crate) fn quoted(text: &str) -> String {
+    text.chars().take(LONGEST_QUOTE).collect()
+}
+
 /// Displays what a failed attempt was about, after what was attempted; writes nothing if it is empty.
 pub(crate) struct About<'a>(pub(crate) &'a str);
 

@@ -22,7 +22,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     }
     FREE.notify_one();
 
-    bus.shutdown().await;
+    bus.shutdown().await?;
     figures.finished().await?;
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
 
     place_order(&bus, hours_ago(3)).await?;
 
-    bus.shutdown().await;
+    bus.shutdown().await?;
     reminders.finished().await?;
     Ok(())
 }

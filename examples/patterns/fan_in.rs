@@ -40,7 +40,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     take_payment(&bus).await?;
     reserve_stock(&bus).await?;
 
-    bus.shutdown().await;
+    bus.shutdown().await?;
     shipping.finished().await?;
     Ok(())
 }

@@ -26,7 +26,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
 #[traced]
 async fn serve(bus: &InProcessBus) -> Result<(), Failure> {
     place_order(bus).await?;
-    bus.shutdown().await;
+    bus.shutdown().await?;
     Ok(())
 }
 

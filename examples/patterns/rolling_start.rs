@@ -13,7 +13,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     place_order_of_old(&bus).await?;
     place_order(&bus).await?;
 
-    bus.shutdown().await;
+    bus.shutdown().await?;
     inventory.finished().await?;
     Ok(())
 }

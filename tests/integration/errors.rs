@@ -1,6 +1,7 @@
 //! What errors say: what was attempted, on what, and what to do; and nothing of payloads.
 
 use std::error::Error;
+use std::iter::successors;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{
@@ -128,10 +129,12 @@ impl Account {
     }
 }
 
-/// What an error says, itself and its cause.
+/// What an error says, itself and its first cause that says something else.
 fn said(error: &(dyn Error + 'static)) -> String {
-    let source = error.source().map(|source| format!(" ({source})"));
-    format!("{error}{}", source.unwrap_or_default())
+    let text = error.to_string();
+    let mut causes = successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+    let source = causes.find(|cause| *cause != text);
+    format!("{text}{}", source.map(|source| format!(" ({source})")).unwrap_or_default())
 }
 
 #[tokio::test]
@@ -160,7 +163,9 @@ async fn a_store_says_which_stream_and_where() {
          (nobody is there)"
     );
     let bus = CommandBus::builder().aggregate(accounts).build();
-    assert_eq!(said(&bus.dispatch(Open { account: 42 }).await.unwrap_err()), unread("`Account-42`"));
+    let error = bus.dispatch(Open { account: 42 }).await.unwrap_err();
+    assert_eq!(said(&error), unread("`Account-42`"));
+    assert!(error.source().is_some_and(<dyn Error>::is::<StoreError>));
 }
 
 #[tokio::test]

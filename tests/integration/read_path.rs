@@ -53,7 +53,7 @@ async fn what_reads_events_can_be_a_stream() {
 
     let of_one = store.load(&StreamId::new("Order", order), Version::START).into_stream();
     assert_eq!(of_one.map(position).collect::<Vec<_>>().await, [1, 2]);
-    let mut shipped = store.feed(Position::START, Filter::all().event_types(["OrderShipped"])).into_stream();
+    let mut shipped = store.feed(Position::START, Filter::all().event_types(["OrderShipped".to_owned()])).into_stream();
     assert_eq!(shipped.next().await.map(position), Some(2));
     assert!(shipped.next().await.is_none());
 

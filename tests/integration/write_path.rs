@@ -263,7 +263,7 @@ async fn commands_come_in_as_json() {
 async fn a_command_without_a_repository_says_so() {
     let recorder = Recorder::new();
     let refused = recorder.run(async { CommandBus::builder().build().dispatch(place(Uuid::now_v7())).await }).await;
-    assert!(matches!(refused, Err(DispatchError::NoHandler { command: "PlaceOrder" })));
+    assert!(matches!(refused, Err(DispatchError::NoHandler { command: "PlaceOrder", .. })));
     let rendered = recorder.trees().render();
     assert!(rendered.contains("command.PlaceOrder ERROR \"No handler for PlaceOrder\""), "{rendered}");
 }

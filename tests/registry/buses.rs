@@ -14,7 +14,7 @@ pub(crate) async fn all() -> impl Sized {
     on(&remote()).await;
     on(&routing()).await;
     let nobody = InProcessBus::new();
-    nobody.shutdown_within(std::time::Duration::ZERO).await;
+    nobody.shutdown_within(std::time::Duration::ZERO).await.unwrap();
     nobody.publish(message("OrderPlaced")).await.unwrap_err();
     let (store, bus) = (MemoryStore::new(), remote());
     bus.publish(message("OrderPlaced")).await.unwrap();

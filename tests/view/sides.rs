@@ -38,7 +38,7 @@ async fn product() -> Vec<SpanData> {
             tokio::task::yield_now().await;
         }
         passed_on.shutdown().await.unwrap();
-        assert_eq!(within.shutdown_within(Duration::from_secs(20)).await, 0);
+        within.shutdown_within(Duration::from_secs(20)).await.unwrap();
         assert_eq!(notified.finished().await.unwrap().acknowledged, 1);
         let managers = ProcessManagerRunner::new(store.clone(), commands(&store)).process_manager::<Shipping>().spawn();
         managers.wait_for(placed.position).await.unwrap();

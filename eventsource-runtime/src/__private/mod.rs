@@ -24,10 +24,10 @@ pub use crate::domain::sensitive::{
 use crate::domain::{self, Aggregate, AnyEvent, DecodeError, Event, EventDef, EventRef, decode_payload};
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
-pub use crate::telemetry::{
-    Attributes, By, ByPlace, Kind, Literal, NoResult, Options, Outcome, Slot, Span, Teller, ToldResult, ToldValue,
-    told, told_of,
+pub use crate::telemetry::expanded::{
+    By, ByPlace, Literal, NoResult, Outcome, Span, Teller, ToldResult, ToldValue, told, told_of,
 };
+pub use crate::telemetry::{Attributes, Kind, Options, Slot};
 
 /// The traits of a probe, of which one is used: imported together, none is reported as unused.
 pub mod probe {
@@ -58,12 +58,12 @@ pub mod probe {
 
     /// Of what a traced function returns.
     pub mod told {
-        pub use crate::telemetry::{ToldResult as _, ToldValue as _};
+        pub use crate::telemetry::expanded::{ToldResult as _, ToldValue as _};
     }
 }
 
 #[cfg(feature = "otel")]
-pub use crate::telemetry::{
+pub use crate::telemetry::expanded::{
     BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, held, once, run, start,
     start_with, traced, traced_by,
 };

@@ -96,6 +96,7 @@ pub(super) fn is_aggregate_type(name: &str) -> bool {
 pub enum MessageError {
     /// A header is missing, or holds something else.
     #[error("the message has no readable header `{header}`; every event has one")]
+    #[non_exhaustive]
     Missing {
         /// The header.
         header: &'static str,
@@ -103,6 +104,17 @@ pub enum MessageError {
     /// The payload does not fit the type.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+}
+
+impl MessageError {
+    /// A short, stable name for telemetry.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing_header",
+            Self::Decode(_) => "decode",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -166,5 +178,6 @@ mod tests {
         assert_eq!(of(&[(of_id, "1"), (of_type, "My-Order")]), said(of_type));
         assert_eq!(of(&[(of_type, "Order")]), said(of_id));
         assert_eq!(of(&[]), said(of_type));
+        assert_eq!(MessageError::Missing { header: of_id }.error_type(), "missing_header");
     }
 }

@@ -338,32 +338,6 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-/// A subscription has stopped, or did not end in time.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscriptionStopped {
-    /// Nothing more could be taken from the bus, or the bus panicked while it settled a message.
-    #[error("the subscription of `{group}` stopped; mend the cause and subscribe again")]
-    #[non_exhaustive]
-    Failed {
-        /// The group.
-        group: String,
-        /// What went wrong.
-        source: BusError,
-    },
-    /// Messages already taken were not done at the shutdown's deadline; they are redelivered if the bus keeps them.
-    #[error(
-        "the subscription of `{group}` left {left} messages when its time was up; a bus that keeps them delivers them again"
-    )]
-    #[non_exhaustive]
-    Aborted {
-        /// The group.
-        group: String,
-        /// How many were taken and not settled.
-        left: u64,
-    },
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

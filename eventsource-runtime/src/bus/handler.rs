@@ -124,7 +124,7 @@ impl Linked for Received {
 /// let running = bus.subscribe("stock").handle(Stock(Arc::clone(&tables))).await?;
 /// let placed = Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}");
 /// bus.publish_all([placed.clone(), placed]).await?;
-/// assert_eq!(bus.shutdown().await, 0, "messages were left");
+/// bus.shutdown().await?;
 /// let pieces: u32 = tables.lock().unwrap().query_row("SELECT pieces FROM stock", [], |row| row.get(0))?;
 /// assert_eq!(pieces, 9);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();

@@ -27,6 +27,7 @@ mod error;
 mod handler;
 mod headers;
 mod in_process;
+mod info;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod lane;
@@ -41,6 +42,7 @@ mod propagation;
 mod rabbitmq;
 mod running;
 mod set_aside;
+mod stopped;
 mod subscription;
 mod traced;
 mod tries;
@@ -48,13 +50,14 @@ mod wire;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 pub use as_event::MessageError;
-pub use error::{BusError, HandlerError, PublishError, SubscriptionStopped};
+pub use error::{BusError, HandlerError, PublishError};
 pub use handler::{BatchHandler, MessageHandler, Received};
 pub use headers::Headers;
 pub use in_process::{InProcess, InProcessBus, InProcessOptions, SlowSubscriber};
+pub use info::{BusInfo, Health, Lag};
 #[cfg(feature = "kafka")]
 pub use kafka::{Kafka, KafkaBus, KafkaOptions};
 pub use message::Message;
@@ -63,12 +66,12 @@ pub use propagation::{Propagation, Relation};
 #[cfg(feature = "rabbitmq")]
 pub use rabbitmq::{RabbitMq, RabbitMqBus, RabbitMqOptions};
 pub use running::{Subscription, Tally};
+pub use stopped::{MessagesLeft, SubscriptionStopped};
 pub use subscription::SubscriptionBuilder;
 pub use traced::Traced;
 pub use wire::header;
 
 use crate::clock::Timestamp;
-use crate::telemetry::names;
 
 /// A bus. To implement your own, wrap it in [`Traced`], which adds retries, dead letters, spans and metrics.
 ///
@@ -122,38 +125,6 @@ pub trait EventBus: Clone + Send + Sync + 'static {
     /// down, [`BusError::backend`] if the broker cannot be reached or refuses. The caller of
     /// [`SubscriptionBuilder::handle`] gets it.
     fn subscribe(&self, intake: Intake) -> impl Future<Output = Result<Self::Consumer, BusError>> + Send;
-}
-
-/// The health of a bus. It is queried by the exporter's thread, and answers at once from what it knows.
-pub trait Health: Send + Sync {
-    /// Whether every connection to the broker is up; on Kafka, whether any broker can be reached.
-    fn is_connected(&self) -> bool;
-
-    /// Reports how many messages of each partition each group has not handled yet. If a group has several members, only
-    /// the one that receives a partition's messages reports it; on RabbitMQ, once it has received its first message.
-    fn lags(&self, _tell: &mut dyn FnMut(Lag<'_>)) {}
-}
-
-/// How far a group is behind in a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Lag<'a> {
-    /// The group.
-    pub group: &'a str,
-    /// The destination of all messages: the topic, or the exchange.
-    pub destination: &'a str,
-    /// The partition, or the number of the group's queue, from 0.
-    pub partition: i32,
-    /// How many messages.
-    pub messages: u64,
-}
-
-impl<'a> Lag<'a> {
-    /// How many messages a group is behind in a partition of a destination.
-    #[must_use]
-    pub const fn new(group: &'a str, (destination, partition): (&'a str, i32), messages: u64) -> Self {
-        Self { group, destination, partition, messages }
-    }
 }
 
 /// A member of a group. Dropping it leaves the group; what it has not settled goes to another member, or waits.
@@ -289,42 +260,6 @@ impl<S> Delivery<S> {
     pub fn map<T>(self, settle: impl FnOnce(S) -> T) -> Delivery<T> {
         let Self { message, lane, redelivered, sent_at, source, settle: inner } = self;
         Delivery { message, lane, redelivered, sent_at, source, settle: settle(inner) }
-    }
-}
-
-/// How telemetry describes a bus.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BusInfo {
-    /// `messaging.system`; `None` for the in-process bus, which has none.
-    pub system: Option<&'static str>,
-    /// The destination of all messages: the topic, or the exchange.
-    pub destination: Arc<str>,
-    /// `server.address` and `server.port`, without credentials.
-    pub server: Option<(Arc<str>, u16)>,
-    /// The target of log records.
-    pub(crate) target: &'static str,
-}
-
-impl BusInfo {
-    /// The in-process bus.
-    #[must_use]
-    pub fn in_process() -> Self {
-        // Made once, since each message needs it.
-        static NAME: LazyLock<Arc<str>> = LazyLock::new(|| "in_process".into());
-        Self { system: None, destination: Arc::clone(&NAME), server: None, target: names::LOG_BUS }
-    }
-
-    /// A broker, by its name in the semantic conventions.
-    #[must_use]
-    pub fn broker(system: &'static str, destination: impl Into<Arc<str>>) -> Self {
-        Self { system: Some(system), destination: destination.into(), server: None, target: names::LOG_BUS }
-    }
-
-    /// Adds the broker's address.
-    #[must_use]
-    pub fn at(self, address: impl Into<Arc<str>>, port: u16) -> Self {
-        Self { server: Some((address.into(), port)), ..self }
     }
 }
 

@@ -11,9 +11,10 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::counts::Counts;
-use super::error::{BusError, SubscriptionStopped};
+use super::error::BusError;
 use super::handler::Handler;
 use super::lane::{Current, Handling, Lane};
+use super::stopped::SubscriptionStopped;
 use super::{Consumer, Delivery, Settle};
 use crate::poll::{beside, caught, unless};
 use crate::telemetry::messaging::Running;

@@ -94,9 +94,9 @@ impl<B: EventBus> SubscriptionBuilder<B> {
     }
 
     /// How long each message is retried while its handler fails because a store is in trouble, unreachable or failing;
-    /// 5 minutes by default. That is told by the handler's error or one of its causes: a
-    /// [`StoreError`](crate::store::StoreError), or what PostgreSQL or SQLite reported to one of ours; a call that took
-    /// longer than its [`timeout`](Self::timeout) is none. A shutdown does not wait for the store: such a message, and
+    /// 5 minutes by default. That is told by the handler's error or one of its causes, such as that of a command: a
+    /// [`StoreError`](crate::store::StoreError), or what PostgreSQL or SQLite reported. A call that took longer than its
+    /// [`timeout`](Self::timeout) is no such trouble. A shutdown does not wait for the store: such a message, and
     /// what came behind it in its lane, is redelivered.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.retries.patience = patience;

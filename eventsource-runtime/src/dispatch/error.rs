@@ -1,14 +1,14 @@
-//! Why a message failed.
+//! Why a command failed.
 
 use std::borrow::Cow;
-use std::convert::Infallible;
 use std::error::Error;
 
 use crate::domain::json::fault;
 use crate::error::{BoxError, error_type};
-use crate::store::{AppendError, Conflict, StoreError};
+use crate::store::{AppendError, Conflict, StoreError, is_trouble};
 
-/// Why a command failed; `E` is the error of its aggregate.
+/// Why a command failed; `E` is the error of its aggregate. If a store failed, the [`StoreError`] says so in its words,
+/// and is its source.
 // That `E` is an error is asked of the aggregate alone: a bound here would ask it of each call of the bus again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,21 +22,32 @@ pub enum DispatchError<E> {
     Failed(E),
     /// The bus has no repository for the command's aggregate.
     #[error("No handler for {command}; give the bus its aggregate's repository with `.aggregate(..)`")]
+    #[non_exhaustive]
     NoHandler {
         /// The command's name.
         command: &'static str,
     },
     /// The aggregate could not be loaded.
-    #[error(transparent)]
+    #[error("{0}")]
     Load(#[from] StoreError),
-    /// The events could not be appended, for example on a conflict whose retries are exhausted. Dispatched again, the
-    /// command may succeed after an [`AppendError::Store`], and after a conflict unless its context names a version;
-    /// never after another of these errors.
+    /// The events could not be appended, for example on a conflict whose retries are exhausted.
     #[error(transparent)]
     Append(#[from] AppendError),
 }
 
 impl<E: Error + 'static> DispatchError<E> {
+    /// Whether it cannot help to dispatch the command again: no store in trouble is behind the error, the handler did
+    /// not fail, and there was no conflict, which may be gone by then unless the command's context names a version. A
+    /// rejection is permanent in that it lasts until the aggregate has changed.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            // It passes for the aggregate's own error, which is not its source.
+            Self::Rejected(refusal) => !is_trouble(refusal),
+            Self::Failed(_) => false,
+            failed => failed.conflict().is_none() && !is_trouble(failed),
+        }
+    }
+
     /// A short, stable name for telemetry: the variant of the handler's error, or the kind of fault.
     pub fn error_type(&self) -> Cow<'static, str> {
         match self {
@@ -79,7 +90,7 @@ impl PayloadFault {
     }
 }
 
-/// Why a command received as JSON failed.
+/// Why a command received as JSON failed. If a store failed, the [`StoreError`] says so in its words, and is its source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchJsonError {
@@ -140,15 +151,21 @@ pub enum DispatchJsonError {
         source: BoxError,
     },
     /// The aggregate could not be loaded.
-    #[error(transparent)]
-    Load(StoreError),
+    #[error("{0}")]
+    Load(#[source] StoreError),
     /// The events could not be appended.
     #[error(transparent)]
     Append(AppendError),
 }
 
 impl DispatchJsonError {
-    /// A short, stable name for telemetry: the variant of a refusal, or the kind of fault.
+    /// Whether it cannot help to dispatch the command again: see [`DispatchError::is_permanent`].
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.conflict().is_none() && !matches!(self, Self::Failed { .. }) && !is_trouble(self)
+    }
+
+    /// A short, stable name for telemetry: the variant of the handler's error, or the kind of fault.
     #[must_use]
     pub fn error_type(&self) -> Cow<'static, str> {
         match self {
@@ -189,152 +206,13 @@ impl DispatchJsonError {
     }
 }
 
-/// Why a query failed; `E` is the error that the query declares.
-// Unbound, as that of a command.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum QueryError<E = Infallible> {
-    /// The read side refused, with the error that the query declares.
-    #[error(transparent)]
-    Rejected(E),
-    /// The bus has no handler for the query.
-    #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
-    NoHandler {
-        /// The query's name.
-        query: &'static str,
-    },
-    /// The handler failed with an error that the query does not declare.
-    #[error("`{query}` failed")]
-    Failed {
-        /// The query's name.
-        query: &'static str,
-        /// A short, stable name of the failure.
-        error_type: Cow<'static, str>,
-        /// What the handler returned.
-        source: BoxError,
-    },
-}
-
-impl<E: Error + 'static> QueryError<E> {
-    /// A short, stable name for telemetry: the variant of the query's own error, or the kind of failure.
-    pub fn error_type(&self) -> Cow<'static, str> {
-        match self {
-            Self::Rejected(refusal) => error_type(refusal),
-            Self::NoHandler { .. } => Cow::Borrowed("no_handler"),
-            Self::Failed { error_type, .. } => error_type.clone(),
-        }
-    }
-
-    /// Whether the read side refused the query, with the error that the query declares.
-    pub fn is_rejected(&self) -> bool {
-        matches!(self, Self::Rejected(_))
-    }
-}
-
-/// Why a query received as JSON failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExecuteJsonError {
-    /// Two query types have this name: neither is run, since it is unclear which was meant.
-    #[error("`{query}` is the name of both `{}` and `{}`; give one of them another with `name`", types[0], types[1])]
-    #[non_exhaustive]
-    AmbiguousQuery {
-        /// The queries' name.
-        query: &'static str,
-        /// The Rust types.
-        types: [&'static str; 2],
-    },
-    /// No handled query has this name.
-    #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
-    #[non_exhaustive]
-    UnknownQuery {
-        /// The received name, truncated to 64 bytes.
-        query: String,
-    },
-    /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).
-    #[error("a payload of {size} bytes for `{query}` is longer than {limit}; send less in it", limit = super::MAX_JSON)]
-    #[non_exhaustive]
-    TooLarge {
-        /// The query's name.
-        query: &'static str,
-        /// The payload's length in bytes.
-        size: usize,
-    },
-    /// The payload is not what the query expects.
-    #[error("the payload does not fit `{query}`; correct it where the source of this error says")]
-    #[non_exhaustive]
-    BadPayload {
-        /// The query's name.
-        query: &'static str,
-        /// What is wrong with it, and where.
-        source: PayloadFault,
-    },
-    /// The output does not implement `Serialize`, or its `Serialize` failed.
-    #[error("the answer to `{query}` cannot be written as JSON; derive `Serialize` for its output")]
-    #[non_exhaustive]
-    Answer {
-        /// The query's name.
-        query: &'static str,
-        /// The error of `Serialize`, if implemented.
-        source: Option<serde_json::Error>,
-    },
-    /// The read side refused, with the error that the query declares.
-    #[error("`{query}` was rejected")]
-    #[non_exhaustive]
-    Rejected {
-        /// The query's name.
-        query: &'static str,
-        /// The refusal's variant.
-        error_type: Cow<'static, str>,
-        /// The refusal.
-        source: BoxError,
-    },
-    /// The handler failed with an error that the query does not declare.
-    #[error("`{query}` failed")]
-    #[non_exhaustive]
-    Failed {
-        /// The query's name.
-        query: &'static str,
-        /// A short, stable name of the failure.
-        error_type: Cow<'static, str>,
-        /// What the handler returned.
-        source: BoxError,
-    },
-}
-
-impl ExecuteJsonError {
-    /// A short, stable name for telemetry: the name of the query's own error, or the kind of fault.
-    #[must_use]
-    pub fn error_type(&self) -> Cow<'static, str> {
-        match self {
-            Self::AmbiguousQuery { .. } => Cow::Borrowed("ambiguous"),
-            Self::UnknownQuery { .. } => Cow::Borrowed("no_handler"),
-            Self::TooLarge { .. } => Cow::Borrowed("too_large"),
-            Self::BadPayload { .. } => Cow::Borrowed("bad_payload"),
-            Self::Answer { .. } => Cow::Borrowed("answer"),
-            Self::Rejected { error_type, .. } | Self::Failed { error_type, .. } => error_type.clone(),
-        }
-    }
-
-    /// Whether the read side refused the query, with the error that the query declares.
-    #[must_use]
-    pub fn is_rejected(&self) -> bool {
-        matches!(self, Self::Rejected { .. })
-    }
-
-    pub(super) fn from_typed<E: Error + Send + Sync + 'static>(query: &'static str, error: QueryError<E>) -> Self {
-        let error_type = error.error_type();
-        match error {
-            QueryError::Rejected(refusal) => Self::Rejected { query, error_type, source: Box::new(refusal) },
-            QueryError::NoHandler { query } => Self::UnknownQuery { query: query.to_owned() },
-            QueryError::Failed { query, error_type, source } => Self::Failed { query, error_type, source },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+    use crate::dispatch::{ExecuteJsonError, QueryError};
+    use crate::store::{ExpectedVersion, StreamId, Version};
 
     fn fault(json: &str) -> String {
         #[derive(Debug, serde::Deserialize)]
@@ -372,5 +250,33 @@ mod tests {
         let typed = QueryError::<Infallible>::NoHandler { query: "Balance" }.to_string();
         assert!(typed.contains("`.handler(..)`"), "{typed}");
         assert_eq!(ExecuteJsonError::UnknownQuery { query: "Balance".to_owned() }.to_string(), typed);
+    }
+
+    #[test]
+    fn a_retry_may_help_if_a_store_is_in_trouble_or_another_writer_was_first() {
+        let stream = || StreamId::new("Order", 1);
+        let conflict = || Conflict::new(stream(), ExpectedVersion::NoStream, Version::new(1)).into();
+        let append: [(&dyn Fn() -> AppendError, bool); 5] = [
+            (&|| StoreError::backend("append events", "nobody is there").into(), false),
+            (&|| StoreError::Closed.into(), false),
+            (&conflict, false),
+            (&|| StoreError::refused("append events", "it is too long").into(), true),
+            (&|| AppendError::mismatch(stream(), uuid::Uuid::nil()), true),
+        ];
+        for (error, permanent) in append {
+            assert_eq!(error().is_permanent(), permanent);
+            assert_eq!(DispatchError::<Infallible>::Append(error()).is_permanent(), permanent);
+            assert_eq!(DispatchJsonError::Append(error()).is_permanent(), permanent);
+        }
+        assert!(DispatchError::<Infallible>::NoHandler { command: "Deposit" }.is_permanent());
+        let read = |error: StoreError| QueryError::<StoreError>::Rejected(error).is_permanent();
+        assert!(!read(StoreError::Closed) && read(StoreError::refused("run a query", "no such table")));
+        let failed = QueryError::Failed {
+            query: "Balance",
+            error_type: Cow::Borrowed("closed"),
+            source: Box::new(StoreError::Closed),
+        };
+        assert!(!failed.is_permanent());
+        assert!(!ExecuteJsonError::from_typed::<Infallible>("Balance", failed).is_permanent());
     }
 }

@@ -11,6 +11,7 @@ mod json;
 mod named;
 mod process_manager;
 mod query_bus;
+mod query_error;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,16 +19,18 @@ use std::pin::Pin;
 use uuid::Uuid;
 
 pub use command_bus::{CommandBus, CommandBusBuilder};
-pub use error::{DispatchError, DispatchJsonError, ExecuteJsonError, PayloadFault, QueryError};
+pub use error::{DispatchError, DispatchJsonError, PayloadFault};
 pub(crate) use handled::Handled;
 pub use handled::caused_by;
 pub(crate) use process_manager::is_own;
 pub use process_manager::{
-    ChainTooLong, IntoReaction, Met, ProcessManager, ProcessManagerRunner, Reaction, Rejected, Rejection,
+    ChainTooLong, IntoReaction, ManagerDeadLetters, Met, ProcessManager, ProcessManagerRunner, Reaction, Rejected,
+    Rejection,
 };
 #[cfg(feature = "testing")]
 pub(crate) use process_manager::{Own, When};
 pub use query_bus::{QueryBus, QueryBusBuilder};
+pub use query_error::{ExecuteJsonError, QueryError};
 
 use crate::domain::{Metadata, Recorded};
 use crate::store::{Appended, ExpectedVersion, Position, Version};

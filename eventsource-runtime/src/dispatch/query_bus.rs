@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::at_hand::AtHand;
 use super::by_type::ByType;
-use super::error::{ExecuteJsonError, QueryError};
 use super::json::{Known, Payload, QUERIES, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
+use super::query_error::{ExecuteJsonError, QueryError};
 use super::{BoxFuture, MAX_JSON};
 use crate::domain::sealed::Sealed;
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};

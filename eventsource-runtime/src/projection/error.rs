@@ -75,8 +75,8 @@ impl ProjectionError {
 
     /// Marks the error as that of the step for an event; stores call this. It is left to the projection's policy, while
     /// an error of the store itself is retried until the store works. So is one that comes from the trouble of a store
-    /// that the step called, to dispatch a command for example, however it is wrapped: it stays unmarked. A typed
-    /// `DispatchError` shows that only of PostgreSQL and SQLite: for another store, pass on the `StoreError` in it.
+    /// that the step called, to dispatch a command for example, as long as a [`StoreError`] is among its causes, or what
+    /// PostgreSQL or SQLite reported: it stays unmarked.
     #[must_use]
     pub fn at(self, event: &StoredEvent) -> Self {
         if is_trouble(&*self.cause) {

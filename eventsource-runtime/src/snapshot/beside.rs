@@ -20,6 +20,16 @@ impl<E, S> WithSnapshots<E, S> {
     pub const fn new(events: E, snapshots: S) -> Self {
         Self { events, snapshots }
     }
+
+    /// The store of the events.
+    pub const fn event_store(&self) -> &E {
+        &self.events
+    }
+
+    /// The store of the snapshots.
+    pub const fn snapshot_store(&self) -> &S {
+        &self.snapshots
+    }
 }
 
 impl<E: EventStore, S: SnapshotStore> EventStore for WithSnapshots<E, S> {

@@ -8,18 +8,21 @@ use crate::store::{StoreError, StreamId, Version};
 pub enum SnapshotError {
     /// The aggregate asks for no snapshots.
     #[error("`{aggregate}` has no snapshots; add `snapshot(every = 100)` to its `#[aggregate(..)]`")]
+    #[non_exhaustive]
     NotAsked {
         /// The name of the aggregate's type.
         aggregate: &'static str,
     },
     /// The store keeps no snapshots.
     #[error("the store of `{aggregate}` keeps no snapshots; give its repository one that does, by `with_snapshots`")]
+    #[non_exhaustive]
     NotKept {
         /// The name of the aggregate's type.
         aggregate: &'static str,
     },
     /// The state cannot be written as JSON.
     #[error("the state of `{stream}` at version {version} cannot be written as JSON; mend its `Serialize`")]
+    #[non_exhaustive]
     Encode {
         /// Whose state.
         stream: StreamId,
@@ -28,8 +31,8 @@ pub enum SnapshotError {
         /// The encoder's error.
         source: serde_json::Error,
     },
-    /// The store could not be read or written.
-    #[error(transparent)]
+    /// The store could not be read or written. The error of the store is the source as well.
+    #[error("{0}")]
     Store(#[from] StoreError),
 }
 

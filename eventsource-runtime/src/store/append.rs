@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{ExpectedVersion, Position, StoreError, StreamId, Version};
+use super::{ExpectedVersion, Position, StoreError, StreamId, Version, is_trouble};
 use crate::clock::Timestamp;
 use crate::domain::{AnyEvent, EncodeError, Metadata};
 use crate::telemetry::TraceContext;
@@ -195,8 +195,8 @@ pub enum AppendError {
     /// An event cannot be written as JSON, or cannot be read back.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The store failed. All events may have been appended, or none.
-    #[error(transparent)]
+    /// The store failed. All events may have been appended, or none. The error of the store is the source as well.
+    #[error("{0}")]
     Store(#[from] StoreError),
 }
 
@@ -227,6 +227,13 @@ impl AppendError {
             Self::Conflict(conflict) => Some(conflict),
             _ => None,
         }
+    }
+
+    /// Whether a retry cannot help: no store in trouble is behind the error, for which the same append may be repeated,
+    /// and no conflict, after which the stream is to be loaded again.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.conflict().is_none() && !is_trouble(self)
     }
 
     /// Refuses what no store accepts, before any I/O: payloads and names that are too long, streams whose aggregate

@@ -26,6 +26,7 @@ mod stream_id;
 mod traced;
 mod version;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -140,7 +141,22 @@ impl StoreError {
         Self::Refused { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Whether the store itself is in trouble. Otherwise it works, but cannot do what was asked.
+    /// Whether a retry cannot help: the store works, but cannot do what was asked. One that is unreachable, full, closed
+    /// or newer than this program is in trouble, which may pass, if only for a program that is started anew.
+    ///
+    /// ```
+    /// # use eventsource_runtime::store::StoreError;
+    /// fn status(error: &StoreError) -> u16 {
+    ///     if error.is_permanent() { 500 } else { 503 }
+    /// }
+    /// assert_eq!(status(&StoreError::backend("load a stream", "no connection")), 503);
+    /// ```
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        !is_trouble(self)
+    }
+
+    /// Whether it says itself that the store is in trouble, whatever the back end reported.
     pub(crate) fn is_trouble(&self) -> bool {
         !matches!(self, Self::Decode(_) | Self::Refused { .. })
     }
@@ -239,9 +255,12 @@ impl<V> Folded<V> {
 /// Which events of the global feed to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    event_types: Option<Arc<[&'static str]>>,
-    aggregate_types: Option<Arc<[&'static str]>>,
+    event_types: Option<Arc<[Name]>>,
+    aggregate_types: Option<Arc<[Name]>>,
 }
+
+/// A name that the program knows, or that it has read.
+type Name = Cow<'static, str>;
 
 impl Filter {
     /// Every event.
@@ -273,32 +292,34 @@ impl Filter {
     /// Only events of these stored names, whatever was named before. An alias is a name of its own here: prefer
     /// [`event`](Self::event).
     #[must_use]
-    pub fn event_types(self, names: impl Into<Arc<[&'static str]>>) -> Self {
-        Self { event_types: Some(names.into()), ..self }
+    pub fn event_types<N: Into<Cow<'static, str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        Self { event_types: Some(names.into_iter().map(Into::into).collect()), ..self }
     }
 
     /// Only events of aggregates of these types.
     #[must_use]
-    pub fn aggregate_types(self, names: impl Into<Arc<[&'static str]>>) -> Self {
-        Self { aggregate_types: Some(names.into()), ..self }
+    pub fn aggregate_types<N: Into<Cow<'static, str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        Self { aggregate_types: Some(names.into_iter().map(Into::into).collect()), ..self }
     }
 
     /// The stored names of the events that it shows, or `None` if it shows all: for stores that filter at the source.
     #[must_use]
-    pub fn listed_event_types(&self) -> Option<&[&'static str]> {
+    pub fn listed_event_types(&self) -> Option<&[Cow<'static, str>]> {
         self.event_types.as_deref()
     }
 
     /// The types of the aggregates whose events it shows, or `None` if it shows all.
     #[must_use]
-    pub fn listed_aggregate_types(&self) -> Option<&[&'static str]> {
+    pub fn listed_aggregate_types(&self) -> Option<&[Cow<'static, str>]> {
         self.aggregate_types.as_deref()
     }
 
     /// Whether the filter shows an event.
     #[must_use]
     pub fn shows(&self, event_type: &str, aggregate_type: &str) -> bool {
-        let listed = |names: &Option<Arc<[&str]>>, name| names.as_ref().is_none_or(|names| names.contains(&name));
+        let listed = |names: &Option<Arc<[Name]>>, name: &str| {
+            names.as_ref().is_none_or(|names| names.iter().any(|listed| listed == name))
+        };
         listed(&self.event_types, event_type) && listed(&self.aggregate_types, aggregate_type)
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::error::quoted;
 use crate::room;
 
 /// The longest stream name that a store takes, in bytes.
@@ -19,7 +20,7 @@ pub struct StreamId {
     hyphen: usize,
 }
 
-/// The text is not a stream id.
+/// The text is not a stream id. It quotes the first 64 characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a stream id; write the aggregate's type, a hyphen and the aggregate's id, in {MAX_STREAM_ID} bytes without a NUL"
@@ -57,7 +58,7 @@ impl StreamId {
     pub(crate) fn stored(name: &str) -> Result<Self, InvalidStreamId> {
         match name.find('-') {
             Some(hyphen) => Ok(Self { name: name.into(), hyphen }),
-            None => Err(InvalidStreamId(name.into())),
+            None => Err(InvalidStreamId(quoted(name))),
         }
     }
 
@@ -121,7 +122,7 @@ impl std::str::FromStr for StreamId {
 
     fn from_str(name: &str) -> Result<Self, InvalidStreamId> {
         let is_fit = |stream: &Self| !stream.holds_nul() && stream.fault().is_none();
-        Self::stored(name).ok().filter(is_fit).ok_or_else(|| InvalidStreamId(name.into()))
+        Self::stored(name).ok().filter(is_fit).ok_or_else(|| InvalidStreamId(quoted(name)))
     }
 }
 
@@ -151,5 +152,11 @@ mod tests {
         assert!("Order-\0".parse::<StreamId>().is_err());
         assert!(format!("Order-{:01018}", 1).parse::<StreamId>().is_ok());
         assert!(format!("Order-{:01019}", 1).parse::<StreamId>().is_err());
+    }
+
+    #[test]
+    fn a_text_that_is_none_is_quoted_in_part() {
+        let error = "é".repeat(4096).parse::<StreamId>().unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{:?} is not a stream id", "é".repeat(64))), "{error}");
     }
 }

@@ -15,6 +15,7 @@ pub enum TelemetryError {
     #[error(
         "`{variable}` asks for an exporter that is not built in; enable the cargo feature `{feature}` of `eventsource-runtime`, or unset it"
     )]
+    #[non_exhaustive]
     FeatureMissing {
         /// The variable that asks for it.
         variable: &'static str,
@@ -23,6 +24,7 @@ pub enum TelemetryError {
     },
     /// A variable has a value that would send telemetry nowhere.
     #[error("`{variable}` is `{value}`, which is not supported; {hint}")]
+    #[non_exhaustive]
     Unsupported {
         /// The variable.
         variable: &'static str,
@@ -33,6 +35,7 @@ pub enum TelemetryError {
     },
     /// A file that a variable names cannot be read.
     #[error("`{variable}` names `{}`, which cannot be read; write the path of a PEM file", path.display())]
+    #[non_exhaustive]
     Unreadable {
         /// The variable.
         variable: &'static str,
@@ -43,6 +46,7 @@ pub enum TelemetryError {
     },
     /// An exporter could not be created.
     #[error("the exporter of {signal} could not be made; check the `OTEL_EXPORTER_OTLP_*` variables")]
+    #[non_exhaustive]
     Exporter {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
@@ -51,6 +55,7 @@ pub enum TelemetryError {
     },
     /// The last spans, metrics or log records were not accepted.
     #[error("the last {signal} were not exported; check that the receiver is up and reachable")]
+    #[non_exhaustive]
     NotExported {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
@@ -59,14 +64,32 @@ pub enum TelemetryError {
     },
     /// Exporting took longer than allowed; what was not exported by then may be lost.
     #[error("not everything was exported within {after:?}; check the receiver, or allow more with `shutdown_timeout`")]
+    #[non_exhaustive]
     TimedOut {
         /// The time allowed.
         after: Duration,
     },
     /// The system provided no thread to export on.
     #[error("no thread could be started to export on; free some, then try again")]
+    #[non_exhaustive]
     Thread {
         /// The system's error.
         source: std::io::Error,
     },
+}
+
+impl TelemetryError {
+    /// A short, stable name for telemetry.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::FeatureMissing { .. } => "feature_missing",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Exporter { .. } => "exporter",
+            Self::NotExported { .. } => "not_exported",
+            Self::TimedOut { .. } => "timeout",
+            Self::Thread { .. } => "thread",
+        }
+    }
 }

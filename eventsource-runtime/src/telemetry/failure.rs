@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write};
 
 use super::attributes::{PANICKED, bounded};
 use super::log::Failed;
@@ -52,12 +52,55 @@ pub(super) fn shown(error: &dyn Display) -> String {
     guarded(|| bounded(format_args!("{error}")).0).unwrap_or_else(|| PANICKED.to_owned())
 }
 
-/// The text of an error and, after colons, of its causes: errors of ours do not repeat these.
+/// The text of an error and, after colons, of its causes, unless a cause repeats it: a failed command says what its
+/// store says.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        std::iter::successors(self.0.source(), |&cause| cause.source()).try_for_each(|cause| write!(f, ": {cause}"))
+        let mut said = self.0;
+        while let Some(cause) = said.source() {
+            if !repeats(cause, said) {
+                write!(f, ": {cause}")?;
+            }
+            said = cause;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a cause says what was said already.
+fn repeats(cause: &dyn Error, said: &dyn Error) -> bool {
+    let said = said.to_string();
+    let mut rest = Rest(&said);
+    write!(rest, "{cause}").is_ok() && rest.0.is_empty()
+}
+
+/// What is left of a text, as long as the same is written; a longer text is not formatted to its end.
+struct Rest<'a>(&'a str);
+
+impl Write for Rest<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::DispatchJsonError;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_cause_that_repeats_the_error_is_left_out() {
+        let failed = || StoreError::backend("load a stream", "nobody is there");
+        let said = "the store failed while it tried to load a stream: nobody is there";
+        assert_eq!(Chain(&failed()).to_string(), said);
+        assert_eq!(Chain(&DispatchJsonError::Load(failed())).to_string(), said);
+        assert_eq!(Chain(&DispatchJsonError::Append(failed().into())).to_string(), said);
+        let other = StoreError::backend("load a stream", "the store failed while it tried to load");
+        assert_eq!(Chain(&other).to_string(), format!("{other}: the store failed while it tried to load"));
     }
 }

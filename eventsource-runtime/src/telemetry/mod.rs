@@ -1,6 +1,10 @@
 //! Spans, metrics and trace context: what is emitted, and every way to switch it off.
 //!
 //! The other modules use only this one. Without the feature `otel` the same names do nothing: see `off`.
+//!
+//! With it, `opentelemetry` and `opentelemetry_sdk` are here in the version that this crate uses: an exporter of another
+//! version does not fit [`TelemetryBuilder`], and its spans are not in these traces. As they stand in public signatures,
+//! a new major version of theirs, or a new minor one before 1.0, is a breaking change of this crate.
 
 mod attribute_value;
 mod attributes;
@@ -25,18 +29,13 @@ use off as backend;
 #[cfg(feature = "otel")]
 use otel as backend;
 
-pub use attribute_value::AttributeValue;
-pub use attributes::{Attributes, MAX_ITEMS, MAX_TEXT, Slot};
-#[doc(hidden)]
-pub use attributes::{ByPlace, Values};
-#[doc(hidden)]
-pub use backend::Span;
 #[cfg(feature = "otel")]
-#[doc(hidden)]
-pub use backend::{
-    BoxedFuture, BoxedStream, Covered, Held, Once, Running, Site, Traced, apart, cover_future, cover_stream, disabled,
-    held, once, run, start, start_with, traced, traced_by,
-};
+#[doc(no_inline)]
+pub use ::{opentelemetry, opentelemetry_sdk};
+pub use attribute_value::AttributeValue;
+#[cfg(feature = "otel")]
+pub(crate) use attributes::Values;
+pub use attributes::{Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Telemetry, TelemetryBuilder, TelemetryGuard, current_span, set_enabled,
     span,
@@ -45,6 +44,7 @@ pub(crate) use backend::{Start, is_on, messaging, metrics};
 pub use closed::MAX_NAMES;
 pub(crate) use closed::Names;
 pub use error::TelemetryError;
+pub(crate) use expanded::*;
 pub(crate) use failure::{Chain, error_text};
 pub(crate) use guard::guarded;
 pub use links::Linked;
@@ -56,13 +56,24 @@ pub use otel::TraceTree;
 pub use otel::TraceView;
 #[cfg(feature = "prometheus")]
 pub use otel::{Scrape, ScrapeServer};
-#[doc(hidden)]
-pub use outcome::{By, ByName, ByText, ByType, NoResult, Outcome, Teller, Told, ToldResult, ToldValue, told, told_of};
+#[cfg(feature = "otel")]
+pub(crate) use outcome::ByText;
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::Kind;
-#[doc(hidden)]
-pub use site::Literal;
 pub use spawn::{spawn_traced, stream_traced};
+
+/// What the expansions of macros call, through the crate's `__private`.
+pub(crate) mod expanded {
+    pub use super::attributes::ByPlace;
+    pub use super::backend::Span;
+    #[cfg(feature = "otel")]
+    pub use super::backend::{
+        BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, held, once, run,
+        start, start_with, traced, traced_by,
+    };
+    pub use super::outcome::{By, NoResult, Outcome, Teller, ToldResult, ToldValue, told, told_of};
+    pub use super::site::Literal;
+}
 
 /// Whether the crate was built with the feature `otel`.
 pub const AVAILABLE: bool = cfg!(feature = "otel");

@@ -39,7 +39,10 @@ pub struct TraceContext {
 
 /// The text is not a `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a W3C traceparent; it starts a new trace")]
+#[error(
+    "not a W3C traceparent; write `00`, 32 hex digits of the trace's id, 16 of the span's and 2 of its flags, in lower \
+     case, with hyphens between"
+)]
 pub struct InvalidTraceContext;
 
 impl TraceContext {

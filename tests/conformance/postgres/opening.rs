@@ -99,7 +99,19 @@ fn a_schema_that_would_have_to_be_quoted_is_refused() {
         for name in ["", "with space", "quote\"", "much_too_long_for_a_name_of_postgresql_which_has_63_bytes_at_most_"]
         {
             let options = PostgresOptions::default().schema(name);
-            assert!(PostgresStore::connect_with(&services::postgres(), options).await.is_err(), "{name}");
+            let refused = PostgresStore::connect_with(&services::postgres(), options).await;
+            assert!(matches!(refused, Err(StoreError::Refused { .. })), "{name}: {refused:?}");
+        }
+    });
+}
+
+/// It passed for a server in trouble, which is waited for.
+#[test]
+fn an_address_that_cannot_be_used_is_refused() {
+    run(async {
+        for address in ["here", "postgres:///orders", "postgres://es@here/orders?sslmode=prefer"] {
+            let refused = PostgresStore::connect(address).await;
+            assert!(matches!(refused, Err(StoreError::Refused { .. })), "{address}: {refused:?}");
         }
     });
 }

@@ -45,6 +45,19 @@ async fn readers_do_not_write() {
     }
 }
 
+/// It passed for a store in trouble: a message whose handler asked for a row that was not there was retried for minutes.
+#[tokio::test]
+async fn what_a_reader_asks_for_in_vain_is_no_trouble_of_the_store() {
+    let reader = open(&a_file()).await.reader();
+    for sql in ["SELECT position FROM events", "SELECT 1 FROM nowhere", "SELECT 'no number'"] {
+        let read = reader.read(move |connection| connection.query_row(sql, [], |row| row.get::<_, i64>(0))).await;
+        assert!(matches!(read, Err(StoreError::Refused { .. })), "{sql}: {read:?}");
+    }
+    let full = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None);
+    let read = reader.read(move |_| Err::<(), _>(full())).await;
+    assert!(matches!(read, Err(StoreError::Backend { .. })), "{read:?}");
+}
+
 #[tokio::test]
 async fn a_panic_in_a_reader_is_its_callers_alone() {
     let store = open(&a_file()).await;

@@ -33,7 +33,7 @@ async fn messages_that_never_left_are_not_counted_as_sent() {
     let never = Message::read([("event_id", text.as_bytes())], "{}".into());
     recorder
         .run(async {
-            closed.shutdown_within(std::time::Duration::ZERO).await;
+            closed.shutdown_within(std::time::Duration::ZERO).await.unwrap();
             closed.publish(message(1)).await.unwrap_err();
             bus.inner().refuse_for_good(Some(id));
             // Those behind it are not tried either.

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::bus::{HandlerError, InProcessBus, Received};
-use eventsource_runtime::store::StoreError;
+use eventsource_runtime::store::{EventStore, MemoryStore, SqliteStore, StoreError};
+use eventsource_tests::placing::{self, place};
 use tokio::sync::{Semaphore, mpsc};
+use uuid::Uuid;
 
 use super::in_process::numbered;
+use super::spans::until_settled;
 
 /// It held up its lane for ever. On a clock that goes on when all wait for it.
 #[tokio::test(start_paused = true)]
@@ -59,6 +62,33 @@ async fn a_store_in_trouble_is_waited_for() {
     tokio::time::sleep(Duration::from_secs(200)).await;
     let tally = running.shutdown().await.unwrap();
     assert_eq!((tally.acknowledged, tally.dead_lettered, tries.load(Ordering::SeqCst)), (1, 0, 21));
+}
+
+/// A command says in an error of its own that its store is closed, behind which that was not to be seen: the message was
+/// a dead letter after its retries.
+#[tokio::test]
+async fn a_store_that_a_command_finds_closed_is_waited_for() {
+    let (closed, open) = (SqliteStore::open(":memory:").await.unwrap(), MemoryStore::new());
+    closed.close().await;
+    let (closed, opened) = (placing::bus(&closed), Arc::new(placing::bus(&open)));
+    let (closed, tries) = (Arc::new(closed), Arc::new(AtomicU32::new(0)));
+    let counted = Arc::clone(&tries);
+    let handler = move |_: Received| {
+        let is_closed = counted.fetch_add(1, Ordering::SeqCst) < 3;
+        let commands = Arc::clone(if is_closed { &closed } else { &opened });
+        async move {
+            commands.dispatch(place(Uuid::nil())).await?;
+            Ok::<_, HandlerError>(())
+        }
+    };
+    let bus = InProcessBus::new();
+    let inbox = bus.subscribe("inbox").max_retries(0).pauses(Duration::ZERO, Duration::ZERO);
+    let running = inbox.handle(handler).await.unwrap();
+    bus.publish(numbered(1)).await.unwrap();
+    until_settled(&running, 1).await;
+    let tally = running.shutdown().await.unwrap();
+    assert_eq!((tally.acknowledged, tally.dead_lettered, tries.load(Ordering::SeqCst)), (1, 0, 4));
+    assert_eq!(open.head().await.unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]

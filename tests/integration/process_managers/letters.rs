@@ -2,7 +2,8 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use eventsource_runtime::projection::{DeadLetters, OnFailure};
+use eventsource_runtime::dispatch::ManagerDeadLetters;
+use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::StreamId;
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
 use serde::{Deserialize, Serialize};
@@ -86,7 +87,7 @@ async fn with_letter() -> (MemoryStore, StreamId) {
     (store, StreamId::new("Order", order))
 }
 
-fn letters<S: ProjectionStore + SnapshotStore>(store: &S) -> DeadLetters<impl ProjectionStore + use<S>> {
+fn letters<S: ProjectionStore + SnapshotStore>(store: &S) -> ManagerDeadLetters<S> {
     let bus = CommandBus::builder().aggregate(shelves(store)).build();
     ProcessManagerRunner::new(store.clone(), bus).dead_letters::<Reserving>()
 }

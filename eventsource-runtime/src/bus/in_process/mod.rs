@@ -18,6 +18,7 @@ use super::behind::Behind;
 use super::error::{BusError, PublishError};
 use super::message::Message;
 use super::running::DEADLINE;
+use super::stopped::MessagesLeft;
 use super::traced::Traced;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
 use crate::dispatch::Handled;
@@ -50,18 +51,23 @@ impl InProcessBus {
         Self::over(InProcess { shared: Arc::new(Shared { options, state: Mutex::default() }) })
     }
 
-    /// [`shutdown_within`](Self::shutdown_within) 30 seconds; the same holds of what it returns, and of dropping it.
-    pub fn shutdown(&self) -> impl Future<Output = usize> + Send + use<> {
+    /// [`shutdown_within`](Self::shutdown_within) 30 seconds; the same holds of dropping it.
+    ///
+    /// # Errors
+    /// Messages were left.
+    pub fn shutdown(&self) -> impl Future<Output = Result<(), MessagesLeft>> + Send + use<> {
         self.shutdown_within(DEADLINE)
     }
 
     /// Takes no more messages and waits until the subscribers have handled those that are there, at most `deadline`;
-    /// then the subscriptions end. Returns how many messages were left: 0 if all were handled or are dead letters. What
-    /// was left is lost when the bus and its subscriptions are dropped.
+    /// then the subscriptions end. What was left is lost when the bus and its subscriptions are dropped.
     ///
     /// If the future is dropped before that, the bus takes no more messages and no more subscriptions, and those that
     /// are there go on until this is called again, which may be done at any time.
-    pub fn shutdown_within(&self, deadline: Duration) -> impl Future<Output = usize> + Send + use<> {
+    ///
+    /// # Errors
+    /// Messages were left that were neither handled nor stored as dead letters.
+    pub fn shutdown_within(&self, deadline: Duration) -> impl Future<Output = Result<(), MessagesLeft>> + Send + use<> {
         let shared = Arc::clone(&self.inner().shared);
         async move { shared.shutdown(deadline).await }
     }
@@ -170,7 +176,7 @@ impl Shared {
         Ok(Member::new(queue, intake.dead_letters))
     }
 
-    async fn shutdown(&self, deadline: Duration) -> usize {
+    async fn shutdown(&self, deadline: Duration) -> Result<(), MessagesLeft> {
         let queues: Vec<_> = {
             let mut state = self.state.lock();
             state.closed = true;
@@ -182,7 +188,10 @@ impl Shared {
         let _ = tokio::time::timeout(deadline, self.drained(&queues)).await;
         let mut state = self.state.lock();
         state.ended = true;
-        queues.iter().map(|queue| queue.close()).sum()
+        match queues.iter().map(|queue| queue.close()).sum() {
+            0 => Ok(()),
+            left => Err(MessagesLeft { left }),
+        }
     }
 
     /// Waits until no group has work left: what one handles may publish to another that was done before.

@@ -47,9 +47,10 @@ impl Names {
     }
 }
 
-/// What a manager reacts with: the store, the bus, and how the event came.
+/// What a manager reacts with: the store, the bus, and how the event came. Public only as a part of
+/// [`ManagerDeadLetters`](super::ManagerDeadLetters).
 #[derive(Clone)]
-pub(super) struct Desk<S> {
+pub struct Desk<S> {
     pub(super) store: S,
     pub(super) office: Arc<Office>,
     /// The leases under which it works: the manager's, that of its letters, or both.

@@ -20,7 +20,7 @@ pub use reaction::{IntoReaction, Met, Reaction, Rejected, Rejection};
 #[cfg(feature = "testing")]
 pub(crate) use reaction::{Own, When};
 pub(crate) use record::is_own;
-pub use runner::ProcessManagerRunner;
+pub use runner::{ManagerDeadLetters, ProcessManagerRunner};
 
 use crate::domain::{Aggregate, StoredEvent};
 use crate::projection::ProjectionError;

@@ -16,6 +16,9 @@ use crate::dispatch::CommandBus;
 use crate::projection::{Begin, DeadLetters, OnFailure, ProjectionRunner, ProjectionStore, Projections};
 use crate::store::Position;
 
+/// The dead letters of a process manager on a store, from [`ProcessManagerRunner::dead_letters`].
+pub type ManagerDeadLetters<S> = DeadLetters<Desk<S>>;
+
 /// How many reactions may lead to one another by default.
 const DEPTH: u32 = 32;
 
@@ -183,7 +186,7 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// another caller, or a runner, settles one, so that no letter is reacted to twice, or once it is resolved. If that
     /// one's program dies, or its future is dropped, they wait for up to five seconds. Call neither in the handler of a
     /// command that the manager dispatches: it would wait for itself.
-    pub fn dead_letters<M: ProcessManager>(&self) -> DeadLetters<impl ProjectionStore + use<S, M>> {
+    pub fn dead_letters<M: ProcessManager>(&self) -> ManagerDeadLetters<S> {
         let mut office = self.office.clone();
         office.names.push(Names::of::<M>());
         let desk = Desk { office: Arc::new(office), ..self.runner.store().clone() };

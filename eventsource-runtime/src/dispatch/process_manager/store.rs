@@ -19,8 +19,9 @@ use crate::projection::{
 use crate::store::{EventStore, Position, StreamId, handed_on};
 use crate::telemetry::Scope;
 
-/// Where managers run: beside the store, not in a transaction of it.
-pub(super) struct Outside<S>(PhantomData<fn() -> S>);
+/// Where managers run: beside the store, not in a transaction of it. Public as [`Desk`] is.
+#[derive(Debug)]
+pub struct Outside<S>(PhantomData<fn() -> S>);
 
 impl<S: ProjectionStore> Backend for Outside<S> {
     type Transaction<'t> = Desk<S>;

@@ -190,10 +190,7 @@ fn in_full(error: &tokio_postgres::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
-    use crate::dispatch::DispatchError;
     use crate::store::{StoreError, is_trouble};
 
     #[test]
@@ -240,15 +237,11 @@ mod tests {
         }
     }
 
-    /// A dispatched command says so by a type of its own, behind which the store's error is not to be seen.
     #[test]
-    fn trouble_is_found_behind_a_command() {
-        let full = || StoreError::backend("append events", PostgresError::none_free("all are in use"));
-        let unfit = || StoreError::refused("append events", PostgresError::new("no such parameter"));
-        for (error, expected) in [(full as fn() -> _, true), (unfit, false)] {
-            assert_eq!(is_trouble(&DispatchError::<Infallible>::Load(error())), expected);
-            assert_eq!(is_trouble(&DispatchError::<Infallible>::Append(error().into())), expected);
-        }
+    fn trouble_is_found_behind_a_store_that_refuses() {
+        let full = StoreError::refused("append events", PostgresError::none_free("all are in use"));
+        let unfit = StoreError::refused("append events", PostgresError::new("no such parameter"));
+        assert!(is_trouble(&full) && !is_trouble(&unfit));
     }
 
     /// It was taken for a fault of the events, which nothing but other events would mend.

@@ -73,8 +73,9 @@ impl Traced<Postgres> {
     /// ```
     ///
     /// # Errors
-    /// The address cannot be read or asks for what this program cannot do, the server cannot be reached or refuses, the
-    /// schema is newer than this program, or it is older and its tables are in constant use by others for a minute.
+    /// The address or an option cannot be read or asks for what this program cannot do ([`StoreError::Refused`]), the
+    /// server cannot be reached or refuses, the schema is newer than this program, or it is older and its tables are in
+    /// constant use by others for a minute.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -142,7 +143,7 @@ struct Shared {
 
 impl Postgres {
     async fn connect(address: &str, options: &PostgresOptions) -> Result<Self, StoreError> {
-        let refused = |error: PostgresError| StoreError::backend("connect to the store", error);
+        let refused = |error: PostgresError| StoreError::refused("open connections", error);
         let config = address::parse(address, options).map_err(refused)?;
         let schema = Schema::new(&options.schema).map_err(refused)?;
         let tls = tls::tls(&config, options).map_err(refused)?;

@@ -6,9 +6,9 @@ use std::ops::Deref;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use deadpool_postgres::Transaction;
+use deadpool_postgres::Transaction as Pooled;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Error, Row, Statement, ToStatement};
+use tokio_postgres::{Error, Row, Statement, ToStatement, Transaction};
 
 use super::PostgresError;
 use crate::sync::Mutex;
@@ -20,12 +20,24 @@ const STATEMENTS: usize = 256;
 ///
 /// It begins and ends around the steps; a step that ends it itself fails the batch. A failed statement makes all later
 /// ones fail, so a step should end with its error; a step that continues fails all the same. Everything else that the
-/// driver's transaction can do is reached through `Deref`. The driver's own names, such as `ToSql`, are in
+/// driver's [`Transaction`] can do is reached through `Deref`. The driver's own names, such as `ToSql`, are in
 /// [`store::tokio_postgres`](crate::store::tokio_postgres), in the version that is used here.
+///
+/// ```
+/// # use eventsource_runtime::store::{PostgresTransaction, tokio_postgres};
+/// /// Serves projections, and transactions of your own.
+/// async fn count(tx: &tokio_postgres::Transaction<'_>) -> Result<i64, tokio_postgres::Error> {
+///     Ok(tx.query_one("SELECT count(*) FROM balances", &[]).await?.get(0))
+/// }
+///
+/// async fn step(tx: &PostgresTransaction<'_>) -> Result<i64, tokio_postgres::Error> {
+///     count(tx).await
+/// }
+/// ```
 ///
 /// Each awaited statement is a round trip to the server. [`PostgresTransaction::enqueue`] avoids it.
 pub struct PostgresTransaction<'t> {
-    transaction: Transaction<'t>,
+    transaction: Pooled<'t>,
     /// What is to be sent when the step waits, or ends.
     queued: Mutex<Vec<Queued>>,
 }
@@ -37,11 +49,11 @@ pub(super) struct Queued {
 }
 
 impl<'t> PostgresTransaction<'t> {
-    pub(super) fn new(transaction: Transaction<'t>) -> Self {
+    pub(super) fn new(transaction: Pooled<'t>) -> Self {
         Self { transaction, queued: Mutex::default() }
     }
 
-    pub(super) fn into_inner(self) -> Transaction<'t> {
+    pub(super) fn into_inner(self) -> Pooled<'t> {
         self.transaction
     }
 
@@ -76,7 +88,7 @@ impl<'t> PostgresTransaction<'t> {
     /// # Errors
     /// PostgreSQL refuses the statement, or a parameter does not have the type that it expects.
     pub async fn enqueue(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<(), PostgresError> {
-        let statement = self.prepared(sql).await?;
+        let statement = self.prepare_cached(sql).await?;
         let params = encoded(&statement, params)?;
         self.queued.lock().push(Queued { statement, params });
         Ok(())
@@ -87,7 +99,7 @@ impl<'t> PostgresTransaction<'t> {
     /// # Errors
     /// What PostgreSQL says; in a step, `?` ends the batch with it.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
-        let statement = self.prepared(sql).await?;
+        let statement = self.prepare_cached(sql).await?;
         self.in_turn().await;
         self.transaction.execute(&statement, params).await
     }
@@ -137,10 +149,14 @@ impl<'t> PostgresTransaction<'t> {
         self.transaction.query_opt(statement, params).await
     }
 
-    /// A statement from the connection's cache. That is emptied when full, as it is if values are written into
-    /// statements: the server keeps each for as long as the connection lasts.
-    async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
+    /// Prepares a statement, or takes it from those that the connection keeps for its later transactions too. All are
+    /// forgotten once there are 256, as there are if values are written into statements.
+    ///
+    /// # Errors
+    /// What PostgreSQL says; in a step, `?` ends the batch with it.
+    pub async fn prepare_cached(&self, sql: &str) -> Result<Statement, Error> {
         let cache = &self.transaction.statement_cache;
+        // The server keeps each for as long as the connection lasts.
         if cache.size() >= STATEMENTS {
             cache.clear();
         }

@@ -201,8 +201,26 @@ impl SqliteReader {
     /// If the future is dropped before the closure began, it is not run. A panic in the closure continues in the
     /// caller.
     ///
+    /// ```
+    /// use eventsource_runtime::store::SqliteStore;
+    /// use eventsource_runtime::store::rusqlite::OptionalExtension;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let reader = SqliteStore::open(":memory:").await?.reader();
+    /// // Without `optional()`, a row that is not there would be an error.
+    /// let definition: Option<String> = reader
+    ///     .read(|connection| {
+    ///         let mut table = connection.prepare_cached("SELECT sql FROM sqlite_schema WHERE name = ?1")?;
+    ///         table.query_row(["order_views"], |row| row.get(0)).optional()
+    ///     })
+    ///     .await?;
+    /// assert_eq!(definition, None);
+    /// # Ok::<(), eventsource_runtime::store::StoreError>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
-    /// What the closure returned, as [`StoreError::Backend`], or the store is closed.
+    /// The closure's error: [`StoreError::Backend`] if it is about the disk, the file or the memory, as for a store in
+    /// trouble; otherwise [`StoreError::Refused`], such as for a table or a row that is not there. Or the store is
+    /// closed.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -214,7 +232,10 @@ impl SqliteReader {
             read(connection)
         };
         let result = self.threads.read(guarded).await?;
-        result.map_err(|error| StoreError::backend("run a query", error))
+        result.map_err(|error| {
+            let attempt = "run a query";
+            if is_trouble(&error) { StoreError::backend(attempt, error) } else { StoreError::refused(attempt, error) }
+        })
     }
 }
 

@@ -15,20 +15,19 @@ use none as postgres;
 #[cfg(not(feature = "sqlite"))]
 use none as sqlite;
 
-use super::{AppendError, StoreError};
-use crate::dispatch::DispatchJsonError;
-use crate::snapshot::SnapshotError;
+use super::StoreError;
 
 /// The code of the first error that has one, among a failure and its causes.
 pub(crate) fn status_code(error: &(dyn Error + 'static)) -> Option<String> {
     causes(error).find_map(|error| postgres::code(error).or_else(|| sqlite::code(error)))
 }
 
-/// Whether a failure, or one of its causes, is that of a store in trouble, such as a connection that was lost. A
-/// `DispatchError` shows no error of a store among its causes, only that of the back end.
+/// Whether a failure, or one of its causes, is that of a store in trouble, such as a connection that was lost.
 pub(crate) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|error| {
-        stores(error).is_some_and(StoreError::is_trouble) || postgres::is_trouble(error) || sqlite::is_trouble(error)
+        error.downcast_ref().is_some_and(StoreError::is_trouble)
+            || postgres::is_trouble(error)
+            || sqlite::is_trouble(error)
     })
 }
 
@@ -36,23 +35,14 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     successors(Some(error), |&error| error.source())
 }
 
-/// The error of a store, in itself or in one of ours that passes for it.
-fn stores<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
-    let of_append = |error: &'a AppendError| if let AppendError::Store(error) = error { Some(error) } else { None };
-    match error.downcast_ref() {
-        Some(DispatchJsonError::Load(error)) => return Some(error),
-        Some(DispatchJsonError::Append(error)) => return of_append(error),
-        _ => {}
-    }
-    if let Some(SnapshotError::Store(error)) = error.downcast_ref() {
-        return Some(error);
-    }
-    error.downcast_ref().or_else(|| error.downcast_ref().and_then(of_append))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+    use crate::dispatch::{DispatchError, DispatchJsonError};
+    use crate::snapshot::SnapshotError;
+    use crate::store::AppendError;
 
     #[derive(Debug, thiserror::Error)]
     #[error("it was not passed on")]
@@ -72,6 +62,8 @@ mod tests {
             assert_eq!(is_so(error()), expected);
             assert_eq!(is_so(AppendError::Store(error())), expected);
             assert_eq!(is_so(SnapshotError::Store(error())), expected);
+            assert_eq!(is_so(DispatchError::<Infallible>::Load(error())), expected);
+            assert_eq!(is_so(DispatchError::<Infallible>::Append(error().into())), expected);
             assert_eq!(is_so(DispatchJsonError::Load(error())), expected);
             assert_eq!(is_so(DispatchJsonError::Append(error().into())), expected);
         }

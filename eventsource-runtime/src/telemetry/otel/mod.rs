@@ -38,7 +38,7 @@ mod view;
 #[cfg(not(feature = "tracing-bridge"))]
 use no_bridge as bridge;
 
-pub use cover::{BoxedFuture, BoxedStream, Covered, cover_future, cover_stream};
+pub use cover::{BoxedFuture, BoxedStream, cover_future, cover_stream};
 pub(super) use error_text::{error_text_for_any, records_error_text};
 pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 pub(super) use list::List;
@@ -47,8 +47,8 @@ pub use log_format::LogFormat;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub use options::Options;
 pub(super) use pipeline::exported_logs;
-pub use run::{Once, Scope, Traced, apart, once, run, traced, traced_by};
-pub use running::{Held, Running, held};
+pub use run::{Once, Scope, apart, once, run, traced, traced_by};
+pub use running::{Running, held};
 #[cfg(feature = "prometheus")]
 pub use scrape::{Scrape, ScrapeServer};
 pub use site::Site;

@@ -163,7 +163,7 @@ impl ProjectionStore for Postgres {
         let client = self.keeper().await?;
         self.check_held(partition)?;
         let lease = self.lease(&client, partition, &claim).await.map_err(failed("lease a projection"))?;
-        if let Some(lease) = lease { Ok(lease) } else { Err(Box::pin(self.no_part(&client, partition)).await) }
+        if let Some(lease) = lease { Ok(lease) } else { Err(Box::pin(self.no_part(&**client, partition)).await) }
     }
 
     async fn apply_batch(

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
-use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, GenericClient};
 use uuid::Uuid;
 
 use super::super::{Postgres, PostgresTransaction};
