@@ -285,7 +285,13 @@ impl Filter {
     /// ```
     #[must_use]
     pub fn event<E: Event>(self) -> Self {
-        let names: Vec<_> = self.listed_event_types().into_iter().flatten().copied().chain(names_of::<E>()).collect();
+        let names: Vec<_> = self
+            .listed_event_types()
+            .into_iter()
+            .flatten()
+            .cloned()
+            .chain(names_of::<E>().map(Cow::Borrowed))
+            .collect();
         self.event_types(names)
     }
 
