@@ -11,12 +11,11 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::time::timeout;
 
-use super::{collecting, in_time, message, ordinal};
+use super::{SESSION, collecting, in_time, message, ordinal};
 use crate::lags::wait_for_lag;
 
-/// A cluster that fails as it is told lets the first member wait for 3 seconds.
 fn impatient() -> KafkaOptions {
-    KafkaOptions::new("orders").session_timeout(Duration::from_secs(4)).patience(Duration::from_secs(1))
+    KafkaOptions::new("orders").session_timeout(SESSION).patience(Duration::from_secs(1))
 }
 
 /// It ended as if there were no letters.
@@ -156,8 +155,7 @@ fn deleted(topic: &str, refused: &[RDKafkaRespErr]) {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(topic, 1, 1).unwrap();
         cluster.create_topic(&format!("{topic}.one.dead"), 1, 1).unwrap();
-        // The cluster lets the first member wait for 3 seconds.
-        let options = KafkaOptions::new(topic).session_timeout(Duration::from_secs(4));
+        let options = KafkaOptions::new(topic).session_timeout(SESSION);
         let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
         let stream = StreamId::new("Order", 1);
         let (running, mut seen) = collecting(&bus).await;

@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 
 use super::groups::streams;
-use super::{in_time, message, open, options, ordinal};
+use super::{SESSION, in_time, message, open, options, ordinal};
 
 /// What the members of a group did, all told.
 #[derive(Default)]
@@ -186,8 +186,7 @@ fn members_that_come_and_go_before_their_group_has_formed_lose_nothing_and_keep_
         for (topic, partitions) in [("orders", 4), ("orders.one.dead", 1)] {
             cluster.create_topic(topic, partitions, 1).unwrap();
         }
-        // The cluster lets the first member wait for 3 seconds.
-        let options = KafkaOptions::new("orders").session_timeout(Duration::from_secs(4));
+        let options = KafkaOptions::new("orders").session_timeout(SESSION);
         let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
         come_and_go(Crowd::new(bus), rebalances()).await;
     });

@@ -14,7 +14,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
-use super::{collecting, in_time, message, ordinal};
+use super::{SESSION, collecting, in_time, message, ordinal};
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
@@ -28,10 +28,9 @@ fn cluster() -> Cluster {
     cluster
 }
 
-/// So that what is published at once goes out in one request. The cluster lets members wait for longer than a short
-/// session would last.
+/// So that what is published at once goes out in one request.
 fn options() -> KafkaOptions {
-    KafkaOptions::new(TOPIC).set("linger.ms", "50").session_timeout(Duration::from_secs(10))
+    KafkaOptions::new(TOPIC).set("linger.ms", "50").session_timeout(SESSION)
 }
 
 async fn open(cluster: &Cluster, options: KafkaOptions) -> KafkaBus {

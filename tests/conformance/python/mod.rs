@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::kafka::SESSION;
 use crate::messages::in_time;
 
 /// The variable that names a Python with the packages of the peer.
@@ -86,7 +87,7 @@ fn of_rabbitmq() -> Broker {
 
 async fn kafka(broker: &Broker) -> KafkaBus {
     let options = KafkaOptions::new(&broker.destination).create(1, 1);
-    KafkaBus::connect(&broker.address, options.session_timeout(std::time::Duration::from_secs(2))).await.unwrap()
+    KafkaBus::connect(&broker.address, options.session_timeout(SESSION)).await.unwrap()
 }
 
 async fn rabbitmq(broker: &Broker) -> RabbitMqBus {

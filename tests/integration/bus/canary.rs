@@ -71,7 +71,7 @@ async fn on_a_strangers_bus() {
 fn on_kafka() {
     on_one_thread(services::kafka, |address: String| async move {
         let name = format!("eventsource-tests-{}", Uuid::now_v7());
-        let options = KafkaOptions::new(&name).create(1, 1).session_timeout(Duration::from_secs(2));
+        let options = KafkaOptions::new(&name).create(1, 1).session_timeout(Duration::from_secs(10));
         story(KafkaBus::connect(&address, options.clone()).await.unwrap()).await;
         let mut shown = Shown::default();
         let options = options.set("sasl.password", secret("password")).set("no.such.setting", secret("setting"));

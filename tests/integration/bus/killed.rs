@@ -166,7 +166,8 @@ async fn dies() {
     let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
     let destination = std::env::var(DESTINATION).unwrap();
     if std::env::var(SYSTEM).unwrap() == "kafka" {
-        let options = KafkaOptions::new(destination).create(2, 1).session_timeout(Duration::from_secs(2));
+        // Whoever comes next waits for so long for what a consumer had that was killed; one that is busy has as long.
+        let options = KafkaOptions::new(destination).create(2, 1).session_timeout(Duration::from_secs(6));
         be(&role, &folder, KafkaBus::connect(&services::kafka(), options).await.unwrap()).await;
     } else {
         let options = RabbitMqOptions::new(destination).queues(2).delivery_limit(1000);
