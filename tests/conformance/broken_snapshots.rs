@@ -17,6 +17,7 @@ use super::broken::{Notices, Said, found_by_others, names, unflawed, verdict_at_
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
+    None,
     SaysNothing,
     DeletesWhatWasNeverSaved,
     LosesTheIdInTheEnd,
@@ -308,7 +309,8 @@ macro_rules! each_case_notices {
         $(
             #[test]
             fn $case() {
-                let said = verdict_at_last(|| suite::$case(async || Both::with(Flaw::$flaw)));
+                let case = || suite::$case(async || Both::with(Flaw::$flaw));
+                let said = verdict_at_last(Said::No, case, || suite::$case(async || Both::with(Flaw::None)));
                 assert_eq!(said, Said::No, "of {:?}", Flaw::$flaw);
             }
         )*

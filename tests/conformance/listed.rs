@@ -14,7 +14,7 @@ use eventsource_tests::services;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use uuid::Uuid;
 
-use crate::messages::in_time;
+use crate::messages::{in_time, until};
 
 /// Spans and metrics of something that needs a server.
 struct Heard {
@@ -109,12 +109,7 @@ async fn all_of<B: EventBus>(bus: &Traced<B>) {
     let message = |event_type| Message::new(StreamId::new("Order", 42), event_type, "{}");
     let running = bus.subscribe("inventory").max_retries(1).handle(handler).await.unwrap();
     let settled = async |messages: u64| {
-        in_time(async {
-            while running.tally().acknowledged + running.tally().dead_lettered < messages {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        until(async || running.tally().acknowledged + running.tally().dead_lettered >= messages).await;
     };
     bus.publish(message("OrderPlaced")).await.unwrap();
     bus.publish_all([message("OrderPlaced"), message("OrderLost")]).await.unwrap();

@@ -218,18 +218,16 @@ async fn told_of_letters(
     (told.map(|point| point.said(names::ERROR_TYPE)).collect(), tally)
 }
 
-#[test]
-fn a_dead_letter_that_cannot_be_kept_is_let_go_when_its_message_goes_to_another_member() {
-    testing::run(async {
-        let bus = Fickle::default();
-        let (state, log) = (Arc::clone(&bus.0), Log::of_process());
-        let (told, tally) = refused(bus).await;
-        log.hears("eventsource.bus.dead_letter_waits").await;
-        assert_eq!(state.parked.load(Ordering::SeqCst), 1);
-        assert_eq!(state.acknowledged.load(Ordering::SeqCst), 0);
-        assert_eq!(tally.dead_lettered, 0);
-        assert_eq!(told, [""; 0], "it is none");
-    });
+#[tokio::test]
+async fn a_dead_letter_that_cannot_be_kept_is_let_go_when_its_message_goes_to_another_member() {
+    let (bus, (log, _guard)) = (Fickle::default(), Log::of_thread());
+    let state = Arc::clone(&bus.0);
+    let (told, tally) = refused(bus).await;
+    log.hears("eventsource.bus.dead_letter_waits").await;
+    assert_eq!(state.parked.load(Ordering::SeqCst), 1);
+    assert_eq!(state.acknowledged.load(Ordering::SeqCst), 0);
+    assert_eq!(tally.dead_lettered, 0);
+    assert_eq!(told, [""; 0], "it is none");
 }
 
 #[test]
@@ -256,7 +254,7 @@ async fn told_of_a_hundred(then: impl AsyncFnOnce(Subscription)) -> Vec<AnyValue
     let bus = Fickle(Arc::new(State { more: 100, ..State::default() }));
     let state = Arc::clone(&bus.0);
     let logs = InMemoryLogExporter::default();
-    let (recorder, log) = (Recorder::with(|builder| builder.log_exporter(logs.clone())), Log::of_process());
+    let (recorder, (log, _guard)) = (Recorder::with(|builder| builder.log_exporter(logs.clone())), Log::of_thread());
     let taken_away = Arc::clone(&state);
     let handler = move |_: Received| {
         taken_away.is_lost.store(true, Ordering::SeqCst);

@@ -20,12 +20,30 @@ pub(crate) async fn in_time<F: Future>(body: F) -> F::Output {
     tokio::time::timeout(Duration::from_mins(2), body).await.expect("it happens in time")
 }
 
+/// Waits until something is so, and looks at it every few milliseconds: whoever makes it so needs the processor.
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    in_time(async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
 /// A member of the group `one` that shows what it gets.
 pub(crate) async fn collecting<B: EventBus>(bus: &Traced<B>) -> (Subscription, mpsc::UnboundedReceiver<Received>) {
+    collecting_as(bus, "one").await
+}
+
+/// A member of a group that shows what it gets.
+pub(crate) async fn collecting_as<B: EventBus>(
+    bus: &Traced<B>,
+    group: &str,
+) -> (Subscription, mpsc::UnboundedReceiver<Received>) {
     let (sender, seen) = mpsc::unbounded_channel();
     let handler = move |received: Received| {
         let sent = sender.send(received);
         async move { Ok::<_, HandlerError>(sent?) }
     };
-    (bus.subscribe("one").handle(handler).await.unwrap(), seen)
+    (bus.subscribe(group).handle(handler).await.unwrap(), seen)
 }

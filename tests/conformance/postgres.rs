@@ -22,6 +22,8 @@ mod standstill;
 mod tls;
 mod told;
 
+use std::time::Duration;
+
 use eventsource_runtime::store::{PostgresOptions, PostgresStore};
 use eventsource_runtime::{event_store_suite, projection_suite, snapshot_store_suite};
 use eventsource_tests::services;
@@ -38,6 +40,10 @@ async fn open() -> PostgresStore {
 }
 
 pub(super) async fn open_in(schema: &str) -> PostgresStore {
-    let options = PostgresOptions::default().schema(schema);
-    PostgresStore::connect_with(&services::postgres(), options).await.unwrap()
+    PostgresStore::connect_with(&services::postgres(), options(schema)).await.unwrap()
+}
+
+/// A busy machine may take longer to connect than a server that is missing may be waited for.
+fn options(schema: &str) -> PostgresOptions {
+    PostgresOptions::default().schema(schema).connect_timeout(Duration::from_mins(1))
 }

@@ -36,6 +36,7 @@ mod write_path;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use eventsource_runtime::store::SqliteStore;
@@ -49,6 +50,12 @@ fn ship(order_id: Uuid) -> ShipOrder {
 
 async fn sqlite() -> SqliteStore {
     SqliteStore::open(":memory:").await.expect("a store in memory opens")
+}
+
+/// Held by who changes the hook of panics, which the process has one of, or panics where one was set.
+fn hold_panic_hook() -> MutexGuard<'static, ()> {
+    static HOOK: Mutex<()> = Mutex::new(());
+    HOOK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A future that is dropped when it has been polled a number of times and is still pending; then its value is `None`.

@@ -9,6 +9,8 @@ use std::sync::Once;
 use eventsource_runtime::prelude::*;
 use eventsource_tests::recorder::Recorder;
 
+use crate::hold_panic_hook;
+
 /// File, line and column.
 type Place = (&'static str, u32, u32);
 
@@ -111,6 +113,7 @@ thread_local! {
 
 /// Where a panic was said to be.
 fn panicked(code: impl FnOnce()) -> Option<Place> {
+    let _held = hold_panic_hook();
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = panic::take_hook();

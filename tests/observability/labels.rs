@@ -94,7 +94,7 @@ fn scraped_tests(prometheus: &Prometheus) -> Value {
             return tests;
         }
         assert!(started.elapsed() < PATIENCE, "nothing is scraped that has these labels: {missing:#?}, of {known:#?}");
-        // Prometheus scrapes once a second.
+        // Prometheus scrapes every other second.
         std::thread::park_timeout(Duration::from_millis(200));
     }
 }

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use eventsource_tests::alone::{alone, is_alone};
+use eventsource_tests::services::free_port;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{folder, panels, program, rules, series};
 
 /// How long until every query must have found something.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The labels of a series.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -30,10 +31,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Is the service in the process that the test below starts.
@@ -63,7 +60,8 @@ pub(super) fn service() -> (Running, String) {
     (running, address.trim_end_matches("/metrics").to_owned())
 }
 
-/// A Prometheus that scrapes one address every second, and where it listens.
+/// A Prometheus that scrapes one address every other second, which is how long it waits for an answer, and where it
+/// listens.
 pub(super) struct Prometheus {
     running: Running,
     port: u16,
@@ -76,7 +74,7 @@ impl Prometheus {
         fs::create_dir(&own).unwrap();
         let rules = folder().join("rules.yml").canonicalize().unwrap();
         let config = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{:?}]\n\
+            "global: {{scrape_interval: 2s, evaluation_interval: 1s}}\nrule_files: [{:?}]\n\
              scrape_configs: [{{job_name: observability, static_configs: [{{targets: [{target:?}]}}]}}]\n",
             rules.display().to_string()
         );
@@ -150,7 +148,7 @@ fn no_query_of_the_dashboard_or_the_rules_is_empty() {
     while !waiting.is_empty() {
         waiting.retain(|query| prometheus.found(query).is_none_or(|found| found == 0));
         assert!(started.elapsed() < PATIENCE, "these find nothing: {waiting:#?}");
-        // Prometheus scrapes once a second.
+        // Prometheus scrapes every other second.
         std::thread::park_timeout(Duration::from_millis(200));
     }
     eprintln!("{all} queries, none of them empty, after {:.0?}", started.elapsed());

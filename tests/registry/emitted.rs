@@ -70,20 +70,20 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     exporters_in_trouble();
     let registry = Registry::load();
     let mut seen = Seen::default();
-    starts.check(&registry, &recorder.spans(), &mut seen.faults);
-    let (faults, logged) = log.check(&registry);
+    starts.check(registry, &recorder.spans(), &mut seen.faults);
+    let (faults, logged) = log.check(registry);
     seen.faults.extend(faults);
     let spans = [recorder.spans(), as_logs].concat();
-    seen.faults.extend(log.check_ids(&registry, &spans));
+    seen.faults.extend(log.check_ids(registry, &spans));
     for span in recorder.spans() {
         seen.scope(&span.instrumentation_scope);
-        seen.span(&registry, &span);
+        seen.span(registry, &span);
     }
     for resource in metrics.get_finished_metrics().unwrap() {
         for scope in resource.scope_metrics() {
             seen.scope(scope.scope());
             for metric in scope.metrics() {
-                seen.metric(&registry, metric);
+                seen.metric(registry, metric);
             }
         }
     }

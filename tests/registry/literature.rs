@@ -83,7 +83,7 @@ fn is_ours(name: &str, listed: &BTreeSet<String>, explained: &str) -> bool {
 #[test]
 fn every_name_that_a_name_of_the_literature_went_to_is_listed() {
     let registry = Registry::load();
-    let (page, listed) = (registry.page(), listed(&registry));
+    let (page, listed) = (registry.page(), listed(registry));
     let (explained, section) = page.split_once(SECTION).unwrap();
     let rows = rows(section);
     for Row { there, here } in &rows {
@@ -104,7 +104,7 @@ fn every_name_that_a_name_of_the_literature_went_to_is_listed() {
 
 #[test]
 fn a_name_that_is_not_listed_is_found() {
-    let listed = listed(&Registry::load());
+    let listed = listed(Registry::load());
     for (name, ours) in [
         ("projection.{Name}", true),
         ("snapshot_store.save", true),

@@ -1,7 +1,10 @@
 //! Tests that another test starts, in a process of their own: what is global to one is theirs.
 
 use std::env;
+use std::future::Future;
 use std::process::Command;
+
+use eventsource_runtime::testing;
 
 /// Set in such a process.
 const ALONE: &str = "EVENTSOURCE_TESTS_ALONE";
@@ -18,6 +21,20 @@ pub fn alone(test: &str) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Runs a test of that name of this binary in a process of its own: all that is logged there is this test's.
+///
+/// # Panics
+/// It fails.
+pub fn run_alone(test: &str, body: impl Future<Output = ()>) {
+    if is_alone() {
+        return testing::run(body);
+    }
+    let output = alone(test).output().expect("a process");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let is_passed = output.status.success() && shown.contains("1 passed");
+    assert!(is_passed, "{shown}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Whether this process was started for one test, which does nothing anywhere else.

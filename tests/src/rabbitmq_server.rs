@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,11 +11,15 @@ use std::time::{Duration, Instant};
 use eventsource_runtime::testing::skip;
 use uuid::Uuid;
 
+use crate::services::{free_port, free_ports};
+
 /// The variable that names the folder of RabbitMQ's programs, for tests that stop a broker.
 pub const RABBITMQ_BIN: &str = "EVENTSOURCE_RABBITMQ_BIN";
 
 /// How long a broker may take to start.
-const STARTING: Duration = Duration::from_mins(1);
+const STARTING: Duration = Duration::from_mins(5);
+/// Between two looks at it, which has the processor meanwhile.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The broker. It ends with this value.
 #[derive(Debug)]
@@ -65,7 +69,7 @@ impl RabbitMqServer {
     #[must_use]
     pub fn behind_tls((certificate, key): (String, String)) -> Self {
         let mut server = Self::new();
-        let [port, _, _] = free_ports();
+        let port = free_port();
         let of = |part: &str| server.folder.join(part).display().to_string();
         let (cert, private) = (of("certificate.pem"), of("key.pem"));
         let config = format!(
@@ -117,7 +121,7 @@ impl RabbitMqServer {
             || greets(self.port).is_ok_and(|greets| greets) && self.tls.is_none_or(|port| connects(port).is_ok());
         while !is_up() {
             assert!(Instant::now() < until, "the broker does not start; see {}", self.folder.display());
-            std::thread::yield_now();
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -170,12 +174,6 @@ impl RabbitMqServer {
     }
 }
 
-/// Ports that are free now, all at once.
-fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("its number").port())
-}
-
 impl Drop for RabbitMqServer {
     fn drop(&mut self) {
         self.end("-KILL");
@@ -186,6 +184,7 @@ impl Drop for RabbitMqServer {
         let until = Instant::now() + STARTING;
         while TcpStream::connect(("127.0.0.1", self.names)).is_ok() && Instant::now() < until {
             let _ = names.status();
+            std::thread::sleep(PAUSE);
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }

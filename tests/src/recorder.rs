@@ -15,6 +15,9 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, Span, SpanData, 
 use crate::registry::Measured;
 use crate::trees::Trees;
 
+/// Within which what waits is exported, on a busy machine too: of tests of deadlines none is about this one.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Captures the spans of what runs in it.
 #[derive(Debug)]
 pub struct Recorder {
@@ -45,7 +48,7 @@ impl Recorder {
         let spans = InMemorySpanExporter::default();
         let balance = Balance::default();
         let builder = Telemetry::builder("tests").simple_exporter(spans.clone()).span_processor(balance.clone());
-        let telemetry = set(builder).build().expect("the set-up is in order");
+        let telemetry = set(builder.shutdown_timeout(PATIENCE)).build().expect("the set-up is in order");
         Self { telemetry, spans, balance }
     }
 

@@ -1,5 +1,6 @@
 //! Servers that tests need, at the addresses that the environment gives. `tests/run` starts them.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,6 +23,26 @@ pub fn postgres() -> String {
 #[must_use]
 pub fn a_schema() -> String {
     format!("eventsource_test_{}", Uuid::now_v7().simple())
+}
+
+/// A port that is free, now and until a server binds it: it is below those that the system gives out by itself.
+#[must_use]
+pub fn free_port() -> u16 {
+    let [port] = free_ports();
+    port
+}
+
+/// Several of those, each another one.
+///
+/// # Panics
+/// There are none.
+#[must_use]
+pub fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let taken = [(); COUNT].map(|()| {
+        let any = std::iter::repeat_with(|| u16::try_from(20_000 + Uuid::now_v7().as_u128() % 12_000).expect("a port"));
+        any.take(1000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).expect("a free port")
+    });
+    taken.map(|listener| listener.local_addr().expect("its number").port())
 }
 
 /// A connection of the driver's own.
@@ -62,10 +83,7 @@ impl PostgresServer {
         let programs = std::env::var_os(POSTGRES_BIN).map_or_else(missing, PathBuf::from);
         let folder = std::env::temp_dir().join(format!("eventsource-postgres-{}", Uuid::now_v7().simple()));
         std::fs::create_dir(&folder).expect("a folder");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its number").port();
-        drop(listener);
-        let server = Self { programs, folder, port };
+        let server = Self { programs, folder, port: free_port() };
         if is_root() {
             assert!(Command::new("chown").arg("postgres").arg(&server.folder).status().expect("chown").success());
         }

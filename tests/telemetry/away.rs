@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -42,7 +42,10 @@ const GROWTH: usize = 2 * 1024 * 1024;
 
 #[test]
 fn ten_minutes_without_a_receiver_cost_no_memory() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // The end of a connection, where nobody else can listen.
+    let held = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let gone = held.local_addr().unwrap();
     let output = alone("away::works_on")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{gone}"))
         .env("OTEL_EXPORTER_OTLP_TIMEOUT", "200")

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::telemetry::{Telemetry, names};
+use eventsource_runtime::telemetry::{Telemetry, TelemetryBuilder, names};
 use eventsource_tests::alone::{alone, is_alone};
 use eventsource_tests::logged::Log;
+use eventsource_tests::recorder::PATIENCE;
 use eventsource_tests::registry::Measured;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
@@ -27,13 +28,17 @@ fn said(program: &str, variables: &[(&str, &str)]) -> String {
     shown.lines().find_map(|line| Some(line.split_once("said: ")?.1.to_owned())).expect("it says something")
 }
 
+fn telemetry() -> TelemetryBuilder {
+    Telemetry::from_env("tests").shutdown_timeout(PATIENCE)
+}
+
 /// Asks the process's propagator for the headers of a request, as the libraries of others do.
 #[tokio::test]
 async fn a_program_that_asks() {
     if !is_alone() {
         return;
     }
-    let telemetry = Telemetry::from_env("tests").install().unwrap();
+    let telemetry = telemetry().install().unwrap();
     let ids = (TraceId::from(7_u128), SpanId::from(7_u64));
     let span =
         SpanContext::new(ids.0, ids.1, TraceFlags::SAMPLED, false, TraceState::from_key_value([("a", "b")]).unwrap());
@@ -104,7 +109,7 @@ async fn a_program_that_is_held_up() {
         return;
     }
     let (held, metrics) = (Held::default(), InMemoryMetricExporter::default());
-    let builder = Telemetry::from_env("tests").span_exporter(held.clone()).log_exporter(held.clone());
+    let builder = telemetry().span_exporter(held.clone()).log_exporter(held.clone());
     let telemetry = builder.metric_exporter(metrics.clone()).install().unwrap();
     for _ in 0..10 {
         fails().unwrap_err();
@@ -150,7 +155,7 @@ async fn a_program_that_flushes() {
         return;
     }
     let (spans, metrics) = (Counted::default(), InMemoryMetricExporter::default());
-    let builder = Telemetry::from_env("tests").span_exporter(spans.clone()).metric_exporter(metrics.clone());
+    let builder = telemetry().span_exporter(spans.clone()).metric_exporter(metrics.clone());
     let telemetry = builder.install().unwrap();
     for _ in 0..10 {
         fails().unwrap_err();
@@ -181,7 +186,7 @@ async fn a_program_that_is_told() {
         return;
     }
     let (log, _guard) = Log::of_thread();
-    Telemetry::from_env("tests").install().unwrap().shutdown().await.unwrap();
+    telemetry().install().unwrap().shutdown().await.unwrap();
     let told = log.names_of("eventsource::telemetry");
     println!("said: {}", told.iter().filter(|name| *name == "eventsource.telemetry.setting").count());
 }
@@ -213,7 +218,7 @@ async fn a_program_that_sends() {
     }
     let log = Log::of_process();
     let metrics = InMemoryMetricExporter::default();
-    let telemetry = Telemetry::from_env("tests").metric_exporter(metrics.clone()).install().unwrap();
+    let telemetry = telemetry().metric_exporter(metrics.clone()).install().unwrap();
     for _ in 0..5 {
         fails().unwrap_err();
     }

@@ -14,6 +14,7 @@ use eventsource_runtime::bus::{InProcessBus, Received};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry::{Scope, Telemetry, span};
 use eventsource_tests::alone::{alone, is_alone};
+use eventsource_tests::recorder::PATIENCE;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
@@ -109,12 +110,13 @@ fn threads_end() {
         .span_exporter(spans.clone())
         .metric_exporter(InMemoryMetricExporter::default())
         .log_exporter(InMemoryLogExporter::default())
+        .shutdown_timeout(PATIENCE)
         .install()
         .unwrap();
     for before in [true, false] {
         thread(before);
     }
-    telemetry.tracer_provider().force_flush().unwrap();
+    telemetry.force_flush_blocking().unwrap();
     let spans = spans.get_finished_spans().unwrap();
     let first: Vec<_> =
         spans.iter().filter(|span| span.name == "first").map(|span| span.span_context.span_id()).collect();

@@ -5,6 +5,7 @@ macro_rules! defects {
     ($($defect:ident => $case:ident,)*) => {
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub(super) enum Defect {
+            None,
             $($defect,)*
         }
 

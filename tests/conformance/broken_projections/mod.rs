@@ -74,7 +74,8 @@ macro_rules! each_case_says {
         $(
             #[test]
             fn $case() {
-                let said = verdict_at_last(|| suite::$case(async || Flawed::with(Flaw::$flaw)));
+                let case = || suite::$case(async || Flawed::with(Flaw::$flaw));
+                let said = verdict_at_last(Said::$said, case, || suite::$case(async || Flawed::with(Flaw::None)));
                 assert_eq!(said, Said::$said, "of {:?}", Flaw::$flaw);
             }
         )*

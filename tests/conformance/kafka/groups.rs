@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::{collecting, in_time, message, open, options, ordinal};
 use crate::lags::wait_for_lag;
+use crate::messages::collecting_as;
 
 /// A stream in each of some partitions.
 pub(super) fn streams(count: usize) -> Vec<StreamId> {
@@ -72,7 +73,7 @@ fn a_handler_that_hangs_does_not_keep_its_partitions() {
                 std::future::pending::<Result<(), HandlerError>>().await
             }
         };
-        let stuck = bus.subscribe("one").lanes(16).handle(handler).await.unwrap();
+        let stuck = bus.subscribe("hanging").lanes(16).handle(handler).await.unwrap();
         let streams = streams(16);
         let published = bus.inner().publish(streams.iter().map(|stream| message(stream, 0)).collect()).await;
         let partitions = published.into_iter().map(|published| published.unwrap().place.unwrap().partition);
@@ -81,9 +82,10 @@ fn a_handler_that_hangs_does_not_keep_its_partitions() {
         while busy.len() < 2 {
             busy.insert(of[&in_time(begun.recv()).await.unwrap().unwrap()]);
         }
-        let (running, mut seen) = collecting(&bus).await;
+        let (running, mut seen) = collecting_as(&bus, "hanging").await;
         in_time(seen.recv()).await.unwrap();
-        in_time(log.hears("eventsource.bus.kafka.handed_over_busy")).await;
+        let name = "eventsource.bus.kafka.handed_over_busy";
+        in_time(log.hears_of(name, "messaging.consumer.group.name", "hanging")).await;
         running.shutdown().await.unwrap();
         stuck.shutdown_within(Duration::ZERO).await.unwrap_err();
     });

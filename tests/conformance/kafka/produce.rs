@@ -6,6 +6,7 @@ use std::time::Duration;
 use eventsource_runtime::bus::{EventBus, HandlerError, KafkaBus, KafkaOptions, Message, PublishError, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
+use eventsource_tests::alone::run_alone;
 use eventsource_tests::logged::Log;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
@@ -15,6 +16,7 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
 use super::{SESSION, collecting, in_time, message, ordinal};
+use crate::messages::until;
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
@@ -180,7 +182,7 @@ fn a_dead_letter_that_its_topic_can_never_take_is_left_where_it_was() {
 /// What the client has no room for waits for some, in order, and no longer than a publication may.
 #[test]
 fn a_full_queue_of_the_client_holds_up_and_loses_nothing() {
-    testing::run(async {
+    run_alone("kafka::produce::a_full_queue_of_the_client_holds_up_and_loses_nothing", async {
         let cluster = cluster();
         let options = options().set("queue.buffering.max.messages", "5");
         let patient = open(&cluster, options.clone()).await;
@@ -267,7 +269,7 @@ fn a_producer_that_is_broken_is_replaced() {
 #[test]
 fn a_broker_that_is_away_delays_and_loses_nothing() {
     let away = Duration::from_millis(eventsource_tests::services::repeats("EVENTSOURCE_TESTS_AWAY", 3000) as u64);
-    testing::run(async {
+    run_alone("kafka::produce::a_broker_that_is_away_delays_and_loses_nothing", async {
         let log = Log::of_process();
         let cluster = cluster();
         let bus = open(&cluster, options().publish_timeout(Duration::from_secs(1))).await;
@@ -275,14 +277,15 @@ fn a_broker_that_is_away_delays_and_loses_nothing() {
         // The first one takes as long as it takes to connect.
         in_time(async { while bus.publish(message(&stream(1), 0)).await.is_err() {} }).await;
         cluster.broker_down(1).unwrap();
-        let until = tokio::time::Instant::now() + away;
+        let back = tokio::time::Instant::now() + away;
         let mut refused = 0;
-        while tokio::time::Instant::now() < until {
+        while tokio::time::Instant::now() < back {
             let told = outcomes(&bus, [message(&stream(1), 1), message(&stream(1), 2)]).await;
             assert_eq!(told, ["timeout", "behind"]);
             refused += 1;
         }
-        assert!(refused > 0 && !bus.inner().health().unwrap().is_connected());
+        assert!(refused > 0);
+        until(async || !bus.inner().health().unwrap().is_connected()).await;
         cluster.broker_up(1).unwrap();
         let both = || [message(&stream(1), 1), message(&stream(1), 2)];
         in_time(async { while outcomes(&bus, both()).await != ["ok"; 2] {} }).await;
@@ -294,12 +297,7 @@ fn a_broker_that_is_away_delays_and_loses_nothing() {
             }
         }
         assert_eq!(first_seen, [0, 1, 2]);
-        in_time(async {
-            while !bus.inner().health().unwrap().is_connected() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        until(async || bus.inner().health().unwrap().is_connected()).await;
         running.shutdown().await.unwrap();
         in_time(log.hears("eventsource.bus.kafka.connected")).await;
         in_time(log.hears("eventsource.bus.kafka.disconnected")).await;

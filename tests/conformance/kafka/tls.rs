@@ -1,6 +1,6 @@
 //! TLS before a broker that has none of its own, with certificates that a test has signed.
 
-use std::net::TcpStream as Probe;
+use std::net::{SocketAddr, TcpStream as Probe};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use eventsource_runtime::bus::{BusError, KafkaBus, KafkaOptions};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
+use eventsource_tests::services;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -40,9 +41,7 @@ impl Broker {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         // A name: librdkafka looks for no address in a certificate.
         let address = format!("localhost:{}", listener.local_addr().unwrap().port());
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let plain = free.local_addr().unwrap();
-        drop(free);
+        let plain = SocketAddr::from(([127, 0, 0, 1], services::free_port()));
         let mut command = Command::new(program);
         command.args(["broker", "--storage-engine", "memory://tansu/", "--listener-url", &format!("tcp://{plain}")]);
         command.args(["--advertised-listener-url", &format!("tcp://{address}")]);

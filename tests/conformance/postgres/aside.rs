@@ -8,14 +8,15 @@ use std::time::Duration;
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{BuiltElsewhere, DeadLetters, OnFailure, ProjectionStore};
-use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, PostgresTransaction};
+use eventsource_runtime::store::{NewEvent, Origin, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::dice::Dice;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::a_stream;
+use super::{a_stream, options};
+use crate::messages::until;
 
 #[derive(Event, Serialize, Deserialize)]
 struct Weighed {
@@ -97,7 +98,7 @@ impl Place {
         raw.batch_execute(&format!("CREATE SCHEMA {tables}; SET search_path = {tables}")).await.unwrap();
         let joint = if services::postgres().contains('?') { '&' } else { '?' };
         let address = format!("{}{joint}options=-c%20search_path%3D{tables}{settings}", services::postgres());
-        let options = PostgresOptions::default().schema(&schema);
+        let options = options(&schema);
         let store = PostgresStore::connect_with(&address, options).await.unwrap();
         Self { store, address, raw, schema, tables }
     }
@@ -177,7 +178,7 @@ fn a_place_that_is_lost_with_its_connection_is_begun_again() {
         let runner = ProjectionRunner::new(place.store.clone()).projection(Weights { before, ..Weights::sound() });
         let projections = runner.max_retries(0).rebuild_aside().spawn();
         let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid";
-        until(&place, &format!("{waiting} = {gate}")).await;
+        until_any(&place, &format!("{waiting} = {gate}")).await;
         let held = format!("hashtext('\"{}\".Weights')::bigint & 4294967295", place.schema);
         let end = format!(
             "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_locks WHERE locktype = 'advisory' \
@@ -191,10 +192,8 @@ fn a_place_that_is_lost_with_its_connection_is_begun_again() {
     });
 }
 
-async fn until(place: &Place, holds: &str) {
-    while place.count(holds).await == 0 {
-        tokio::task::yield_now().await;
-    }
+async fn until_any(place: &Place, holds: &str) {
+    until(async || place.count(holds).await > 0).await;
 }
 
 /// Readers see the old one until the new one is there, with its indexes, its views, and who may read it.
@@ -287,7 +286,7 @@ fn a_look_whether_a_place_is_free_costs_no_connection() {
         let place = Place::new().await;
         let name = format!("looks_{}", Uuid::now_v7().simple());
         let address = format!("{}&application_name={name}", place.address);
-        let options = PostgresOptions::default().schema(&place.schema);
+        let options = options(&place.schema);
         let store = PostgresStore::connect_with(&address, options).await.unwrap();
         let _aside = place.store.open_aside("Weights").await.unwrap();
         let look = async || {
@@ -309,13 +308,13 @@ fn what_is_built_aside_takes_three_connections_more() {
         let place = Place::new().await;
         let name = format!("counted_{}", Uuid::now_v7().simple());
         let address = format!("{}&application_name={name}", place.address);
-        let options = PostgresOptions::default().schema(&place.schema).connections(1);
+        let options = options(&place.schema).connections(1);
         let store = PostgresStore::connect_with(&address, options).await.unwrap();
         store.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
         let all = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'");
         // One that appends and one that runs projections; what asked whether the server is a pooler may be ending
         // still.
-        while place.count(&all).await != 2 {}
+        until(async || place.count(&all).await == 2).await;
         let aside = store.open_aside("Weights").await.unwrap();
         assert_eq!(place.count(&all).await, 3, "what has the lock");
         place.raw.batch_execute("SELECT pg_advisory_lock(1702035462)").await.unwrap();
@@ -323,7 +322,7 @@ fn what_is_built_aside_takes_three_connections_more() {
         let held_up = Arc::new(held_up);
         let open = || aside.open_projection(held_up.clone(), 1, Position::START);
         let waiting = async {
-            while place.count(&format!("{all} AND wait_event_type = 'Lock'")).await != 2 {}
+            until(async || place.count(&format!("{all} AND wait_event_type = 'Lock'")).await == 2).await;
             place.count(&all).await
         };
         tokio::select! {
@@ -338,12 +337,12 @@ fn what_is_built_aside_takes_three_connections_more() {
 #[test]
 fn a_server_that_ends_idle_sessions_ends_no_build_aside() {
     run(async {
-        let idle = "%20-c%20idle_session_timeout%3D300";
+        let idle = "%20-c%20idle_session_timeout%3D1500";
         let place = Place::with(services::a_schema(), format!("read_{}", Uuid::now_v7().simple()), idle).await;
         let last = place.weigh(&a_stream(), 7).await;
-        let slow = Weights { before: "SELECT pg_sleep(1)".into(), ..Weights::sound() };
+        let slow = Weights { before: "SELECT pg_sleep(4)".into(), ..Weights::sound() };
         let built = ProjectionRunner::new(place.store.clone()).projection(slow).rebuild_aside().spawn();
-        built.wait_for_within(last, Duration::from_secs(30)).await.unwrap();
+        built.wait_for_within(last, Duration::from_mins(1)).await.unwrap();
         built.shutdown().await.unwrap();
         assert_eq!(place.count("SELECT count(*) FROM weights").await, 1);
     });

@@ -10,9 +10,7 @@ use std::time::Duration;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Batch, Claim, Letters, Partition, Projection, ProjectionStore};
 use eventsource_runtime::snapshot::{LastEvent, Restore, Schema, StoredSnapshot};
-use eventsource_runtime::store::{
-    Filter, Fold, Postgres, PostgresOptions, PostgresStore, PostgresTransaction, Visitor,
-};
+use eventsource_runtime::store::{Filter, Fold, Postgres, PostgresStore, PostgresTransaction, Visitor};
 use eventsource_runtime::telemetry::Scope;
 use eventsource_runtime::testing::run;
 use eventsource_runtime::{EventRef, StoredEvent};
@@ -21,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::{a_stream, events};
+use super::{a_stream, events, options};
 
 struct Count(usize);
 
@@ -86,7 +84,7 @@ async fn drop_everywhere(connections: usize) {
 async fn observed(connections: usize) -> (String, PostgresStore, Client) {
     let name = services::a_schema();
     let address = format!("{}?application_name={name}", services::postgres());
-    let options = PostgresOptions::default().schema(&*name).connections(connections);
+    let options = options(&name).connections(connections);
     let store = PostgresStore::connect_with(&address, options).await.unwrap();
     (name, store, services::raw(&services::postgres()).await)
 }

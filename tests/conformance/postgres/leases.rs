@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, Partition, ProjectionStore};
-use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
+use eventsource_runtime::store::{PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{a_stream, events, open_in};
+use super::{a_stream, events, open_in, options};
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(name = "Placed")]
@@ -61,6 +61,9 @@ fn a_lease_that_is_given_up_while_it_is_asked_for_is_not_had_for_nothing() {
     });
 }
 
+/// No longer than two of the five events take that make a batch.
+const TERM: Duration = Duration::from_millis(1500);
+
 /// Takes longer than its lease.
 struct Slow {
     schema: String,
@@ -87,12 +90,12 @@ fn a_lease_outlives_a_batch_that_has_the_only_connection() {
     run(async {
         let (schema, mut runners, mut last) = (services::a_schema(), Vec::new(), Position::START);
         for number in 0..2 {
-            let options = PostgresOptions::default().schema(&*schema).connections(1);
+            let options = options(&schema).connections(1);
             let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
             if number == 0 {
                 last = store.append(&a_stream(), ExpectedVersion::NoStream, events(5)).await.unwrap().position;
             }
-            let runner = ProjectionRunner::new(store).lease(Duration::from_millis(300));
+            let runner = ProjectionRunner::new(store).lease(TERM);
             runners.push(runner.projection(Slow { schema: schema.clone() }).spawn());
         }
         for runner in &runners {

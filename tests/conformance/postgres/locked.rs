@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{OnFailure, ProjectionOptions};
-use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
+use eventsource_runtime::store::{PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::logged::Log;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 
-use super::{a_stream, events, open_in};
+use super::{a_stream, events, open_in, options};
+use crate::messages::until;
 
 #[derive(Event, Clone, Serialize, Deserialize)]
 pub(super) struct Counted {}
@@ -55,7 +56,7 @@ fn a_snapshot_that_is_not_to_be_had_holds_up_one_command_for_a_second() {
         let raw = services::raw(&services::postgres()).await;
         raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.snapshots")).await.unwrap();
         // The first looks for the snapshot for a second, those behind it no more.
-        for (count, most) in [(1, 60), (20, 10)] {
+        for (count, most) in [(1, 60), (20, 19)] {
             let begun = Instant::now();
             for _ in 0..count {
                 let dispatched = tokio::time::timeout(Duration::from_mins(1), bus.dispatch(Count { counter: 1 })).await;
@@ -73,7 +74,7 @@ fn a_snapshot_that_is_not_to_be_had_holds_up_one_command_for_a_second() {
 fn snapshots_that_cannot_be_written_hold_up_no_command() {
     run(async {
         let schema = services::a_schema();
-        let options = PostgresOptions::default().schema(&*schema).connections(2);
+        let options = options(&schema).connections(2);
         let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
         let counters = Repository::<Counter, _>::new(store);
         let bus = CommandBus::builder().aggregate(counters.clone()).build();
@@ -143,12 +144,7 @@ fn a_read_model_that_is_locked_loses_no_event() {
             let raw = services::raw(&services::postgres()).await;
             raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.counts")).await.unwrap();
             let counted = bus.dispatch(Count { counter: 1 }).await.unwrap();
-            let tried = async {
-                while counts.attempts.load(Ordering::SeqCst) < 4 {
-                    tokio::task::yield_now().await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(20), tried).await.expect("it is tried again and again");
+            until(async || counts.attempts.load(Ordering::SeqCst) >= 4).await;
             raw.batch_execute("ROLLBACK").await.unwrap();
             projections.wait_for(counted.position).await.unwrap();
             projections.shutdown().await.unwrap();
@@ -164,7 +160,7 @@ fn appends_that_wait_for_a_lock_in_vain_do_so_together() {
     run(async {
         let schema = services::a_schema();
         let address = format!("{}?options=-c%20lock_timeout%3D1000", services::postgres());
-        let store = PostgresStore::connect_with(&address, PostgresOptions::default().schema(&*schema)).await.unwrap();
+        let store = PostgresStore::connect_with(&address, options(&schema)).await.unwrap();
         let raw = services::raw(&services::postgres()).await;
         let lock =
             "BEGIN; SELECT pg_advisory_xact_lock((x'65730001'::bigint << 32) | '{}.events'::regclass::oid::bigint)";
@@ -205,17 +201,14 @@ fn what_appends_wait_for_is_told() {
                 tokio::spawn(async move { other.batch_execute(&waits).await })
             });
             let locks = "SELECT count(*) FROM pg_stat_activity WHERE pg_blocking_pids(pid) @> ARRAY[$1::int]";
-            while migrated.is_some() && raw.query_one(locks, &[&pid]).await.unwrap().get::<_, i64>(0) == 0 {
-                tokio::task::yield_now().await;
-            }
+            let holds_up = async || raw.query_one(locks, &[&pid]).await.unwrap().get::<_, i64>(0) > 0;
+            until(async || migrated.is_none() || holds_up().await).await;
             let appended =
                 tokio::spawn(async move { store.append(&a_stream(), ExpectedVersion::Any, events(1)).await });
             let name = "eventsource.store.postgres.held_up";
             log.hears(name).await;
             // Others may be held up meanwhile, by what is no transaction too.
-            while !log.says(name, "eventsource.blocking.pid", pid.into()) {
-                tokio::task::yield_now().await;
-            }
+            until(async || log.says(name, "eventsource.blocking.pid", pid.into())).await;
             raw.batch_execute("COMMIT").await.unwrap();
             assert_eq!(appended.await.unwrap().unwrap().position, 1);
             if let Some(migrated) = migrated {

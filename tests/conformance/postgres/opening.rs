@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_postgres::Client;
 
-use super::{a_stream, events, open_in};
+use super::{a_stream, events, open_in, options};
+use crate::messages::until;
 
 /// Programs that start together make the schema once.
 #[test]
@@ -43,7 +44,7 @@ fn of_several_servers_one_that_answers_is_worked_with() {
         let (before, port) = address.split_once("@127.0.0.1:").expect("the server is on loopback");
         let silent = Silent::start().await;
         let hosts = format!("{before}@127.0.0.1:{},127.0.0.1:{port}", silent.port);
-        let options = PostgresOptions::default().schema(&schema).connect_timeout(Duration::from_secs(3));
+        let options = PostgresOptions::default().schema(&schema).connect_timeout(Duration::from_secs(9));
         let store = PostgresStore::connect_with(&hosts, options).await.expect("the second answers");
         store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
     });
@@ -61,7 +62,7 @@ impl Silent {
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
         let (address, mut waiting) = (listener.local_addr().unwrap(), Vec::new());
-        while let Ok(connected) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        while let Ok(connected) = timeout(Duration::from_secs(2), TcpStream::connect(address)).await {
             waiting.push(connected.unwrap());
         }
         Self { port: address.port(), _listening: (listener, waiting) }
@@ -75,8 +76,7 @@ fn a_newer_schema_is_refused() {
         open_in(&schema).await.close();
         let raw = services::raw(&services::postgres()).await;
         raw.batch_execute(&format!("INSERT INTO {schema}.eventsource_schema VALUES (999)")).await.unwrap();
-        let opened =
-            PostgresStore::connect_with(&services::postgres(), PostgresOptions::default().schema(schema)).await;
+        let opened = PostgresStore::connect_with(&services::postgres(), options(&schema)).await;
         assert!(matches!(opened, Err(StoreError::Schema { found: 999, .. })), "{opened:?}");
     });
 }
@@ -132,7 +132,7 @@ fn a_closed_store_says_so() {
 fn credentials_are_shown_nowhere() {
     run(async {
         let address = services::postgres().replace("postgres://es@", "postgres://es:secret@");
-        let options = PostgresOptions::default().schema(services::a_schema());
+        let options = options(&services::a_schema());
         let store = PostgresStore::connect_with(&address, options).await.unwrap();
         let info = store.info();
         assert_eq!((info.system, info.collection), (Some("postgresql"), "events"));
@@ -214,9 +214,11 @@ fn a_migration_that_waits_for_a_table_lets_others_through() {
         });
         let waits =
             format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{schema}.events'::regclass");
-        while raw.query_one(&waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        until(async || {
             assert!(!opening.is_finished());
-        }
+            raw.query_one(&waits, &[]).await.unwrap().get::<_, i64>(0) > 0
+        })
+        .await;
         let append = format!(
             "INSERT INTO {schema}.events VALUES (3, 'Order-1', 3, '00000000-0000-0000-0000-000000000003', \
             'Placed', 1, 7, NULL, NULL, NULL, NULL, NULL, '3')"

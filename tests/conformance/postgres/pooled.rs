@@ -15,7 +15,7 @@ use eventsource_tests::services;
 use pooler::{Lends, Pooler};
 use tokio_postgres::Client;
 
-use super::{a_stream, events};
+use super::{a_stream, events, options};
 
 #[test]
 fn a_pooler_in_session_mode_is_not_to_be_seen() {
@@ -29,7 +29,7 @@ fn a_pooler_in_session_mode_is_not_to_be_seen() {
 /// What depends on a session: prepared statements and their plans, notifications, locks and settings.
 async fn program(address: &str, schema: &str) {
     // Where notifications do not come nothing is seen for an hour.
-    let options = || PostgresOptions::default().schema(schema).polling_interval(Duration::from_hours(1));
+    let options = || options(schema).polling_interval(Duration::from_hours(1));
     let writer = PostgresStore::connect_with(address, options()).await.unwrap();
     let reader = PostgresStore::connect_with(address, options()).await.unwrap();
     let (stream, before) = (a_stream(), reader.head().await.unwrap());
@@ -66,7 +66,7 @@ fn a_pooler_in_transaction_mode_is_refused_with_what_to_do() {
             for others in 0..5 {
                 let (_pooler, address) = Pooler::before(&services::postgres(), lends).await;
                 let _others = lent(&address, others).await;
-                let options = PostgresOptions::default().schema(services::a_schema());
+                let options = options(&services::a_schema());
                 let error = PostgresStore::connect_with(&address, options).await.expect_err("it is refused");
                 let said = said(&error);
                 assert!(said.contains("a pooler in transaction mode"), "{lends:?}, {others}: {said}");

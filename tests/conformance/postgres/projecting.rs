@@ -9,7 +9,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{
     Batch, Claim, DeadLetter, Letters, OnFailure, Partition, Projection, ProjectionStore,
 };
-use eventsource_runtime::store::{Filter, NewEvent, Origin, PostgresOptions, PostgresStore, PostgresTransaction};
+use eventsource_runtime::store::{Filter, NewEvent, Origin, PostgresStore, PostgresTransaction};
 use eventsource_runtime::telemetry::Scope;
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{a_stream, open_in};
+use super::{a_stream, open_in, options};
+use crate::messages::until;
 
 #[derive(Event, Serialize, Deserialize)]
 struct Counted {
@@ -202,9 +203,7 @@ fn a_lease_is_had_by_one_at_a_time() {
         store.lease_projection(whole, first.given_up()).await.unwrap();
         let second = Claim::new(Uuid::now_v7(), "short", Duration::from_millis(1));
         assert_eq!(store.lease_projection(whole, second).await.unwrap().taken, None);
-        while store.lease_projection(whole, claim()).await.unwrap().taken.is_some() {
-            tokio::task::yield_now().await;
-        }
+        until(async || store.lease_projection(whole, claim()).await.unwrap().taken.is_none()).await;
     });
 }
 
@@ -328,13 +327,11 @@ fn a_reset_waits_for_a_letter_that_is_retried() {
             counts.begun.notified().await;
             let schema = counts.table.trim_end_matches(".counts");
             let address = format!("{}?application_name={schema}", services::postgres());
-            let other = PostgresStore::connect_with(&address, PostgresOptions::default().schema(schema)).await.unwrap();
+            let other = PostgresStore::connect_with(&address, options(schema)).await.unwrap();
             let waits = async {
                 let blocked =
                     "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'";
-                while raw.query_one(blocked, &[&schema]).await.unwrap().get::<_, i64>(0) == 0 {
-                    tokio::task::yield_now().await;
-                }
+                until(async || raw.query_one(blocked, &[&schema]).await.unwrap().get::<_, i64>(0) > 0).await;
                 counts.goes_on.notify_one();
             };
             tokio::join!(other.reset_projection(Arc::clone(&projection), claim.token), waits).0

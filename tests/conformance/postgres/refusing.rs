@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
-use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
+use eventsource_runtime::store::{PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services::{self, PostgresServer};
 use serde::{Deserialize, Serialize};
 
-use super::{a_stream, events};
+use super::{a_stream, events, options};
+use crate::messages::until;
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(name = "Placed")]
@@ -66,7 +67,7 @@ fn a_server_that_refuses_writes_for_a_while_loses_no_event() {
 
 async fn refused_for_a_while(address: &str, refusal: [&str; 2], policy: OnFailure) {
     let schema = services::a_schema();
-    let options = || PostgresOptions::default().schema(&*schema);
+    let options = || options(&schema);
     // What a connection asks for itself, no later default changes.
     let insisting = "options=-c%20default_transaction_read_only%3Doff";
     let writer = PostgresStore::connect_with(&format!("{address}?{insisting}"), options()).await.unwrap();
@@ -88,13 +89,8 @@ async fn refused_for_a_while(address: &str, refusal: [&str; 2], policy: OnFailur
             let before = notes.attempts.load(Ordering::SeqCst);
             let last = append().await;
             appended += 1;
-            let tried = async {
-                while notes.attempts.load(Ordering::SeqCst) < before + 4 {
-                    tokio::task::yield_now().await;
-                }
-            };
             tokio::select! {
-                () = tried => return last,
+                () = until(async || notes.attempts.load(Ordering::SeqCst) >= before + 4) => return last,
                 applied = projections.wait_for(last) => applied.unwrap(),
             }
         }

@@ -176,6 +176,7 @@ fn read_models_that_are_emptied_keep_nobody_from_renewing_leases() {
                 let waiting: i64 = raw.query_one(&waiting, &[]).await.unwrap().get(0);
                 assert_eq!(waiting, 0, "nobody waits for what is locked meanwhile");
                 renewals += usize::from(expires != std::mem::replace(&mut before, expires.clone()));
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::select! {
@@ -195,9 +196,12 @@ async fn unseen(store: &PostgresStore) -> Position {
     store.append(&a_stream(), ExpectedVersion::Any, vec![event]).await.unwrap().position
 }
 
+/// For how long somebody waits for a connection.
+const WAITS: Duration = Duration::from_secs(3);
+
 /// A store with one connection for projections, for which nobody waits for long.
 async fn narrow(schema: &str) -> PostgresStore {
-    let options = PostgresOptions::default().schema(schema).connections(1).connect_timeout(Duration::from_millis(500));
+    let options = PostgresOptions::default().schema(schema).connections(1).connect_timeout(WAITS);
     PostgresStore::connect_with(&services::postgres(), options).await.unwrap()
 }
 
@@ -216,10 +220,12 @@ fn read_models_that_are_emptied_end_no_projection_that_waits_for_a_connection() 
         let raw = services::raw(&services::postgres()).await;
         let expires = format!("SELECT expires::text FROM {schema}.projection_partitions WHERE projection = 'Idle'");
         let renewals = async {
-            let (mut renewals, mut before) = (0, String::new());
-            while renewals < 20 {
+            let (mut renewals, mut before, begun) = (0, String::new(), Instant::now());
+            // It has waited in vain so often that its patience would be at an end.
+            while renewals < 20 || begun.elapsed() < 3 * WAITS {
                 let expires: String = raw.query_one(&expires, &[]).await.unwrap().get(0);
                 renewals += usize::from(expires != std::mem::replace(&mut before, expires.clone()));
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::select! {

@@ -3,15 +3,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use eventsource_runtime::store::{
-    EventStore, ExpectedVersion, Position, PostgresOptions, PostgresStore, StreamId, Version,
-};
+use eventsource_runtime::store::{EventStore, ExpectedVersion, Position, PostgresStore, StreamId, Version};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
 use futures_util::FutureExt;
 
 use super::lost::behind;
-use super::{a_stream, events, open_in};
+use super::{a_stream, events, open_in, options};
+use crate::messages::until;
 
 /// What four stores append with four tasks each, a fifth shows once and in order, while it happens.
 #[test]
@@ -54,7 +53,7 @@ async fn append_many(store: PostgresStore) -> Vec<uuid::Uuid> {
 fn another_stores_append_wakes_who_waits() {
     run(async {
         let schema = services::a_schema();
-        let options = PostgresOptions::default().schema(&*schema).polling_interval(Duration::from_hours(1));
+        let options = options(&schema).polling_interval(Duration::from_hours(1));
         let address = format!("{}?application_name={schema}", services::postgres());
         let waiting = PostgresStore::connect_with(&address, options).await.unwrap();
         let other = open_in(&schema).await;
@@ -82,7 +81,7 @@ fn another_stores_append_wakes_who_waits() {
 fn a_callers_runtime_that_stands_still_holds_up_nobody() {
     run(async {
         let schema = services::a_schema();
-        let options = PostgresOptions::default().schema(&*schema).polling_interval(Duration::from_hours(1));
+        let options = options(&schema).polling_interval(Duration::from_hours(1));
         let address = format!("{}?application_name={schema}", services::postgres());
         let store = PostgresStore::connect_with(&address, options).await.unwrap();
         let (has_asked, asked) = tokio::sync::oneshot::channel();
@@ -116,16 +115,14 @@ fn a_callers_runtime_that_stands_still_holds_up_nobody() {
 fn who_cannot_listen_looks() {
     run(async {
         let schema = services::a_schema();
-        let options = PostgresOptions::default().schema(&*schema).polling_interval(Duration::from_millis(50));
+        let options = options(&schema).polling_interval(Duration::from_millis(50));
         let (proxy, waiting) = behind(&services::postgres(), options, 1).await;
         let other = open_in(&schema).await;
         let mut subscription = waiting.subscribe(waiting.head().await.unwrap());
         proxy.refuse();
         let appended = async {
             // It waits by now, since it has tried to listen.
-            while proxy.refused() == 0 {
-                tokio::task::yield_now().await;
-            }
+            until(async || proxy.refused() > 0).await;
             let event = events(1);
             let id = event[0].id;
             other.append(&a_stream(), ExpectedVersion::Any, event).await.unwrap();
@@ -146,18 +143,14 @@ pub(super) const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE 
 
 /// Waits until a connection of the application listens.
 pub(super) async fn listening(raw: &tokio_postgres::Client, application: &str) {
-    while raw.query_one(LISTENERS, &[&application]).await.unwrap().get::<_, i64>(0) == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || raw.query_one(LISTENERS, &[&application]).await.unwrap().get::<_, i64>(0) > 0).await;
 }
 
 /// Waits until none does any more, or already another one.
 pub(super) async fn gone(raw: &tokio_postgres::Client, application: &str) {
     let killed =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%advisory_lock_shared%'";
-    while raw.query_one(killed, &[&application]).await.unwrap().get::<_, i64>(0) > 1 {
-        tokio::task::yield_now().await;
-    }
+    until(async || raw.query_one(killed, &[&application]).await.unwrap().get::<_, i64>(0) <= 1).await;
 }
 
 /// Of appends that are made together, one that the server refuses fails alone.
@@ -217,7 +210,7 @@ fn a_stricter_default_isolation_changes_nothing() {
     run(async {
         let schema = services::a_schema();
         let address = format!("{}?options=-c%20default_transaction_isolation%3Dserializable", services::postgres());
-        let store = PostgresStore::connect_with(&address, PostgresOptions::default().schema(&*schema)).await.unwrap();
+        let store = PostgresStore::connect_with(&address, options(&schema)).await.unwrap();
         let other = open_in(&schema).await;
         let tasks: Vec<_> = [store.clone(), other.clone(), store.clone(), other]
             .into_iter()

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::faults::delete_queue;
 use super::open;
-use crate::messages::{collecting, in_time, message, ordinal};
+use crate::messages::{collecting_as, in_time, message, ordinal};
 
 /// The type of a frame with a method, and the method with which a broker ends a consumer.
 const METHOD: u8 = 1;
@@ -51,35 +51,35 @@ async fn hide(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin)
 }
 
 /// It heard nothing any more, and nobody else did.
-fn hears_again(has_heard: bool) {
+fn hears_again(has_heard: bool, group: &'static str) {
     testing::run(async {
         let log = Log::of_process();
         let name = format!("eventsource-tests-{}", Uuid::now_v7());
         let url = hiding(&services::rabbitmq()).await;
         let bus = RabbitMqBus::connect(&url, RabbitMqOptions::new(&name)).await.unwrap();
-        let (running, mut seen) = collecting(&bus).await;
+        let (running, mut seen) = collecting_as(&bus, group).await;
         let stream = StreamId::new("Order", 1);
         if has_heard {
             bus.publish(message(&stream, 0)).await.unwrap();
             in_time(seen.recv()).await.unwrap();
         }
-        delete_queue(&format!("{name}.one")).await;
+        delete_queue(&format!("{name}.{group}")).await;
         // Somebody declares it anew.
         let other = open(RabbitMqOptions::new(&name)).await;
-        other.subscribe("one").handle(async |_| Ok(())).await.unwrap().shutdown().await.unwrap();
+        other.subscribe(group).handle(async |_| Ok(())).await.unwrap().shutdown().await.unwrap();
         bus.publish(message(&stream, 1)).await.unwrap();
         assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 1);
-        in_time(log.hears("eventsource.bus.rabbitmq.deaf")).await;
+        in_time(log.hears_of("eventsource.bus.rabbitmq.deaf", "messaging.consumer.group.name", group)).await;
         running.shutdown().await.unwrap();
     });
 }
 
 #[test]
 fn a_member_that_the_broker_has_forgotten_consumes_anew() {
-    hears_again(true);
+    hears_again(true, "forgotten");
 }
 
 #[test]
 fn a_member_that_the_broker_has_forgotten_before_its_first_message_consumes_anew() {
-    hears_again(false);
+    hears_again(false, "forgotten_at_once");
 }

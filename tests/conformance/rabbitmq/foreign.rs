@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::faults::operator;
 use super::open;
-use crate::messages::in_time;
+use crate::messages::{in_time, until};
 
 /// Nobody could tell where to answer, nor what the message was.
 #[test]
@@ -29,12 +29,7 @@ fn a_dead_letter_has_all_that_its_message_came_with() {
         let running = bus.subscribe("one").handle(refuse.clone()).await.unwrap();
         let options = BasicPublishOptions::default();
         operator().await.basic_publish(name.as_str().into(), "foreign".into(), options, b"<a/>", sent()).await.unwrap();
-        in_time(async {
-            while running.tally().dead_lettered == 0 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        until(async || running.tally().dead_lettered > 0).await;
         running.shutdown().await.unwrap();
         assert_has_all(&letter(&name).await);
         // What was looked at is there again when the broker comes to that.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::faults::{abort_a_member, has_one_message, operator};
 use super::{open, options};
-use crate::messages::{collecting, in_time, message, ordinal};
+use crate::messages::{collecting, in_time, message, ordinal, until};
 
 /// What handlers began and ended, in order.
 type Diary = Arc<Mutex<Vec<(&'static str, usize)>>>;
@@ -36,12 +36,7 @@ async fn member(bus: &RabbitMqBus, diary: &Diary) -> Subscription {
 }
 
 async fn until_ended(diary: &Diary, number: usize) {
-    in_time(async {
-        while !diary.lock().unwrap().contains(&("ends", number)) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(async || diary.lock().unwrap().contains(&("ends", number))).await;
 }
 
 /// A member that was dropped while the broker made it one stayed one, which handled nothing and held up the others.

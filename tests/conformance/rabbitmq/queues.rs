@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::faults::{declare_queue, delete_queue, goes_on, operator};
 use super::open;
-use crate::messages::{collecting, in_time, message, ordinal};
+use crate::messages::{collecting, in_time, message, ordinal, until};
 
 const STREAMS: usize = 40;
 
@@ -100,18 +100,13 @@ fn a_queue_that_was_declared_otherwise_is_waited_for() {
             while declare_queue(&queue, Some(3)).await.is_err() {
                 delete_queue(&queue).await;
             }
-            in_time(async {
-                while !is_refused(&recorder, &logs).await {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
+            until(async || is_refused(&recorder, &logs).await).await;
             delete_queue(&queue).await;
             goes_on(&bus, &mut seen).await;
             running.shutdown().await.unwrap();
         };
         recorder.run(Box::pin(work)).await;
-        log.hears("eventsource.bus.rabbitmq.waits").await;
+        log.hears_of("eventsource.bus.rabbitmq.waits", "error.type", "PRECONDITION_FAILED").await;
     });
 }
 

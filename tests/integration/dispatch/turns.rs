@@ -83,9 +83,12 @@ fn commands<S: EventStore + SnapshotStore>(store: &S, retries: u32) -> CommandBu
     bus
 }
 
+/// More than a busy machine makes somebody need who has waited for his turn in vain.
+const RETRIES: u32 = 50;
+
 /// As many ran out of retries as did not, since they went on to take each other's version.
 async fn all_are_in<S: EventStore + SnapshotStore>(store: S) {
-    let bus = commands(&store, 10);
+    let bus = commands(&store, RETRIES);
     let counts = (0..64).map(|_| {
         let bus = bus.clone();
         tokio::spawn(async move {

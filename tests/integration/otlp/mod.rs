@@ -11,6 +11,7 @@ use std::process::Output;
 use eventsource_runtime::prelude::*;
 use eventsource_tests::alone::{alone, is_alone};
 use eventsource_tests::orders::OrderReadModel;
+use eventsource_tests::recorder::PATIENCE;
 use eventsource_tests::registry::Registry;
 use eventsource_tests::trees::Trees;
 use opentelemetry_sdk::trace::SpanData;
@@ -223,7 +224,7 @@ async fn exports() {
     if !is_alone() {
         return;
     }
-    let builder = Telemetry::from_env("tests");
+    let builder = Telemetry::from_env("tests").shutdown_timeout(PATIENCE);
     println!("{builder:?}");
     let telemetry = match builder.install() {
         Ok(telemetry) => telemetry,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
-use eventsource_tests::recorder::Balance;
+use eventsource_tests::recorder::{Balance, PATIENCE};
 use opentelemetry_sdk::logs::InMemoryLogExporter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
@@ -48,7 +48,7 @@ async fn exports_at_trace() {
     let Ok(protocol) = std::env::var(CHILD) else { return };
     let (spans, logs, heard) = (Balance::default(), InMemoryLogExporter::default(), Heard::default());
     let builder = Telemetry::from_env("tests").span_processor(spans.clone()).log_exporter(logs.clone());
-    let telemetry = builder.install().unwrap();
+    let telemetry = builder.shutdown_timeout(PATIENCE).install().unwrap();
     let layers = tracing_subscriber::registry().with(telemetry.tracing_layer()).with(telemetry.log_layer());
     tracing::subscriber::set_global_default(layers.with(heard.clone())).unwrap();
 

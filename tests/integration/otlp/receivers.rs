@@ -6,12 +6,12 @@ mod text;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
+use eventsource_tests::services::free_port;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// How long a receiver may take to show what it has received.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long it may take over the next line of what it shows at once.
-const MOMENT: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
@@ -82,10 +82,6 @@ fn span(name: &str, span_kind: SpanKind, [trace, id, parent]: [&str; 3], start: 
 fn context(trace: &str, id: &str) -> SpanContext {
     let (trace, id) = (TraceId::from_hex(trace).unwrap(), SpanId::from_hex(id).unwrap());
     SpanContext::new(trace, id, TraceFlags::SAMPLED, false, TraceState::NONE)
-}
-
-pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The program that a variable names; says that the test is skipped where it names none.

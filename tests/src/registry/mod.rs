@@ -10,6 +10,7 @@ pub use check::Logged;
 pub use measured::Measured;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -227,12 +228,17 @@ impl Group {
 }
 
 impl Registry {
-    /// Reads the registry of the runtime.
+    /// The registry of the runtime, which is read once.
     ///
     /// # Panics
     /// If the file is not in shape, or refers to an attribute that it does not define.
     #[must_use]
-    pub fn load() -> Self {
+    pub fn load() -> &'static Self {
+        static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::read);
+        &REGISTRY
+    }
+
+    fn read() -> Self {
         let registry: Self = serde_yaml_ng::from_str(SOURCE).expect("registry.yaml has the shape of a registry");
         let definitions = registry.definitions();
         for group in &registry.groups {

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::messages::until;
+
 /// For how long a client has a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Lends {
@@ -53,25 +55,23 @@ impl Pooler {
 
     /// Waits until every client has gone; how many connections to the server were made so far.
     pub(super) async fn all_given_back(&self) -> usize {
-        while self.clients.load(Ordering::SeqCst) > 0 {
-            tokio::task::yield_now().await;
-        }
+        until(async || self.clients.load(Ordering::SeqCst) == 0).await;
         self.opened.load(Ordering::SeqCst)
     }
 
     async fn serve(&self, mut client: Wire) -> Result<(), Error> {
         let startup = client.next(0).await?;
         let (server, greeting) = self.lend(&startup).await?;
+        // It is given back before its client knows, who may ask for another one at once.
+        self.idle.lock().unwrap().push_back((server, greeting.clone()));
         client.send(&greeting).await?;
-        self.idle.lock().unwrap().push_back((server, greeting));
         loop {
             let asked = client.next(1).await?;
             let (mut server, greeting) = self.lend(&startup).await?;
-            let is_over = self.hand_on(&mut client, &mut server, asked).await?;
+            let last = self.hand_on(&mut client, &mut server, asked).await?;
             self.idle.lock().unwrap().push_back((server, greeting));
-            if is_over {
-                return Ok(());
-            }
+            let Some(last) = last else { return Ok(()) };
+            client.send(&last).await?;
         }
     }
 
@@ -91,8 +91,9 @@ impl Pooler {
         Ok((server, greeting))
     }
 
-    /// Hands on what is asked and answered until the connection is free; whether the client has left.
-    async fn hand_on(&self, client: &mut Wire, server: &mut Wire, first: Vec<u8>) -> Result<bool, Error> {
+    /// Hands on what is asked and answered until the connection is free, but for the last answer; there is none where
+    /// the client has left.
+    async fn hand_on(&self, client: &mut Wire, server: &mut Wire, first: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
         let (mut asked, mut unanswered) = (Some(first), 0);
         loop {
             match asked.take() {
@@ -103,7 +104,7 @@ impl Pooler {
                         server.until_ready().await?;
                     }
                     let is_free = server.until_ready().await?.last() == Some(&b'I');
-                    return if is_free { Ok(true) } else { Err(ErrorKind::ConnectionAborted.into()) };
+                    return if is_free { Ok(None) } else { Err(ErrorKind::ConnectionAborted.into()) };
                 }
                 Some(message) => {
                     unanswered += usize::from(matches!(message[0], b'Q' | b'S'));
@@ -115,12 +116,12 @@ impl Pooler {
                 message = client.next(1) => asked = Some(message?),
                 message = server.next(1) => {
                     let message = message?;
-                    client.send(&message).await?;
                     unanswered -= usize::from(message[0] == b'Z');
                     let is_free = unanswered == 0 && message == *b"Z\0\0\0\x05I";
                     if is_free && self.lends != Lends::Sessions {
-                        return Ok(false);
+                        return Ok(Some(message));
                     }
+                    client.send(&message).await?;
                 }
             }
         }

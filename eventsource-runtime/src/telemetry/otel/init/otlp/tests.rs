@@ -1,7 +1,7 @@
 //! The variables of OTLP, and what leaves a program.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
@@ -208,9 +208,17 @@ fn spans_metrics_and_logs_leave_a_program_with_one_thread() {
     assert_eq!(paths, ["/v1/logs", "/v1/metrics", "/v1/traces"]);
 }
 
+/// The end of a connection, where nobody listens, and nobody else can while it is held.
+fn gone() -> ((TcpListener, TcpStream), SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let gone = held.local_addr().unwrap();
+    ((listener, held), gone)
+}
+
 #[test]
 fn a_receiver_that_is_not_there_is_told_and_costs_nothing_else() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, gone) = gone();
     let endpoint = format!("http://{gone}/v1/traces");
     let telemetry = builder(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint)]).build().unwrap();
     {
@@ -236,7 +244,7 @@ fn trouble(endpoint: &str) -> String {
 /// It was `network error`, whatever it was.
 #[test]
 fn why_a_receiver_is_not_reached_is_told_with_its_address_and_no_secret() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, gone) = gone();
     let refused = trouble(&format!("http://{gone}/v1/traces?key=secret"));
     assert!(refused.contains(&format!("http://{gone}: ")) && refused.contains("refused"), "{refused}");
     let (_listener, address) = silent();
