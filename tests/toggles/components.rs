@@ -88,7 +88,6 @@ const METRICS: [(&str, &[&str]); 10] = [
     (
         "event bus",
         &[
-            "eventsource.consumer.running in_process",
             "messaging.client.consumed.messages in_process",
             "messaging.client.operation.duration in_process",
             "messaging.client.sent.messages in_process",
@@ -98,7 +97,6 @@ const METRICS: [(&str, &[&str]); 10] = [
     (
         "broker",
         &[
-            "eventsource.consumer.running kafka",
             "messaging.client.consumed.messages kafka",
             "messaging.client.operation.duration kafka",
             "messaging.client.sent.messages kafka",
