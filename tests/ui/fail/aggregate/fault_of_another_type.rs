@@ -10,16 +10,12 @@ impl Apply<Placed> for Order {
     fn apply(&mut self, _: Placed) {}
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("refused")]
-struct Refused;
-
 fn is_away(text: &str) -> bool {
     text.is_empty()
 }
 
 #[derive(Aggregate, Default)]
-#[aggregate(id = u64, error = Refused, fault = is_away, events(Placed))]
+#[aggregate(id = u64, fault = is_away, events(Placed))]
 struct Order;
 
 fn main() {}
