@@ -113,8 +113,8 @@ thread_local! {
 
 /// Where a panic was said to be.
 fn panicked(code: impl FnOnce()) -> Option<Place> {
-    let _held = hold_panic_hook();
     static HOOK: Once = Once::new();
+    let _held = hold_panic_hook();
     HOOK.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
