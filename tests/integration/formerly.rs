@@ -122,10 +122,10 @@ fn a_test_reads_a_payload_as_a_store_does() {
 async fn what_was_stored_formerly_is_followed_and_delivered_by_its_type() {
     let (store, stream, bus) = (MemoryStore::new(), StreamId::new("Account", 1), InProcessBus::new());
     let (heard, mut handled) = mpsc::unbounded_channel();
-    let handler = move |received: Received| {
+    let tell = move |received: Received| {
         ready(heard.send(received.event_type().map(str::to_owned)).map_err(HandlerError::from))
     };
-    let running = bus.subscribe("one").event::<Opened>().event::<Transferred>().handle(handler).await.unwrap();
+    let running = bus.subscribe("one").event::<Opened>().event::<Transferred>().handle(tell).await.unwrap();
     let stored = [("Begun", 1, "{}"), ("Other", 1, "{}"), ("Moved", 1, "{}"), ("AccountOpened", 1, "{}")];
     store.append(&stream, ExpectedVersion::Any, stored.map(event).into()).await.unwrap();
     let relay = Relay::new("out", store.clone(), bus.clone()).spawn();

@@ -5,16 +5,14 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::telemetry::opentelemetry::trace::{
-    Link, SpanContext, SpanKind, TraceContextExt, TraceId, TraceState, Tracer, TracerProvider,
-};
-use eventsource_runtime::telemetry::opentelemetry::{Context as OtelContext, KeyValue};
-use eventsource_runtime::telemetry::opentelemetry_sdk::trace::{
-    InMemorySpanExporter, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanData,
-};
 use eventsource_tests::alone::{alone, is_alone};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::trees::Trees;
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId, TraceState, Tracer, TracerProvider};
+use opentelemetry::{Context as OtelContext, KeyValue};
+use opentelemetry_sdk::trace::{
+    InMemorySpanExporter, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanData,
+};
 use uuid::Uuid;
 
 use crate::{bus, place};

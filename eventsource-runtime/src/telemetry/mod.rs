@@ -2,9 +2,10 @@
 //!
 //! The other modules use only this one. Without the feature `otel` the same names do nothing: see `off`.
 //!
-//! With it, `opentelemetry` and `opentelemetry_sdk` are here in the version that this crate uses: an exporter of another
-//! version does not fit [`TelemetryBuilder`], and its spans are not in these traces. As they stand in public signatures,
-//! a new major version of theirs, or a new minor one before 1.0, is a breaking change of this crate.
+//! With it, types of the crates `opentelemetry` and `opentelemetry_sdk` stand in public signatures. Depend on the version
+//! that this crate depends on (`cargo tree -i opentelemetry` shows it): an exporter of another one does not fit
+//! [`TelemetryBuilder`], and its spans are not in these traces. A new major version of theirs, or a new minor one before
+//! 1.0, is a breaking change of this crate.
 
 mod attribute_value;
 mod attributes;
@@ -29,9 +30,6 @@ use off as backend;
 #[cfg(feature = "otel")]
 use otel as backend;
 
-#[cfg(feature = "otel")]
-#[doc(no_inline)]
-pub use ::{opentelemetry, opentelemetry_sdk};
 pub use attribute_value::AttributeValue;
 #[cfg(feature = "otel")]
 pub(crate) use attributes::Values;

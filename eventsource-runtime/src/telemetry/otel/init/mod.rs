@@ -76,7 +76,7 @@ const OURS: &str = "eventsource";
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Telemetry about to be set up; created by [`Telemetry::from_env`]. Exporters, processors, samplers and views are those
-/// of [`opentelemetry_sdk`](crate::telemetry::opentelemetry_sdk), whose next breaking release is one of this crate too.
+/// of `opentelemetry_sdk`, in the version that this crate depends on.
 #[must_use = "nothing is set up before `install` or `build`"]
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "what is chosen, each for itself")]
