@@ -87,8 +87,9 @@ impl Service {
     /// The status line, the version that the answer tells, and its body.
     fn ask(&self, request: &str, headers: &[&str]) -> (String, Option<String>, String) {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-        let request = format!("{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+        let first = format!("{request} HTTP/1.1");
+        let lines = [&[&*first, "Host: test", "Connection: close"], headers, &["", ""]].concat();
+        let request = lines.join("\r\n");
         stream.write_all(request.as_bytes()).expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
