@@ -40,7 +40,7 @@ impl Timestamp {
     }
 }
 
-/// The moment so much later, in whole microseconds; the last one if it lies beyond that.
+/// The moment so much later, in whole microseconds.
 impl Add<Duration> for Timestamp {
     type Output = Self;
 

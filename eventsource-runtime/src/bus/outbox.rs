@@ -152,7 +152,8 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
         Self { begin: Begin::Now, ..self }
     }
 
-    /// Skips messages that the bus can never take, and events that cannot be translated, each with a log record, instead of stopping.
+    /// Skips messages that the bus can never take, and events that cannot be translated, each with a log record, instead
+    /// of stopping.
     pub fn skip_unpublishable(self) -> Self {
         Self { on_failure: OnFailure::Skip, ..self }
     }

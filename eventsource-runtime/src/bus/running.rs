@@ -82,8 +82,9 @@ impl Subscription {
     }
 
     /// Waits until the subscription ends by itself: one of dead letters when all have been retried, any other when
-    /// nothing more can be taken from the bus, or the bus panics. Messages taken before are still handled first. The
-    /// gauge `eventsource.consumer.running` is then 0 until this is dropped. Dropping the future earlier has no effect.
+    /// nothing more can be taken from the bus, or the bus panics. Messages taken before are still handled first. If
+    /// it failed, the gauge `eventsource.consumer.running` is 0 until this is dropped. Dropping the future earlier has no
+    /// effect.
     ///
     /// # Errors
     /// Nothing more could be taken from the bus, or it panicked while it settled a message; that is reported once, and

@@ -81,7 +81,8 @@ pub trait Handle<C: Command<Aggregate = Self>>: Handlers {
     /// Returns the events that the command leads to. It changes nothing, and may be called again.
     ///
     /// # Errors
-    /// The refusal: nothing is appended, and the caller gets it unchanged.
+    /// The refusal, or what [`Aggregate::is_fault`] tells apart from one: nothing is appended, and the caller gets it
+    /// unchanged.
     fn handle(
         &self,
         command: C,

@@ -297,7 +297,7 @@ pub trait Decision<S, E> {
     /// The events in order.
     ///
     /// # Errors
-    /// The refusal: the aggregate's error, unchanged.
+    /// The aggregate's error, unchanged.
     fn decide(self) -> Result<Vec<S>, E>;
 }
 
