@@ -125,6 +125,8 @@ async fn deposit(
             return Err(StatusCode::PRECONDITION_FAILED);
         }
         Err(error) if error.conflict().is_some() => return Err(StatusCode::CONFLICT),
+        // No client mends this by asking again.
+        Err(error) if error.is_permanent() => return Err(StatusCode::INTERNAL_SERVER_ERROR),
         Err(_) => return Err(StatusCode::SERVICE_UNAVAILABLE),
     };
     let shown = service.progress.wait_for_within(committed.position, READ_MODEL).await;
@@ -181,8 +183,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let telemetry = Telemetry::from_env("accounts").console_without_endpoint().install()?;
     let ended = serve().await;
     // Last, so that the spans of the end are exported too, and also if the service failed.
-    telemetry.shutdown().await?;
-    ended
+    let exported = telemetry.shutdown().await;
+    ended?;
+    Ok(exported?)
 }
 
 async fn serve() -> Result<(), Box<dyn Error>> {
