@@ -11,6 +11,7 @@ mod append;
 mod call;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
+mod filter;
 mod handed_on;
 mod head;
 mod interning;
@@ -26,7 +27,6 @@ mod stream_id;
 mod traced;
 mod version;
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -42,6 +42,7 @@ pub use ::tokio_postgres;
 pub(crate) use append::place_before;
 pub use append::{AppendError, Appended, Conflict, MAX_APPEND, MAX_PAYLOAD, NewEvent, Origin};
 pub(crate) use call::{Call as TracedCall, Fault};
+pub use filter::Filter;
 pub(crate) use handed_on::handed_on;
 pub use memory::{Memory, MemoryStore, MemoryTransaction};
 #[cfg(feature = "postgres")]
@@ -55,7 +56,7 @@ pub(crate) use traced::AGAIN;
 pub use traced::Traced;
 pub use version::{ExpectedVersion, Position, Version};
 
-use crate::domain::{DecodeError, Event, EventRef, StoredEvent, names_of};
+use crate::domain::{DecodeError, EventRef, StoredEvent};
 use crate::error::{About, BoxError, say};
 use crate::telemetry::names;
 
@@ -249,84 +250,6 @@ impl<V> Folded<V> {
     /// A visitor that took `visited` events, and where the append ended whose first event was looked for.
     pub const fn new(visitor: V, visited: u64, earlier: Option<Appended>) -> Self {
         Self { visitor, visited, earlier }
-    }
-}
-
-/// Which events of the global feed to show.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    event_types: Option<Arc<[Name]>>,
-    aggregate_types: Option<Arc<[Name]>>,
-}
-
-/// A name that the program knows, or that it has read.
-type Name = Cow<'static, str>;
-
-impl Filter {
-    /// Every event.
-    #[must_use]
-    pub fn all() -> Self {
-        Self::default()
-    }
-
-    /// Only events of this type, under its stored name or one of its aliases, and of the types that were named before.
-    ///
-    /// ```
-    /// # use eventsource_runtime::prelude::*;
-    /// # use eventsource_runtime::store::Filter;
-    /// # use serde::{Deserialize, Serialize};
-    /// #[derive(Event, Serialize, Deserialize)]
-    /// #[event(alias("OrderCreated"))]
-    /// struct OrderPlaced {}
-    ///
-    /// let placed = Filter::all().event::<OrderPlaced>();
-    /// assert!(placed.shows("OrderPlaced", "Order") && placed.shows("OrderCreated", "Order"));
-    /// assert!(!placed.shows("OrderShipped", "Order"));
-    /// ```
-    #[must_use]
-    pub fn event<E: Event>(self) -> Self {
-        let names: Vec<_> = self
-            .listed_event_types()
-            .into_iter()
-            .flatten()
-            .cloned()
-            .chain(names_of::<E>().map(Cow::Borrowed))
-            .collect();
-        self.event_types(names)
-    }
-
-    /// Only events of these stored names, whatever was named before. An alias is a name of its own here: prefer
-    /// [`event`](Self::event).
-    #[must_use]
-    pub fn event_types<N: Into<Cow<'static, str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
-        Self { event_types: Some(names.into_iter().map(Into::into).collect()), ..self }
-    }
-
-    /// Only events of aggregates of these types.
-    #[must_use]
-    pub fn aggregate_types<N: Into<Cow<'static, str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
-        Self { aggregate_types: Some(names.into_iter().map(Into::into).collect()), ..self }
-    }
-
-    /// The stored names of the events that it shows, or `None` if it shows all: for stores that filter at the source.
-    #[must_use]
-    pub fn listed_event_types(&self) -> Option<&[Cow<'static, str>]> {
-        self.event_types.as_deref()
-    }
-
-    /// The types of the aggregates whose events it shows, or `None` if it shows all.
-    #[must_use]
-    pub fn listed_aggregate_types(&self) -> Option<&[Cow<'static, str>]> {
-        self.aggregate_types.as_deref()
-    }
-
-    /// Whether the filter shows an event.
-    #[must_use]
-    pub fn shows(&self, event_type: &str, aggregate_type: &str) -> bool {
-        let listed = |names: &Option<Arc<[Name]>>, name: &str| {
-            names.as_ref().is_none_or(|names| names.iter().any(|listed| listed == name))
-        };
-        listed(&self.event_types, event_type) && listed(&self.aggregate_types, aggregate_type)
     }
 }
 

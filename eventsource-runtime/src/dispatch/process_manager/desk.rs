@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::ProcessManager;
 use super::chain::{Chain, unchained};
+use super::later::Later;
 use super::process::{Process, Waiting};
-use super::reaction::{Later, Own, Reaction, Rejection};
+use super::reaction::{Own, Reaction, Rejection};
 use super::record::{Planned, Purpose, Reacted, Scheduled, To, derived};
 use crate::clock::Clock;
 use crate::dispatch::{CommandBus, Context, DispatchJsonError};

@@ -6,6 +6,7 @@
 
 mod chain;
 mod desk;
+mod later;
 mod letters;
 mod pending;
 mod process;
@@ -16,9 +17,11 @@ mod store;
 mod timer;
 
 pub use chain::ChainTooLong;
-pub use reaction::{IntoReaction, Met, Reaction, Rejected, Rejection};
 #[cfg(feature = "testing")]
-pub(crate) use reaction::{Own, When};
+pub(crate) use later::When;
+#[cfg(feature = "testing")]
+pub(crate) use reaction::Own;
+pub use reaction::{IntoReaction, Met, Reaction, Rejected, Rejection};
 pub(crate) use record::is_own;
 pub use runner::{ManagerDeadLetters, ProcessManagerRunner};
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::later::{Later, When};
 use crate::clock::Timestamp;
 use crate::domain::{Aggregate, AnyEvent, Command, Event, EventSet, Handle, Includes, IntoEvents, json};
 use crate::error::BoxError;
@@ -56,28 +57,6 @@ pub(crate) struct Unwritable {
 pub(super) struct Sent {
     pub(super) name: &'static str,
     pub(super) payload: Box<RawValue>,
-}
-
-/// An event that is recorded when it is due.
-pub(crate) struct Later {
-    pub(crate) when: When,
-    pub(crate) event: Box<dyn Own>,
-}
-
-/// When an event is due.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum When {
-    After(Duration),
-    At(Timestamp),
-}
-
-impl When {
-    pub(crate) fn due(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::After(delay) => now + delay,
-            Self::At(moment) => moment,
-        }
-    }
 }
 
 /// An event of the process. `M: Aggregate` is required only where one is recorded, not wherever reactions are handled:
