@@ -13,7 +13,7 @@ use super::append::{Appends, Pools, twice};
 use super::group::{Append, Outcome, Queue, Waiting};
 use crate::store::head::Head;
 use crate::store::{AppendError, StoreError};
-use crate::telemetry::{guarded, log};
+use crate::telemetry::log;
 
 /// How many groups may be in flight: while one is committed, the next is on its way to the server.
 pub(super) const UNDER_WAY: usize = 2;
@@ -92,8 +92,7 @@ impl Shared {
         }
         let told = pin!(async {
             let looked = timeout(LONG, self.appends.blocking(&self.pools.snapshots)).await;
-            // In the task of all appends, which a listener of somebody's must not end.
-            guarded(|| log::postgres::held_up(looked.ok().flatten()));
+            log::postgres::held_up(looked.ok().flatten());
         });
         match select(append, told).await {
             Either::Left((outcome, _)) => outcome,

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::connection::ended;
 use super::turns::Shortened;
-use crate::telemetry::{guarded, log};
+use crate::telemetry::log;
 
 /// How large the log may stay after it was copied into the file, in bytes.
 pub(super) const LIMIT: u32 = 64 * 1024 * 1024;
@@ -59,8 +59,7 @@ impl Log {
         let emptied = empty(connection);
         self.left = self.size();
         if emptied.is_ok_and(|is_emptied| !is_emptied) {
-            // On the writer's thread, which a listener of somebody's must not end.
-            guarded(|| log::sqlite::log_kept(self.left));
+            log::sqlite::log_kept(self.left);
         }
     }
 

@@ -23,12 +23,16 @@ macro_rules! event {
     };
     // The latter are not for the log record, which gets them by other means.
     ($name:literal, $target:expr, $level:ident, { $($fields:tt)* } and { $($logged:tt)* }, $message:literal) => {
-        if tracing::enabled!(target: $target, tracing::Level::$level) {
-            let (trace_id, span_id) = ids();
-            tracing::event!(
-                name: $name, target: $target, tracing::Level::$level, trace_id, span_id, $($logged)* $($fields)*, $message
-            );
-        }
+        // A listener's panic is not one of what it listens to, which may be a thread that all others need.
+        crate::telemetry::guard::contained(|| {
+            if tracing::enabled!(target: $target, tracing::Level::$level) {
+                let (trace_id, span_id) = ids();
+                tracing::event!(
+                    name: $name, target: $target, tracing::Level::$level, trace_id, span_id,
+                    $($logged)* $($fields)*, $message
+                );
+            }
+        });
         if let Some(exported) = crate::telemetry::backend::exported_logs() {
             tracing::dispatcher::with_default(&exported, || {
                 tracing::event!(name: $name, target: $target, tracing::Level::$level, $($fields)*, $message);
