@@ -211,7 +211,8 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         }
         let mut stop = self.stop.clone();
         let asked = async { drop(stop.wait_for(|stop| *stop != Stop::Not).await) };
-        if unless(asked, tokio::time::sleep(pause)).await.is_none() {
+        // Asked first: without a pause nothing would be waited for.
+        if unless(tokio::time::sleep(pause), asked).await.is_some() {
             self.counts.leave();
             self.is_leaving.store(true, Ordering::Relaxed);
         }

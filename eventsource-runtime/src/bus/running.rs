@@ -169,8 +169,8 @@ pub(super) fn start<C: Consumer, H: Handler>(
     let lanes = (0..lanes).map(|_| {
         let (lane, taken) = mpsc::unbounded_channel();
         let (handling, handler) = (Arc::clone(&handling), Arc::clone(&handler));
-        let lane_of = Lane::new(handling, handler, taken, Arc::clone(&counts), stopped.clone());
-        tasks.spawn(scope.clone().run(lane_of.run()));
+        let worker = Lane::new(handling, handler, taken, Arc::clone(&counts), stopped.clone());
+        tasks.spawn(scope.clone().run(worker.run()));
         lane
     });
     let (lanes, running) = (lanes.collect(), handling.telemetry.running(&handling.intake));
@@ -222,8 +222,8 @@ impl<C: Consumer> Taking<C> {
         let taken = caught(unless_one_dies(tasks, self.take())).await;
         let taken = taken.unwrap_or_else(|_| Err(BusError::backend("take messages", "it panicked")));
         if let Err(error) = &taken {
-            log::subscription_stopped(self.handling.telemetry.group(), error.error_type());
             self.running.iter().for_each(|running| running.failed());
+            log::subscription_stopped(self.handling.telemetry.group(), error.error_type());
             // What nobody here will handle belongs to other members.
             self.consumer.stop();
         }
@@ -257,6 +257,7 @@ impl<C: Consumer> Taking<C> {
             };
             // What a lane leaves would come again and again to a member that is alone.
             if self.counts.is_left() {
+                self.consumer.stop();
                 break;
             }
             let most = usize::try_from(room.min(part)).unwrap_or(usize::MAX);

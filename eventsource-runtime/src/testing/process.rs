@@ -36,16 +36,16 @@ use crate::store::{Position, StreamId, Version};
 #[must_use]
 #[track_caller]
 pub fn recorded<E: Event>(stream: StreamId, event: E) -> Recorded<E> {
-    let decoded = as_stored(stream, &event, 1).decode();
+    let decoded = as_stored(stream, &event, (1, Timestamp::from_micros(0))).decode();
     decoded.unwrap_or_else(|error| panic!("`{}` cannot be read back: {error}: {}", E::NAME, source(&error)))
 }
 
 #[track_caller]
-fn as_stored(stream: StreamId, event: &dyn AnyEvent, number: u64) -> StoredEvent {
+fn as_stored(stream: StreamId, event: &dyn AnyEvent, (number, at): (u64, Timestamp)) -> StoredEvent {
     let payload = event.encode().unwrap_or_else(|error| panic!("{error}: {}", source(&error)));
     let place = (stream, Version::new(1), Position::new(number));
     let id = Uuid::from_u128(number.into());
-    let envelope = Envelope::new(id, place, (event.name(), event.version()), Timestamp::from_micros(0));
+    let envelope = Envelope::new(id, place, (event.name(), event.version()), at);
     StoredEvent::new(envelope, payload.into())
 }
 
@@ -202,7 +202,7 @@ impl<M: ProcessManager> Process<M> {
         event: &dyn AnyEvent,
         number: u64,
     ) -> Option<Result<Reaction<M>, ProjectionError>> {
-        let met = M::meet(&as_stored(stream, event, number));
+        let met = M::meet(&as_stored(stream, event, (number, self.now)));
         let met = met.unwrap_or_else(|error| panic!("`{}` cannot be read back: {}", event.name(), error.cause()))?;
         let id = met.process;
         let known = self.id.get_or_insert_with(|| id.clone());

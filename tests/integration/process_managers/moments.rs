@@ -34,6 +34,33 @@ impl Deadline {
     }
 }
 
+#[derive(Event, Clone, Serialize, Deserialize)]
+struct Later {}
+
+/// Reminds an hour after an order, and an hour after that.
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Late, Later))]
+struct Reminding;
+
+impl Apply<Late> for Reminding {
+    fn apply(&mut self, _: Late) {}
+}
+
+impl Apply<Later> for Reminding {
+    fn apply(&mut self, _: Later) {}
+}
+
+#[process_manager]
+impl Reminding {
+    fn placed(&self, event: &Recorded<OrderPlaced>) -> Reaction<Self> {
+        Reaction::new().record_at(event.recorded_at() + HOUR, Late {})
+    }
+
+    fn late(&self, event: &Recorded<Late>) -> Reaction<Self> {
+        Reaction::new().record_at(event.recorded_at() + HOUR, Later {})
+    }
+}
+
 #[tokio::test]
 async fn a_moment_does_not_move_if_the_manager_reacts_late() {
     let (store, clock) = (MemoryStore::new(), Arc::new(Moved::default()));
@@ -47,9 +74,12 @@ async fn a_moment_does_not_move_if_the_manager_reacts_late() {
     clock.pass(2 * HOUR);
     // Nobody moves the clock any more: one that is due an hour from now never comes.
     let managers = start();
-    while names(&store, "Deadline").await.iter().all(|name| name != "Late") {
-        tokio::task::yield_now().await;
-    }
+    let late = async {
+        while names(&store, "Deadline").await.iter().all(|name| name != "Late") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), late).await.expect("the moment has passed");
     quiet(&managers, &store).await;
     managers.shutdown().await.unwrap();
 }
@@ -63,4 +93,16 @@ fn a_moment_is_part_of_what_a_test_expects_and_comes_in_its_turn() {
         .then(Reaction::new().record_at(moment, Late {}))
         .when_due()
         .then(());
+}
+
+/// What was due was recorded in 1970 too, and what followed from it came before it.
+#[test]
+fn what_follows_from_a_moment_follows_it_in_time() {
+    let (order, placed) = (Uuid::now_v7(), OrderPlaced { customer: "Ada".into(), cents: 1, address: "here".into() });
+    let moment = Timestamp::from_micros(0) + HOUR;
+    process::<Reminding>()
+        .when(StreamId::new("Order", order), placed)
+        .then(Reaction::new().record_at(moment, Late {}))
+        .when_due()
+        .then(Reaction::new().record_at(moment + HOUR, Later {}));
 }
