@@ -4,15 +4,21 @@ use std::sync::Arc;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::task::JoinHandle;
 
 /// Passes connections on to a server, until they are cut.
 #[derive(Debug)]
 pub struct Network {
-    cut: Arc<Notify>,
-    silent: Arc<Notify>,
+    faults: Arc<Faults>,
     accepting: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    cut: Notify,
+    silent: Notify,
+    held_back: Mutex<()>,
 }
 
 impl Network {
@@ -26,19 +32,24 @@ impl Network {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
         let through = url.replacen(&server, &address, 1);
-        let (cut, silent) = <(Arc<Notify>, Arc<Notify>)>::default();
-        let accepting = tokio::spawn(accept(listener, server, Arc::clone(&cut), Arc::clone(&silent)));
-        (Self { cut, silent, accepting }, through)
+        let faults = Arc::<Faults>::default();
+        let accepting = tokio::spawn(accept(listener, server, Arc::clone(&faults)));
+        (Self { faults, accepting }, through)
     }
 
     /// Cuts every connection, in the middle of whatever is on its way.
     pub fn cut(&self) {
-        self.cut.notify_waiters();
+        self.faults.cut.notify_waiters();
     }
 
     /// Passes nothing on any more over the connections that there are: they stand until they are cut.
     pub fn fall_silent(&self) {
-        self.silent.notify_waiters();
+        self.faults.silent.notify_waiters();
+    }
+
+    /// Lets new connections wait until this is dropped.
+    pub async fn hold_back(&self) -> MutexGuard<'_, ()> {
+        self.faults.held_back.lock().await
     }
 }
 
@@ -48,11 +59,12 @@ impl Drop for Network {
     }
 }
 
-async fn accept(listener: TcpListener, server: String, cut: Arc<Notify>, silent: Arc<Notify>) {
+async fn accept(listener: TcpListener, server: String, faults: Arc<Faults>) {
     while let Ok((mut client, _)) = listener.accept().await {
-        let (server, cut, silent) = (server.clone(), Arc::clone(&cut), Arc::clone(&silent));
+        let (server, faults) = (server.clone(), Arc::clone(&faults));
         tokio::spawn(async move {
-            let (mut cut, silent) = (std::pin::pin!(cut.notified()), silent.notified());
+            let (mut cut, silent) = (std::pin::pin!(faults.cut.notified()), faults.silent.notified());
+            drop(faults.held_back.lock().await);
             let Ok(mut upstream) = TcpStream::connect(&server).await else { return };
             let is_silent = tokio::select! {
                 () = cut.as_mut() => false,

@@ -1,10 +1,12 @@
 //! A group whose number of queues changes, or whose queue others declare.
 
-use eventsource_runtime::bus::{HandlerError, RabbitMqOptions, Received};
+use eventsource_runtime::bus::{HandlerError, RabbitMqBus, RabbitMqOptions, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::logged::Log;
+use eventsource_tests::network::Network;
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::services;
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use opentelemetry::logs::AnyValue;
@@ -92,14 +94,16 @@ fn a_queue_that_was_declared_otherwise_is_waited_for() {
         let recorder = Recorder::with(|builder| builder.log_exporter(logs.clone()));
         let work = async {
             let name = format!("eventsource-tests-{}", Uuid::now_v7());
-            let bus = open(RabbitMqOptions::new(&name)).await;
+            let (network, url) = Network::before(&services::rabbitmq()).await;
+            let bus = RabbitMqBus::connect(&url, RabbitMqOptions::new(&name)).await.unwrap();
             let (running, mut seen) = collecting(&bus).await;
             let queue = format!("{name}.one");
+            // While the member is away: it would declare its queue first, or the broker have it consume the other one.
+            let away = network.hold_back().await;
+            network.cut();
             delete_queue(&queue).await;
-            // The member may be quicker.
-            while declare_queue(&queue, Some(3)).await.is_err() {
-                delete_queue(&queue).await;
-            }
+            declare_queue(&queue, Some(3)).await.unwrap();
+            drop(away);
             until(async || is_refused(&recorder, &logs).await).await;
             delete_queue(&queue).await;
             goes_on(&bus, &mut seen).await;
