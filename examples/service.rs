@@ -154,14 +154,9 @@ async fn ready(State(service): State<Service>) -> StatusCode {
     if service.store.head().await.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-/// The span of the client, from the headers of W3C.
+/// The span of the client, if it sent one.
 fn caller(headers: &HeaderMap) -> Option<TraceContext> {
-    let text = |name| headers.get(name)?.to_str().ok();
-    let context: TraceContext = text("traceparent")?.parse().ok()?;
-    Some(match text("tracestate") {
-        Some(state) => context.with_state(state),
-        None => context,
-    })
+    TraceContext::from_headers(|name| headers.get(name)?.to_str().ok())
 }
 
 /// The same for the same request with the same key, and no other: so a client may repeat it.

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use super::as_event::MessageError;
 use crate::error::{About, BoxError, error_type, error_type_or, say};
 
 /// Why a message was not published, as far as the bus knows.
@@ -238,7 +239,8 @@ impl BusError {
 /// A handler failed.
 ///
 /// Made from any error with `?`. The message is retried a few times and then stored as a dead letter;
-/// [`HandlerError::permanent`] says that a retry cannot help. A store in trouble is waited for
+/// [`HandlerError::permanent`] says that a retry cannot help, as it cannot for a message that [`Message::decode`] does
+/// not understand. A store in trouble is waited for
 /// ([`SubscriptionBuilder::patience`](super::SubscriptionBuilder::patience)). Its cause is in [`HandlerError::cause`].
 ///
 /// What does not implement [`Error`], such as an `anyhow::Error` or a boxed error, is converted by
@@ -308,7 +310,10 @@ impl HandlerError {
 
 impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { error_type: error_type(&error), cause: Box::new(error), permanent: false }
+        let (error_type, cause): (_, BoxError) = (error_type(&error), Box::new(error));
+        // What a message lacks, a retry does not add.
+        let permanent = cause.is::<MessageError>();
+        Self { cause, error_type, permanent }
     }
 }
 
@@ -353,6 +358,12 @@ mod tests {
         let error = error.permanent();
         assert!(error.is_permanent());
         assert_eq!(error.cause().downcast_ref(), Some(&NoCredit));
+    }
+
+    #[test]
+    fn a_message_that_is_not_understood_is_not_understood_later() {
+        let missing = MessageError::Missing { header: "event_id" };
+        assert!(HandlerError::from(missing).is_permanent());
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub struct ProjectionOptions {
     pub(super) retries: Option<u32>,
     pub(super) partitions: Option<u32>,
     pub(super) rebuild: Option<Rebuild>,
+    pub(super) begin: Option<Begin>,
 }
 
 impl ProjectionOptions {
@@ -65,6 +66,21 @@ impl ProjectionOptions {
     /// writer, for which the parts only take turns.
     pub fn partitions(self, count: u32) -> Self {
         Self { partitions: Some(count.max(1)), ..self }
+    }
+
+    /// Lets a projection that is new to the store begin after a position, without applying anything before it. If it
+    /// lies beyond the head, events up to it are skipped too. By default it begins with the first event, as a rebuild
+    /// always does.
+    ///
+    /// One that has a checkpoint continues from there regardless: the call may stay in the code after the first start.
+    pub fn begin_after(self, position: Position) -> Self {
+        Self { begin: Some(Begin::After(position)), ..self }
+    }
+
+    /// The same with the head that the store first reports after the runner was spawned. What is committed in between
+    /// may count as past: if that matters, use `begin_after(store.head().await?)`.
+    pub fn begin_now(self) -> Self {
+        Self { begin: Some(Begin::Now), ..self }
     }
 
     /// Rebuilds this read model alone, in place: [`ProjectionRunner::rebuild`](super::ProjectionRunner::rebuild) says
@@ -194,6 +210,7 @@ impl Options {
             on_failure: chosen.on_failure.unwrap_or(self.on_failure),
             partitions: chosen.partitions.unwrap_or(self.partitions),
             rebuild: chosen.rebuild.unwrap_or(self.rebuild),
+            begin: chosen.begin.unwrap_or(self.begin),
             ..self.clone()
         }
     }

@@ -205,6 +205,39 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         Ok(replay.into_loaded())
     }
 
+    /// The aggregate as it was at a version: its state after that many events, read from the first one on, without a
+    /// snapshot. If it has fewer, this is what it is now.
+    ///
+    /// ```
+    /// # use eventsource_runtime::prelude::*;
+    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// # struct Deposited { cents: u64 }
+    /// # #[derive(Aggregate, Default)]
+    /// # #[aggregate(id = String, events(Deposited))]
+    /// # struct Account { cents: u64 }
+    /// # impl Apply<Deposited> for Account { fn apply(&mut self, event: Deposited) { self.cents += event.cents; } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let accounts = Repository::<Account, _>::new(MemoryStore::new());
+    /// let id = "ada".to_owned();
+    /// accounts.append(&id, Version::START, [Deposited { cents: 500 }, Deposited { cents: 70 }]).await?;
+    ///
+    /// assert_eq!(accounts.load_at(&id, 1).await?.state.cents, 500);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The store failed, or an event up to there can no longer be read.
+    pub async fn load_at(&self, id: &A::Id, version: impl Into<Version>) -> Result<Loaded<A>, StoreError> {
+        let (stream, until) = (StreamId::new(A::NAME, id), version.into());
+        let mut replay = Box::new(Replay { until, ..Replay::default() });
+        if until > Version::START {
+            replay = self.replay(&stream, replay, None, self.metrics).await?;
+        }
+        Ok(replay.into_loaded())
+    }
+
     /// Whether the aggregate has any events.
     ///
     /// # Errors

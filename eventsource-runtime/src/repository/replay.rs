@@ -18,6 +18,8 @@ pub(super) struct Replay<A> {
     pub(super) state: A,
     pub(super) version: Version,
     pub(super) position: Position,
+    /// The last version that matters.
+    pub(super) until: Version,
     pub(super) error: Option<DecodeError>,
     pub(super) earlier: Option<Appended>,
     /// The version of the snapshot that the state began with; 0 without one.
@@ -35,6 +37,7 @@ impl<A: Default> Default for Replay<A> {
             state: A::default(),
             version: Version::START,
             position: Position::START,
+            until: Version::new(u64::MAX),
             error: None,
             earlier: None,
             base: Version::START,
@@ -53,22 +56,17 @@ impl<A> Replay<A> {
 impl<A: Aggregate> Visitor for Replay<A> {
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
         match self.state.evolve_stored(&event) {
-            Ok(()) => {
-                self.version = event.version;
-                self.position = event.position;
-                ControlFlow::Continue(())
-            }
+            Ok(()) => {}
             // What a process manager stores beside the events of its process does not affect the state.
-            Err(_) if is_own(event.event_type) => {
-                self.version = event.version;
-                self.position = event.position;
-                ControlFlow::Continue(())
-            }
+            Err(_) if is_own(event.event_type) => {}
             Err(error) => {
                 self.error = Some(error);
-                ControlFlow::Break(())
+                return ControlFlow::Break(());
             }
         }
+        self.version = event.version;
+        self.position = event.position;
+        if event.version < self.until { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }
 

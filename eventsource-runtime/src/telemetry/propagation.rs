@@ -1,8 +1,12 @@
 //! W3C trace context, as stored with every event.
 
 use std::fmt;
+use std::iter;
 use std::str::FromStr;
 
+/// The names of the headers.
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 /// The length of a `traceparent` of version 00.
 const PARENT_LENGTH: usize = 55;
 /// The longest `tracestate` that is kept, in bytes.
@@ -54,6 +58,35 @@ impl TraceContext {
     #[must_use]
     pub fn current() -> Option<Self> {
         super::backend::current_trace_context()
+    }
+
+    /// The context that came with the headers of a request or a message, by a function that finds one by its name, in
+    /// lower case. There is none if the `traceparent` is missing or not one. Give it to a span as its parent, or as a
+    /// link.
+    ///
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # use eventsource_runtime::telemetry::{self, TraceContext};
+    /// let came = HashMap::from([("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
+    /// let caller = TraceContext::from_headers(|name| came.get(name).copied());
+    ///
+    /// telemetry::span("orders.place").options(|options| options.parent(&caller)).in_scope(|| {
+    ///     // What is called from here gets them in turn.
+    ///     let sent: Vec<_> = TraceContext::current().iter().flat_map(TraceContext::headers).collect();
+    /// });
+    /// ```
+    pub fn from_headers<'a>(header: impl Fn(&'static str) -> Option<&'a str>) -> Option<Self> {
+        let context: Self = header(TRACEPARENT)?.parse().ok()?;
+        Some(match header(TRACESTATE) {
+            Some(state) => context.with_state(state),
+            None => context,
+        })
+    }
+
+    /// The headers that carry it to whoever is called: `traceparent`, and `tracestate` if there is one.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let state = self.tracestate().map(|state| (TRACESTATE, state.to_owned()));
+        iter::once((TRACEPARENT, self.traceparent())).chain(state)
     }
 
     /// Adds a `tracestate`, without the white space between its members. One that is empty, too long, or not a list of

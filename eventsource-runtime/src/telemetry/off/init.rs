@@ -77,6 +77,11 @@ impl Telemetry {
 
 impl TelemetryBuilder {
     /// Does nothing.
+    pub fn resource_attribute(self, _: impl Into<String>, _: impl Into<String>) -> Self {
+        self
+    }
+
+    /// Does nothing.
     pub fn console_without_endpoint(self) -> Self {
         self
     }

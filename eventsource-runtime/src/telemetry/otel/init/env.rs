@@ -120,11 +120,13 @@ impl Env {
         variables.into_iter().find_map(|variable| self.get(variable).map(|url| (variable, url)))
     }
 
-    /// The resource that all telemetry of this set-up carries.
-    pub(super) fn resource(&self, service_name: &str) -> Resource {
+    /// The resource that all telemetry of this set-up carries; of two values of one attribute the environment's, or else
+    /// the last.
+    pub(super) fn resource(&self, service_name: &str, code: Vec<(String, String)>) -> Resource {
         // Without it, whoever reads their metrics sees the processes of a service as one.
         let instance = KeyValue::new("service.instance.id", Uuid::now_v7().to_string());
-        let attributes = self.resource_attributes().into_iter().map(|(key, value)| KeyValue::new(key, value));
+        let attributes =
+            code.into_iter().chain(self.resource_attributes()).map(|(key, value)| KeyValue::new(key, value));
         Resource::builder_empty()
             .with_detector(Box::new(TelemetryResourceDetector))
             .with_attribute(instance)

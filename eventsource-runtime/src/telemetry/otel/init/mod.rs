@@ -87,6 +87,7 @@ pub struct TelemetryBuilder {
     spans: Spans,
     meters: MeterProviderBuilder,
     /// Whether somebody reads the metrics.
+    resource: Vec<(String, String)>,
     metered: bool,
     scrapes: Scrapes,
     logs: Logs,
@@ -143,6 +144,7 @@ impl TelemetryBuilder {
             sampler: None,
             spans: Spans::default(),
             meters: SdkMeterProvider::builder(),
+            resource: Vec::new(),
             metered: false,
             scrapes: Scrapes::default(),
             logs: Logs::default(),
@@ -157,6 +159,24 @@ impl TelemetryBuilder {
             log_slow: None,
             timeout: TIMEOUT,
         }
+    }
+
+    /// Says of the service what only its code knows, with every span, metric and log record: an attribute of the
+    /// resource, such as `service.version`. What the environment says in `OTEL_RESOURCE_ATTRIBUTES` prevails.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
+    /// use eventsource_runtime::telemetry::Telemetry;
+    ///
+    /// let telemetry = Telemetry::from_env("orders")
+    ///     .resource_attribute("service.version", env!("CARGO_PKG_VERSION"))
+    ///     .build()?;
+    /// # telemetry.shutdown_blocking()
+    /// # }
+    /// ```
+    pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.resource.push((key.into(), value.into()));
+        self
     }
 
     /// Prints the trace tree to stderr if the environment asks for no exporter at all.
@@ -306,7 +326,7 @@ impl TelemetryBuilder {
         if self.record_error_text {
             error_text::is_recorded();
         }
-        let resource = self.env.resource(&self.service_name);
+        let resource = self.env.resource(&self.service_name, self.resource);
         let way = if self.bridged || self.span_events_as_logs { Way::Open } else { self.spans.way() };
         let has_global_spans = installed && !disabled && pipeline::takes_spans(&way);
         let tracers = self.spans.build(&resource);

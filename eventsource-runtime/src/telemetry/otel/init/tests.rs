@@ -116,12 +116,17 @@ fn the_environment_chooses_the_sampler_and_the_code_overrules_it() {
 }
 
 #[test]
-fn the_resource_names_the_service_and_what_the_environment_adds() {
-    let builder = builder(&[("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")]);
-    let resource = builder.env.resource(&builder.service_name);
+fn the_resource_names_the_service_and_what_the_code_and_the_environment_add() {
+    let builder = builder(&[("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.namespace=shop")])
+        .resource_attribute("service.version", "1.0.0")
+        .resource_attribute("service.namespace", "unset")
+        .resource_attribute("service.version", "1.2.3");
+    let resource = builder.env.resource(&builder.service_name, builder.resource);
     let get = |key: &'static str| resource.get(&key.into()).map(|value| value.to_string());
     assert_eq!(get("service.name").as_deref(), Some("tests"));
     assert_eq!(get("deployment.environment.name").as_deref(), Some("test"));
+    assert_eq!(get("service.version").as_deref(), Some("1.2.3"));
+    assert_eq!(get("service.namespace").as_deref(), Some("shop"));
     assert_eq!(get("telemetry.sdk.language").as_deref(), Some("rust"));
 }
 
@@ -130,7 +135,8 @@ fn the_resource_names_the_service_and_what_the_environment_adds() {
 fn the_resource_tells_one_process_of_a_service_from_the_others() {
     let instance = |variables: &[(&'static str, &str)]| {
         let builder = builder(variables);
-        builder.env.resource(&builder.service_name).get(&"service.instance.id".into()).map(|value| value.to_string())
+        let resource = builder.env.resource(&builder.service_name, builder.resource);
+        resource.get(&"service.instance.id".into()).map(|value| value.to_string())
     };
     assert!(instance(&[]).is_some());
     assert_ne!(instance(&[]), instance(&[]));

@@ -1,0 +1,81 @@
+//! A log event as a JSON object.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tracing::Event;
+use tracing::field::{Field, Visit};
+
+use crate::clock::Timestamp;
+use crate::telemetry::TraceContext;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: Option<String>,
+    target: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    fields: Map<String, Value>,
+}
+
+/// The object, on one line: JSON escapes what would end it.
+pub(super) fn of(event: &Event<'_>, now: Timestamp) -> String {
+    let mut fields = Fields(Map::new());
+    event.record(&mut fields);
+    let (metadata, context) = (event.metadata(), TraceContext::current());
+    let line = Line {
+        timestamp: now.to_string(),
+        level: metadata.level().as_str().to_ascii_lowercase(),
+        trace_id: context.as_ref().map(|context| format!("{:032x}", context.trace_id())),
+        span_id: context.map(|context| format!("{:016x}", context.span_id())),
+        target: metadata.target(),
+        message: fields.0.remove("message"),
+        fields: fields.0,
+    };
+    // Texts and numbers can always be written.
+    serde_json::to_string(&line).unwrap_or_default()
+}
+
+/// The event's fields, but for the ids: our own events have them for those who take them as records.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: impl Into<Value>) {
+        if !matches!(field.name(), "trace_id" | "span_id") {
+            self.0.insert(field.name().to_owned(), value.into());
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}"));
+    }
+}

@@ -1,0 +1,150 @@
+//! Log lines that lead to their spans.
+
+mod json;
+
+use std::fmt;
+use std::time::SystemTime;
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::line;
+use crate::clock::Timestamp;
+
+/// A format for `tracing_subscriber::fmt`: `[level] trace_id=… span_id=… target: message key=value`.
+///
+/// The ids are those of the current span, whoever created it, and omitted if there is none. Each event is one line:
+/// what would break it, or control a terminal, is escaped.
+///
+/// ```
+/// use eventsource_runtime::telemetry::LogFormat;
+///
+/// let subscriber = tracing_subscriber::fmt().event_format(LogFormat::new().with_time()).finish();
+/// # drop(subscriber);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct LogFormat {
+    time: bool,
+    json: bool,
+}
+
+impl LogFormat {
+    /// Lines of text, without the time: whatever collects them often adds its own.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins each line with the time, in UTC, as RFC 3339 writes it.
+    pub fn with_time(self) -> Self {
+        Self { time: true, ..self }
+    }
+
+    /// Writes each event as a JSON object, whose members are `timestamp`, `level`, `trace_id`, `span_id`, `target`,
+    /// `message` and `fields`, the latter an object with the event's other fields.
+    pub fn json(self) -> Self {
+        Self { json: true, ..self }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for LogFormat
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let now = || Timestamp::from(SystemTime::now());
+        if self.json {
+            return writeln!(out, "{}", json::of(event, now()));
+        }
+        if self.time {
+            write!(out, "{} ", now())?;
+        }
+        writeln!(out, "{}", line::of(event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::telemetry::{Telemetry, TraceContext, span};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged inside `work`.
+    fn logged<R>(format: LogFormat, work: impl FnOnce() -> R) -> (String, R) {
+        let lines = Lines::default();
+        let theirs = lines.clone();
+        let subscriber = tracing_subscriber::fmt().event_format(format).with_writer(move || theirs.clone()).finish();
+        let telemetry = Telemetry::builder("tests").build().unwrap();
+        let _attached = telemetry.attach();
+        let returned = tracing::subscriber::with_default(subscriber, work);
+        (String::from_utf8(lines.0.lock().unwrap().clone()).unwrap(), returned)
+    }
+
+    #[test]
+    fn a_line_leads_to_its_span_and_stays_a_line() {
+        let (text, (trace, span)) = logged(LogFormat::new(), || {
+            tracing::info!(target: "shop", "no span");
+            span("one").in_scope(|| {
+                let context = TraceContext::current().unwrap();
+                let hostile = "a\nb\u{1b}[2J\u{202e}";
+                tracing::error!(target: "shop", hostile, count = 3, trace_id = "not twice", "two\nlines");
+                (format!("{:032x}", context.trace_id()), format!("{:016x}", context.span_id()))
+            })
+        });
+        assert_eq!(
+            text,
+            format!(
+                "[info] shop: no span\n[error] trace_id={trace} span_id={span} shop: two\\u{{a}}lines \
+                 hostile=a\\u{{a}}b\\u{{1b}}[2J\\u{{202e}} count=3\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_line_begins_with_the_time_if_that_is_asked_for() {
+        let (text, ()) = logged(LogFormat::new().with_time(), || tracing::info!(target: "shop", "no span"));
+        let (time, rest) = text.split_once(' ').unwrap();
+        assert_eq!(rest, "[info] shop: no span\n");
+        assert!(time.parse::<Timestamp>().unwrap() <= SystemTime::now().into(), "{time}");
+    }
+
+    #[test]
+    fn an_object_keeps_the_types_of_its_fields() {
+        let (text, context) = logged(LogFormat::new().json(), || {
+            tracing::info!(target: "shop", "no span");
+            span("one").in_scope(|| {
+                tracing::warn!(target: "shop", text = "a\n\"b", count = -3, share = 0.5, paid = true, "two\nlines");
+                TraceContext::current().unwrap()
+            })
+        });
+        let objects: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [outside, inside] = &objects[..] else { panic!("two lines: {text}") };
+        assert!(outside.get("trace_id").is_none() && outside.get("fields").is_none(), "{outside}");
+        assert_eq!((&outside["level"], &outside["message"]), (&"info".into(), &"no span".into()));
+        assert!(inside["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{inside}");
+        assert_eq!(inside["trace_id"], format!("{:032x}", context.trace_id()));
+        assert_eq!(inside["span_id"], format!("{:016x}", context.span_id()));
+        assert_eq!((&inside["target"], &inside["message"]), (&"shop".into(), &"two\nlines".into()));
+        let fields = serde_json::json!({ "text": "a\n\"b", "count": -3, "share": 0.5, "paid": true });
+        assert_eq!(inside["fields"], fields);
+    }
+}
