@@ -8,6 +8,7 @@ use eventsource_runtime::StoredEvent;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::ProjectionOptions;
 use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore, SqliteTransaction};
+use eventsource_tests::logged::Log;
 use eventsource_tests::orders::{OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus};
 use eventsource_tests::recorder::Recorder;
 use futures_util::{FutureExt, StreamExt};
@@ -238,8 +239,18 @@ async fn a_set_up_that_fails_comes_out_of_wait_for() {
     first.wait_for(last).await.unwrap();
     first.shutdown().await.unwrap();
 
-    let clashing = ProjectionRunner::new(store).projection(Clashing).max_retries(0).spawn();
+    let clashing = ProjectionRunner::new(store.clone()).projection(Clashing).max_retries(0).spawn();
     let error = clashing.wait_for(last).await.unwrap_err();
+    assert!(matches!(error, ProjectionStopped::Failed { .. }), "{error}");
+
+    // And out of a shut-down, be it before the first attempt or between two.
+    let clashing = ProjectionRunner::new(store.clone()).projection(Clashing).spawn();
+    let error = clashing.shutdown().await.unwrap_err();
+    assert!(matches!(error, ProjectionStopped::Failed { .. }), "{error}");
+    let log = Log::of_process();
+    let clashing = ProjectionRunner::new(store).projection(Clashing).max_retries(u32::MAX).spawn();
+    log.hears_of("eventsource.projection.retried", "eventsource.projection.name", "Clashing").await;
+    let error = clashing.shutdown().await.unwrap_err();
     assert!(matches!(error, ProjectionStopped::Failed { .. }), "{error}");
 }
 

@@ -106,7 +106,7 @@ impl<S: ProjectionStore> Group<S> {
     async fn start(&self, head: Option<Asked>) -> Result<Option<Start>, ProjectionError> {
         let Some(first) = self.followers.first() else { return Ok(None) };
         let known = match head {
-            Some(head) => match first.unless_stopped(head).await {
+            Some(head) => match first.in_time(head).await {
                 Some(head) => head.ok(),
                 None => return Ok(None),
             },
@@ -118,10 +118,7 @@ impl<S: ProjectionStore> Group<S> {
         };
         let Some(past) = head else { return Ok(None) };
         self.tell_head(past);
-        let (count, after) = (first.partition.count, first.options.begin.after(past));
-        let opened =
-            first.patiently(|first| first.store.open_projection(Arc::clone(&first.projection), count, after)).await?;
-        if opened.is_none() {
+        if first.open(first.options.begin.after(past)).await?.is_none() {
             return Ok(None);
         }
         Ok(match first.options.rebuild {

@@ -2,7 +2,7 @@
 //! log.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -90,8 +90,14 @@ fn share(done: u64, of: u64) -> f64 {
 struct Bar {
     drawn: Mutex<Option<Instant>>,
     finished: AtomicBool,
-    /// A terminal that is stopped holds up nothing but the bar.
-    drawing: Arc<AtomicBool>,
+    lines: Arc<Mutex<Lines>>,
+}
+
+/// What is written next, and whether somebody is writing: a terminal that is stopped holds up nothing but the bar.
+#[derive(Debug, Default)]
+struct Lines {
+    next: Option<String>,
+    are_written: bool,
 }
 
 impl Bar {
@@ -107,15 +113,26 @@ impl Bar {
             }
             *drawn = Some(Instant::now());
         }
-        if self.drawing.swap(true, Ordering::Relaxed) {
-            return;
+        let mut lines = self.lines.lock();
+        lines.next = Some(line(projection, done, of));
+        if !std::mem::replace(&mut lines.are_written, true) {
+            let lines = Arc::clone(&self.lines);
+            tokio::task::spawn_blocking(move || write(&lines, &mut std::io::stderr()));
         }
-        let (line, drawing) = (line(projection, done, of), Arc::clone(&self.drawing));
-        tokio::task::spawn_blocking(move || {
-            // Nobody sees a bar that cannot be drawn.
-            let _ = std::io::stderr().write_all(line.as_bytes());
-            drawing.store(false, Ordering::Relaxed);
-        });
+    }
+}
+
+/// Writes the latest line until there is none.
+fn write(lines: &Mutex<Lines>, out: &mut impl Write) {
+    loop {
+        let mut latest = lines.lock();
+        let Some(line) = latest.next.take() else {
+            latest.are_written = false;
+            return;
+        };
+        drop(latest);
+        // Nobody sees a bar that cannot be drawn.
+        let _ = out.write_all(line.as_bytes());
     }
 }
 
@@ -145,6 +162,28 @@ mod tests {
         );
         assert_eq!(line("P", 200, 200), format!("\r\x1b[Krebuilding P [{}] 100 % of 200\n", "#".repeat(30)));
         assert_eq!(line("P", 0, 0), format!("\r\x1b[Krebuilding P [{}] 100 % of 0\n", "#".repeat(30)));
+    }
+
+    /// The last line was left out, and the terminal never saw the end.
+    #[test]
+    fn what_is_drawn_while_a_line_is_written_is_written_after_it() {
+        struct Drawing<'a>(&'a Mutex<Lines>, Vec<u8>);
+        impl Write for Drawing<'_> {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                if self.1.is_empty() {
+                    self.0.lock().next = Some("last".into());
+                }
+                self.1.write(bytes)
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Mutex::new(Lines { next: Some("first, ".into()), are_written: true });
+        let mut out = Drawing(&lines, Vec::new());
+        write(&lines, &mut out);
+        assert_eq!((str::from_utf8(&out.1), lines.lock().are_written), (Ok("first, last"), false));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::telemetry::{Scope, log, metrics};
 /// The pauses between attempts: each four times the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a relay's batch may still take once the runner is stopped.
+/// How long a set-up, or a relay's batch, may still take once the runner is stopped.
 const LATE: Duration = Duration::from_secs(2);
 
 /// How long something has been failing.
@@ -127,6 +128,35 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 
+    /// Opens the projection; `None` if the runner is stopped meanwhile. A set-up that fails is told even then: whoever
+    /// starts a runner and stops it would otherwise never hear of it.
+    pub(super) async fn open(&self, after: Position) -> Result<Option<()>, ProjectionError> {
+        let mut trouble = Trouble::default();
+        loop {
+            let opening = self.store.open_projection(Arc::clone(&self.projection), self.partition.count, after);
+            match self.in_time(Box::pin(upkeep(opening))).await {
+                None => return Ok(None),
+                Some(Ok(())) => return Ok(Some(())),
+                Some(Err(error)) if error.is_final() => return Err(error),
+                Some(Err(error)) if *self.stopped.borrow() => {
+                    let is_told = !error.is_trouble() && !error.waits();
+                    return if is_told { Err(error) } else { Ok(None) };
+                }
+                // If the runner is stopped meanwhile, it is tried for the last time.
+                Some(Err(error)) => _ = self.endure(&mut trouble, error).await?,
+            }
+        }
+    }
+
+    /// The output of a future, unless it takes too long after the runner was stopped.
+    pub(super) async fn in_time<F: Future>(&self, body: F) -> Option<F::Output> {
+        let late = async {
+            let _ = self.unless_stopped(pending::<()>()).await;
+            tokio::time::sleep(LATE).await;
+        };
+        unless(late, body).await
+    }
+
     /// Asks the feed until it answers, or the runner is stopped (`None`).
     pub(super) async fn ask<'a, T, F>(&'a self, question: impl Fn(&'a S) -> F) -> Result<Option<T>, ProjectionError>
     where
@@ -201,11 +231,7 @@ impl<S: ProjectionStore> Follower<S> {
         if self.options.relay.is_none() {
             return applying.await;
         }
-        let late = async {
-            let _ = self.unless_stopped(pending::<()>()).await;
-            tokio::time::sleep(LATE).await;
-        };
-        unless(late, applying).await.unwrap_or_else(|| Err(ProjectionError::store(StoreError::Closed)))
+        self.in_time(applying).await.unwrap_or_else(|| Err(ProjectionError::store(StoreError::Closed)))
     }
 
     /// The output of a future. Meanwhile the gap follows the head of the store, if somebody reads it.
