@@ -20,6 +20,7 @@ pub fn event(item: TokenStream) -> TokenStream {
 }
 
 #[doc = include_str!("../docs/aggregate.md")]
+#[doc(alias = "decider")]
 #[proc_macro_derive(Aggregate, attributes(aggregate))]
 pub fn aggregate(item: TokenStream) -> TokenStream {
     core::aggregate(item.into()).into()
@@ -56,12 +57,14 @@ pub fn projection(options: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 #[doc = include_str!("../docs/process_manager.md")]
+#[doc(alias = "saga")]
 #[proc_macro_attribute]
 pub fn process_manager(options: TokenStream, item: TokenStream) -> TokenStream {
     core::process_manager(options.into(), item.into()).into()
 }
 
 #[doc = include_str!("../docs/traced.md")]
+#[doc(alias = "instrument")]
 #[proc_macro_attribute]
 pub fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
     const INSTRUMENTATION: core::Instrumentation =

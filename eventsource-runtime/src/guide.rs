@@ -1,10 +1,23 @@
-//! Pages beside the reference: how an application is built and operated, what it emits, what it may rely on, and why
-//! this crate is built as it is.
+//! Pages beside the reference: how an application is built, modelled and operated, what it emits, what it may rely on,
+//! and why this crate is built as it is.
 
 // The pages link to files; the first definition of a link wins.
 #[doc = "[telemetry]: self::telemetry\n[guarantees]: self::guarantees\n[operating]: self::operating\n"]
 #[doc = include_str!("../docs/tutorial.md")]
 pub mod tutorial {}
+
+#[doc = "[guarantees]: self::guarantees\n[operating]: self::operating\n\
+    [decision]: self::decisions::process_manager\n[context]: crate::dispatch::Context\n\
+    [managers]: macro@crate::process_manager\n[rejected]: crate::dispatch::Rejected\n\
+    [record_after]: crate::dispatch::Reaction::record_after\n[committed]: crate::dispatch::Committed\n\
+    [wait_for]: crate::projection::Projections::wait_for\n[progress]: crate::projection::Progress::of\n\
+    [clock]: crate::clock::Clock\n[services]: crate::Repository::with_services\n\
+    [metadata]: crate::Metadata\n[translate]: crate::bus::Relay::translate\n[snapshots]: crate::snapshot\n\
+    [sensitive]: crate::Sensitive\n[filter]: crate::store::Filter\n\
+    [dispatch_json]: crate::dispatch::CommandBus::dispatch_json\n[commands]: crate::dispatch::CommandBus\n\
+    [subscribe_to]: crate::store::Traced::subscribe_to\n"]
+#[doc = include_str!("../docs/modelling.md")]
+pub mod modelling {}
 
 #[doc = include_str!("../docs/telemetry.md")]
 pub mod telemetry {}

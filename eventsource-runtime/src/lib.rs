@@ -1,8 +1,22 @@
 // The page's links lead to docs.rs; the first definition of one counts.
 #![cfg_attr(
     all(doc, not(doctest)),
-    doc = "[tutorial]: guide::tutorial\n[telemetry]: guide::telemetry\n[operating]: guide::operating\n\
-           [guarantees]: guide::guarantees\n[architecture]: guide::architecture\n"
+    doc = "[tutorial]: guide::tutorial\n[modelling]: guide::modelling\n[telemetry]: guide::telemetry\n\
+           [operating]: guide::operating\n[guarantees]: guide::guarantees\n[architecture]: guide::architecture\n\
+           [snapshots]: snapshot\n[event]: derive@Event\n[process_manager]: macro@process_manager\n\
+           [record_after]: dispatch::Reaction::record_after\n[relay]: bus::Relay\n[bus]: mod@bus\n\
+           [dead_letters]: projection::DeadLetters\n[retry_dead_letters]: bus::Traced::retry_dead_letters\n\
+           [rebuild]: projection::ProjectionRunner::rebuild\n\
+           [rebuild_aside]: projection::ProjectionRunner::rebuild_aside\n\
+           [command_id]: dispatch::Context::command_id\n"
+)]
+#![cfg_attr(
+    all(doc, not(doctest), feature = "testing"),
+    doc = "[given]: fn@testing::given\n[process]: fn@testing::process\n[stored_names]: testing::StoredNames\n"
+)]
+#![cfg_attr(
+    all(doc, not(doctest), feature = "tracing-bridge"),
+    doc = "[tracing_layer]: telemetry::Telemetry::tracing_layer\n"
 )]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]

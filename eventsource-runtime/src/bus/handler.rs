@@ -132,6 +132,7 @@ impl Linked for Received {
 ///
 /// Ids may be deleted once no message as old can come again, from a broker or relay that was set back or from the dead
 /// letters.
+#[doc(alias = "inbox")]
 pub trait MessageHandler: Send + Sync + 'static {
     /// Handles a message. The next one of its stream follows when this one is done.
     fn handle(&self, message: Received) -> impl Future<Output = Result<(), HandlerError>> + Send;

@@ -56,6 +56,7 @@ use crate::telemetry::Scope;
 /// inventory.shutdown().await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
+#[doc(alias = "outbox")]
 #[derive(Debug)]
 #[must_use = "nothing is published before `spawn`"]
 pub struct Relay<S, B> {

@@ -13,6 +13,7 @@ use crate::store::{Position, StreamId, Version};
 /// `Default` is the state before the first event.
 ///
 /// It can also be implemented by hand: what minor releases add to it has a default.
+#[doc(alias = "decider")]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an aggregate",
     note = "add `#[derive(Aggregate, Default)]` to `{Self}`"

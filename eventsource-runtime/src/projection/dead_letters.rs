@@ -38,6 +38,7 @@ const PAGE: usize = 100;
 /// }
 /// # Ok::<(), eventsource_runtime::projection::ProjectionError>(()) }).unwrap();
 /// ```
+#[doc(alias = "dead letter queue")]
 pub struct DeadLetters<S: ProjectionStore> {
     store: S,
     projection: Arc<dyn Projection<S::Backend>>,

@@ -88,6 +88,7 @@ use crate::telemetry::{Scope, metrics};
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "event processor")]
 #[must_use = "nothing runs before `spawn`"]
 pub struct ProjectionRunner<S: ProjectionStore> {
     store: S,

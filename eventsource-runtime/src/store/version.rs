@@ -86,10 +86,12 @@ number! {
 number! {
     /// The place of an event in the store's global feed. Positions ascend in the order in which events become visible,
     /// possibly with gaps.
+    #[doc(alias = "tracking token")]
     Position
 }
 
 /// What an append expects of its stream.
+#[doc(alias = "optimistic concurrency")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExpectedVersion {
     /// Nothing: append at the end, wherever that is.

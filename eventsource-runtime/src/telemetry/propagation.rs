@@ -33,6 +33,7 @@ const WHITE: [char; 2] = [' ', '\t'];
 /// assert_eq!(context.trace_id(), 0x0af7651916cd43dd8448eb211c80319c);
 /// # Ok::<(), eventsource_runtime::telemetry::InvalidTraceContext>(())
 /// ```
+#[doc(alias("inject", "extract"))]
 #[derive(Clone, PartialEq, Eq)]
 pub struct TraceContext {
     trace_id: u128,

@@ -51,6 +51,7 @@ use crate::store::{Position, StreamId, Version};
 ///
 /// # Panics
 /// An event cannot be encoded, or not be decoded again.
+#[doc(alias = "fixture")]
 #[must_use = "say which command comes, with `when`"]
 #[track_caller]
 pub fn given<A: Handlers>(events: impl IntoEvents<A::Event>) -> Given<A> {

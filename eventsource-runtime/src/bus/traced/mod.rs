@@ -131,6 +131,7 @@ impl<B: EventBus> Traced<B> {
     /// and one that fails in both is then in the topic twice, so run only one. With
     /// [`event_types`](SubscriptionBuilder::event_types), Kafka rewrites the letters that are skipped to the end of the
     /// topic; two running together would bring back letters that the other has already dealt with.
+    #[doc(alias = "dead letter queue")]
     pub fn retry_dead_letters(&self, group: impl Into<Arc<str>>) -> SubscriptionBuilder<B> {
         let intake = Intake { dead_letters: true, ..Intake::of(group) };
         SubscriptionBuilder::new(self.clone(), intake)

@@ -32,6 +32,7 @@ use crate::projection::ProjectionError;
 /// state of one process.
 ///
 /// Leave implementing it to the macro: minor releases may add methods to it that have no default.
+#[doc(alias = "saga")]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a process manager",
     note = "put `#[process_manager]` on an `impl {Self}` block whose methods take `&Recorded<Event>`"

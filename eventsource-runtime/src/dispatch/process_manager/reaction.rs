@@ -119,6 +119,7 @@ impl<M: Aggregate> Reaction<M> {
     ///
     /// The delay begins when the manager reacts. If that may be late, as after an outage, and the timeout is not to be,
     /// use [`record_at`](Self::record_at).
+    #[doc(alias("deadline", "timeout"))]
     pub fn record_after<E: Event>(self, delay: Duration, event: E) -> Self
     where
         M::Event: Includes<E>,

@@ -75,6 +75,7 @@ const DEPTH: u32 = 32;
 /// managers.shutdown().await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
+#[doc(alias = "saga")]
 #[must_use = "nothing runs before `spawn`"]
 pub struct ProcessManagerRunner<S: ProjectionStore> {
     runner: ProjectionRunner<Desk<S>>,
