@@ -16,8 +16,8 @@ pub mod tutorial {}
     [sensitive]: crate::Sensitive\n[filter]: crate::store::Filter\n\
     [dispatch_json]: crate::dispatch::CommandBus::dispatch_json\n[commands]: crate::dispatch::CommandBus\n\
     [subscribe_to]: crate::store::Traced::subscribe_to\n"]
-#[doc = include_str!("../docs/modelling.md")]
-pub mod modelling {}
+#[doc = include_str!("../docs/modeling.md")]
+pub mod modeling {}
 
 #[doc = include_str!("../docs/telemetry.md")]
 pub mod telemetry {}

@@ -1,7 +1,7 @@
 // The page's links lead to docs.rs; the first definition of one counts.
 #![cfg_attr(
     all(doc, not(doctest)),
-    doc = "[tutorial]: guide::tutorial\n[modelling]: guide::modelling\n[telemetry]: guide::telemetry\n\
+    doc = "[tutorial]: guide::tutorial\n[modeling]: guide::modeling\n[telemetry]: guide::telemetry\n\
            [operating]: guide::operating\n[guarantees]: guide::guarantees\n[architecture]: guide::architecture\n\
            [snapshots]: snapshot\n[event]: derive@Event\n[process_manager]: macro@process_manager\n\
            [record_after]: dispatch::Reaction::record_after\n[relay]: bus::Relay\n[bus]: mod@bus\n\
