@@ -167,7 +167,13 @@ async fn a_command_id_makes_a_retry_return_the_first_result() {
         let first = bus.dispatch_with(place(order), context.clone()).await.unwrap();
         bus.dispatch(ship(order)).await.unwrap();
         // Decided again, the command would be refused: the order is shipped by now.
-        let again = bus.dispatch_with(place(order), context).await.unwrap();
+        let recorder = Recorder::new();
+        let again = recorder.run(bus.dispatch_with(place(order), context)).await.unwrap();
+        let loaded = recorder.trees().render();
+        assert!(
+            loaded.contains("events.loaded=0\n    . eventsource.snapshot.used=false\n    . eventsource.version=1"),
+            "{loaded}"
+        );
         assert!(again.repeated && !first.repeated);
         assert_eq!((again.version, again.position, again.events), (first.version, first.position, 1));
         assert_eq!(again.command_id, command_id);
@@ -280,11 +286,16 @@ async fn events_of_an_import_come_once_with_what_is_told_of_them() {
         ..Context::default()
     };
     let events = || [OrderCancelled { reason: "late".into() }, OrderCancelled { reason: "lost".into() }];
-    let appended = [
-        orders.append_with(&id, ExpectedVersion::NoStream, events(), context.clone()).await.unwrap(),
-        orders.append_with(&id, ExpectedVersion::NoStream, events(), context.clone()).await.unwrap(),
-    ];
-    assert_eq!(appended.map(|committed| (committed.version.get(), committed.repeated)), [(2, false), (2, true)]);
+    let (mut appended, mut told) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        let recorder = Recorder::new();
+        let append = orders.append_with(&id, ExpectedVersion::NoStream, events(), context.clone());
+        appended.push(recorder.run(append).await.unwrap());
+        told.push(recorder.trees().render().matches("event_persisted").count());
+    }
+    assert_eq!(told, [2, 0], "what was there is not persisted again");
+    let appended: Vec<_> = appended.iter().map(|committed| (committed.version.get(), committed.repeated)).collect();
+    assert_eq!(appended, [(2, false), (2, true)]);
     let stored = store.read_stream(&StreamId::new("Order", id), Version::START, 10).await.unwrap();
     assert_eq!(stored.len(), 2);
     for event in stored {

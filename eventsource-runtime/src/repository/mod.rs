@@ -348,7 +348,11 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                     Ok(appended) => {
                         progress.appended(&events);
                         let committed = Committed::new(appended, command_id);
-                        self.snapshot_behind(&stream, replay, events, &committed);
+                        drop(turn);
+                        if let Some(behind) = self.snapshot_behind(&stream, replay, events, &committed) {
+                            // In a box: as above.
+                            Box::pin(behind.written_soon()).await;
+                        }
                         return Ok(committed);
                     }
                     Err(error @ AppendError::Conflict(_)) if progress.retries < self.retries => error.error_type(),

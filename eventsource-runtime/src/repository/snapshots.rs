@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 use super::Repository;
 use super::cause::event_id;
@@ -19,9 +20,12 @@ use crate::snapshot::{LastEvent, PATIENCE, SnapshotError, SnapshotStore, StoredS
 use crate::store::{EventStore, StoreError, StreamId, Version, place_before};
 use crate::sync::Mutex;
 use crate::telemetry::{Scope, log, names};
+use crate::timer;
 
 /// How many snapshots a repository writes at a time. Any beyond that are left to a later command.
 const MOST: usize = 64;
+/// How long the command waits that a snapshot is due after. Most are written by then, and the next load begins with it.
+const SOON: Duration = Duration::from_millis(10);
 /// How long writing a snapshot may take before it is given up.
 const WRITING: Duration = Duration::from_secs(30);
 /// How long a store that did not answer in time is not asked again.
@@ -179,24 +183,23 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         if self.tracing { scope } else { scope.muted() }
     }
 
-    /// Writes a snapshot in the background of an appended command, if one is due: nobody waits for it, and its outcome
-    /// never reaches the command.
+    /// Writes a snapshot in the background of an appended command, if one is due; its outcome never reaches the command.
     pub(super) fn snapshot_behind(
         &self,
         stream: &StreamId,
         replay: Box<Replay<A>>,
         events: Vec<A::Event>,
         committed: &Committed,
-    ) {
-        let Some(policy) = A::SNAPSHOT else { return };
+    ) -> Option<Behind> {
+        let policy = A::SNAPSHOT?;
         let behind = committed.version.get().saturating_sub(replay.stored.get());
         // Checked whatever the store reports: on another state, an earlier dispatch of the command has appended them.
         let is_next = !committed.repeated && committed.version.get() == replay.version.get() + events.len() as u64;
         let cannot = replay.read == Some(Read::StoreError) || self.store.snapshots().is_none();
         if behind < policy.every() || !is_next || cannot {
-            return;
+            return None;
         }
-        let (Ok(runtime), Some(claim)) = (Handle::try_current(), self.snapshots.claim(stream)) else { return };
+        let (runtime, claim) = (Handle::try_current().ok()?, self.snapshots.claim(stream)?);
         let id = event_id(committed.command_id, events.len() as u64 - 1);
         let last = LastEvent { version: committed.version, position: committed.position, id };
         let store = self.store.clone();
@@ -223,7 +226,19 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             }
             drop(claim);
         };
-        drop(runtime.spawn(self.snapshot_scope().run(writing)));
+        Some(Behind(runtime.spawn(self.snapshot_scope().run(writing))))
+    }
+}
+
+/// A snapshot that is being written.
+pub(super) struct Behind(JoinHandle<()>);
+
+impl Behind {
+    /// Waits for it, but not for long.
+    pub(super) async fn written_soon(self) {
+        if timer::is_there() {
+            let _ = timeout(SOON, self.0).await;
+        }
     }
 }
 

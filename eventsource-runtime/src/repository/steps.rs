@@ -60,9 +60,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             });
             match result {
                 Ok((visited, replay)) => {
+                    let version = replay.earlier.as_ref().map_or(replay.version, |earlier| earlier.version);
                     span.record(&mut |later| {
                         later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
-                        later.number(names::EVENTSOURCE_VERSION, replay.version.get());
+                        later.number(names::EVENTSOURCE_VERSION, version.get());
                         let base = replay.base.get();
                         later.flag(names::EVENTSOURCE_SNAPSHOT_USED, base > 0);
                         if base > 0 {
@@ -70,7 +71,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                         }
                     });
                     span.succeed();
-                    if metered {
+                    // A command that was made before needs no state.
+                    if metered && replay.earlier.is_none() {
                         metrics::events_loaded(A::NAME, visited);
                     }
                     Ok(replay)
@@ -282,6 +284,9 @@ fn aggregate<A: Aggregate>(stream: &StreamId, attributes: &mut Attributes) {
 
 fn persisted<E: EventSet>(span: &Span, events: &[E], appended: &Appended) {
     span.record(&mut |later| later.number(names::EVENTSOURCE_VERSION, appended.version.get()));
+    if appended.repeated {
+        return;
+    }
     span.events(names::EVENT_PERSISTED, events.len(), &mut |ordinal, attributes| {
         let back = (events.len() - 1 - ordinal) as u64;
         let (version, position) = place_before((appended.version, appended.position), back);

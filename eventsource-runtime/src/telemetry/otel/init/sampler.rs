@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use opentelemetry_sdk::trace::Sampler;
+use opentelemetry_sdk::trace::{Sampler, ShouldSample};
 
 use super::env::Env;
 use crate::telemetry::log;
@@ -38,9 +38,18 @@ pub(super) fn known(sampler: &dyn Any) -> Sampling {
         Some(Sampler::AlwaysOn) => Sampling::AlwaysOn,
         Some(Sampler::AlwaysOff) => Sampling::AlwaysOff,
         Some(Sampler::TraceIdRatioBased(_)) => Sampling::Ratio,
-        Some(Sampler::ParentBased(_)) => Sampling::ParentBased(Root::Custom),
+        Some(Sampler::ParentBased(root)) => {
+            Sampling::ParentBased(if is_built_in(&**root) { Root::Ratio } else { Root::Custom })
+        }
         _ => Sampling::Custom,
     }
+}
+
+/// Whether it is one that reads no attributes. Nothing tells its type but what it shows of itself: another one that
+/// shows the same would get none.
+fn is_built_in(sampler: &dyn ShouldSample) -> bool {
+    let shown = format!("{sampler:?}");
+    matches!(&*shown, "AlwaysOn" | "AlwaysOff") || shown.starts_with("TraceIdRatioBased(")
 }
 
 fn share(env: &Env) -> f64 {
@@ -81,7 +90,7 @@ mod tests {
         }
     }
 
-    /// Of a parent-based one it does not matter what it does with roots: it is asked about them.
+    /// A parent-based one is asked about roots, and sees attributes only if it may read them.
     #[test]
     fn a_built_in_sampler_is_known_in_code_as_well() {
         let root = |sampler: Sampler| Sampler::ParentBased(Box::new(sampler));
@@ -89,7 +98,10 @@ mod tests {
             (Sampler::AlwaysOn, Sampling::AlwaysOn),
             (Sampler::AlwaysOff, Sampling::AlwaysOff),
             (Sampler::TraceIdRatioBased(0.25), Sampling::Ratio),
-            (root(Sampler::AlwaysOff), Sampling::ParentBased(Root::Custom)),
+            (root(Sampler::AlwaysOn), Sampling::ParentBased(Root::Ratio)),
+            (root(Sampler::AlwaysOff), Sampling::ParentBased(Root::Ratio)),
+            (root(Sampler::TraceIdRatioBased(0.25)), Sampling::ParentBased(Root::Ratio)),
+            (root(root(Sampler::AlwaysOff)), Sampling::ParentBased(Root::Custom)),
         ];
         for (sampler, sampling) in cases {
             assert_eq!(known(&sampler), sampling, "{sampler:?}");
