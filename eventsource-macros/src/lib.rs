@@ -1,3 +1,4 @@
+#![forbid(unsafe_code)]
 // The page's links lead to docs.rs; the first definition of one counts.
 //! [event]: derive@Event
 //! [aggregate]: derive@Aggregate

@@ -217,6 +217,26 @@ impl Clashing {
 }
 
 #[tokio::test]
+async fn a_new_projection_may_begin_after_the_past_and_is_rebuilt_from_all_of_it() {
+    let options = ProjectionOptions::default;
+    for (begins, rows_then) in [(options().begin_now(), 1), (options().begin_after(Position::new(2)), 2)] {
+        let store = sqlite().await;
+        place_many(&store, 3).await;
+        let run = async |options: ProjectionOptions, last: Position| {
+            let runner = ProjectionRunner::new(store.clone()).projection_with(OrderReadModel, options);
+            let projections = runner.spawn();
+            projections.wait_for(last).await.unwrap();
+            projections.shutdown().await.unwrap();
+            rows(&store, "order_views").await
+        };
+        run(begins.clone(), Position::new(3)).await;
+        let last = place_many(&store, 1).await;
+        assert_eq!(run(begins.clone(), last).await, rows_then, "it is new no more");
+        assert_eq!(run(begins.rebuild(), last).await, 4);
+    }
+}
+
+#[tokio::test]
 async fn a_projection_that_cannot_be_emptied_is_not_rebuilt() {
     let store = sqlite().await;
     let last = place_many(&store, 3).await;

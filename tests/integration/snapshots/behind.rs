@@ -84,3 +84,23 @@ async fn what_makes_a_snapshot_is_off_with_its_repository() {
     });
     assert_eq!(names, BTreeMap::from([("command.Rename".to_owned(), 2)]));
 }
+
+#[tokio::test]
+async fn an_earlier_version_is_loaded_without_a_later_snapshot() {
+    async fn is_loaded<S: EventStore + SnapshotStore>(store: S) {
+        let (tally, tallies) = (Uuid::now_v7(), Repository::<Tally, _>::new(store));
+        for number in 1..=9 {
+            tallies.append(&tally, ExpectedVersion::Any, Added { number }).await.unwrap();
+        }
+        tallies.create_snapshot(&tally).await.unwrap();
+        let whole = tallies.load(&tally).await.unwrap();
+        for version in 0..=9 {
+            let loaded = tallies.load_at(&tally, version).await.unwrap();
+            assert_eq!((loaded.version.get(), loaded.position.get()), (version, version));
+            assert_eq!(loaded.state.history, whole.state.history[..usize::try_from(version).unwrap()]);
+        }
+        assert_eq!(tallies.load_at(&tally, 10).await.unwrap(), whole);
+    }
+    is_loaded(MemoryStore::new()).await;
+    is_loaded(SqliteStore::open(":memory:").await.unwrap()).await;
+}
