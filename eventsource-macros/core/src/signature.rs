@@ -10,7 +10,7 @@ use syn::{
     ReceiverKind, ReturnType, Signature, Token, Type, TypeReference, Visibility,
 };
 
-use crate::diagnostics::{Diagnostics, shown};
+use crate::diagnostics::{Diagnostics, parse, shown};
 use crate::names::impl_trait;
 use crate::sensitive::is_type;
 
@@ -211,22 +211,21 @@ impl ToTokens for ImplBlock {
     }
 }
 
-/// Reports an item of a kind that `attribute` does not belong on; if it begins with the right `keyword`, reports what
-/// is wrong in it.
-pub(crate) fn report_item(
+/// Parses the item under an attribute. Reports what is wrong in it, or if it lacks the `keyword` of its kind, where the
+/// attribute `belongs`.
+pub(crate) fn parse_item<T: Parse>(
     diagnostics: &mut Diagnostics,
     item: TokenStream,
-    error: syn::Error,
     keyword: &str,
     belongs: &str,
-) {
-    let is_one = item.clone().into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == keyword));
-    if is_one {
-        diagnostics.push(error);
-    } else {
-        let first = item.into_iter().next();
-        diagnostics.error(first, belongs);
+) -> Option<T> {
+    let parsed = parse(item.clone(), T::parse);
+    let mut tokens = item.clone().into_iter();
+    if parsed.is_ok() || tokens.any(|token| matches!(token, TokenTree::Ident(word) if word == keyword)) {
+        return diagnostics.take(parsed);
     }
+    diagnostics.error(item.into_iter().next(), belongs);
+    None
 }
 
 /// Whether the last segment of a path has this name.

@@ -2,16 +2,15 @@
 
 use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
 use quote::quote;
-use syn::parse::Parse as _;
 use syn::{Attribute, Lit, LitStr};
 
 use super::attributes::{self, Entry};
 use super::covers::COVERS;
-use crate::diagnostics::{self, Diagnostics};
+use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::{Form, Options, Word, Words};
 use crate::paths;
-use crate::signature::{Function, report_item};
+use crate::signature::{Function, parse_item};
 
 const NAME_FIRST: &str = "stands first and without the word; write `#[traced(\"component.operation\")]`";
 const UNNAMED: &str = "has no place here: nothing is recorded but what `attributes(..)` names; remove this";
@@ -61,13 +60,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
     let record = written.options.list(keys::RECORD).map(|list| attributes::read(diagnostics, list.stream()));
     let record = record.unwrap_or_default();
     attributes::distinct(diagnostics, &written.attributes, &record);
-    let mut function = match diagnostics::parse(item.clone(), Function::parse) {
-        Ok(function) => function,
-        Err(error) => {
-            report_item(diagnostics, item, error, "fn", "`#[traced]` belongs on a function or a method");
-            return None;
-        }
-    };
+    let mut function: Function = parse_item(diagnostics, item, "fn", "`#[traced]` belongs on a function or a method")?;
     for attribute in function.take_attributes(keys::TRACED) {
         diagnostics.error(attribute, "`#[traced]` is given twice; keep one");
     }
