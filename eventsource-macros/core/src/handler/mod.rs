@@ -8,23 +8,9 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
 
 use crate::diagnostics::report;
-
-/// Which messages are handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Command,
-    Query,
-}
+use crate::message::Kind;
 
 impl Kind {
-    /// The message, in errors.
-    fn message(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::Query => "query",
-        }
-    }
-
     /// The macro, in errors.
     fn attribute(self) -> &'static str {
         match self {
