@@ -153,6 +153,15 @@ impl Options {
     }
 }
 
+/// The number, if it is from 1 up; `what` says what another number is not.
+pub(crate) fn at_least_one<N: TryFrom<u64>>(diagnostics: &mut Diagnostics, written: &LitInt, what: &str) -> Option<N> {
+    let number = written.base10_parse().ok().filter(|number| *number > 0).and_then(|number| N::try_from(number).ok());
+    if number.is_none() {
+        diagnostics.error(written, format!("`{written}` is not {what}; write a whole number from 1 up"));
+    }
+    number
+}
+
 /// Reads entries separated by commas. A mistake in one loses only that entry.
 pub(crate) fn entries(
     diagnostics: &mut Diagnostics,
