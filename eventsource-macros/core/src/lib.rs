@@ -18,6 +18,7 @@ mod projection;
 mod seen;
 mod sensitive;
 mod signature;
+mod tokens;
 mod traced;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Blocks whose methods take events, with options for the block and for each method: the grammar that `#[projection]`
 //! and `#[process_manager]` share.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, LitStr, Type};
@@ -14,6 +14,7 @@ use crate::output::{dead, is_underscored, like, shape_lints};
 use crate::paths::Runtime;
 use crate::seen::seen;
 use crate::signature::{Function, ImplBlock, last_segment, parse_item};
+use crate::tokens::is_sign;
 
 /// What differs between the two.
 pub(crate) struct Grammar {
@@ -89,9 +90,8 @@ fn keep_used(method: &mut Function, expr: &Expr) {
     let names = method.arguments().flat_map(|argument| bound_under(Vec::new(), &argument.pat));
     let used = dead(&names.filter(is_used_there_alone).collect::<Vec<_>>());
     let mut ahead = tokens.clone().into_iter();
-    let mut is_next = |sign| matches!(ahead.next(), Some(TokenTree::Punct(next)) if next.as_char() == sign);
     // Attributes of the body come first.
-    let has_attributes = is_next('#') && is_next('!');
+    let has_attributes = is_sign(&ahead.next(), '#') && is_sign(&ahead.next(), '!');
     if let Some(used) = used.filter(|_| !has_attributes) {
         method.body = Some(like(body, quote!(#used #tokens)));
     }
