@@ -17,7 +17,7 @@ use crate::signature::{alike, ends_in};
 pub(super) struct Model {
     pub(super) runtime: Runtime,
     /// `#[allow(deprecated)]`, if the type involves deprecated items.
-    pub(super) lints: Option<TokenStream>,
+    pub(super) deprecated: Option<TokenStream>,
     pub(super) vis: Visibility,
     pub(super) ident: Ident,
     pub(super) name: LitStr,
@@ -59,7 +59,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
         refuse_skipped(diagnostics, &input);
     }
     let snapshot = snapshot.and_then(|snapshot| kept(diagnostics, &snapshot, shape::hash(&input)));
-    let lints = deprecated(&input);
+    let deprecated = deprecated(&input);
     let ident = input.ident;
     if id.is_none() && !unclear.id {
         diagnostics.error(&ident, "an aggregate has an id; write `#[aggregate(id = Type)]`");
@@ -92,7 +92,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
         sensitive,
         generics: input.generics,
         vis: input.vis,
-        lints,
+        deprecated,
         runtime,
         ident,
     }

@@ -19,7 +19,7 @@ use crate::sensitive;
 pub(super) struct Model {
     pub(super) runtime: Runtime,
     /// `#[allow(deprecated)]`, if the type involves deprecated items.
-    pub(super) lints: Option<TokenStream>,
+    pub(super) deprecated: Option<TokenStream>,
     pub(super) ident: Ident,
     pub(super) generics: Generics,
     pub(super) name: LitStr,
@@ -46,9 +46,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     };
     let upcasts = chain(diagnostics, upcasts, version);
     let version = version.unwrap_or(1);
-    let lints = deprecated(&input);
+    let deprecated = deprecated(&input);
     let (ident, generics) = (input.ident, input.generics);
-    Model { runtime, lints, ident, generics, name, version, aliases, upcasts, attributes, sensitive }
+    Model { runtime, deprecated, ident, generics, name, version, aliases, upcasts, attributes, sensitive }
 }
 
 fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {
