@@ -40,4 +40,4 @@ pub use handler::{command_handler, query_handler};
 pub use message::{command, query};
 pub use process_manager::attribute as process_manager;
 pub use projection::attribute as projection;
-pub use traced::{Instrumentation, attribute_macro as traced};
+pub use traced::{Instrumentation, attribute as traced};
