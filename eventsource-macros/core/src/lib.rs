@@ -19,6 +19,7 @@ mod projection;
 mod seen;
 mod sensitive;
 mod signature;
+mod tokens;
 mod traced;
 
 #[cfg(test)]
@@ -40,4 +41,4 @@ pub use handler::{command_handler, query_handler};
 pub use message::{command, query};
 pub use process_manager::attribute as process_manager;
 pub use projection::attribute as projection;
-pub use traced::{Instrumentation, attribute_macro as traced};
+pub use traced::{Instrumentation, attribute as traced};

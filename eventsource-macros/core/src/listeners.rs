@@ -1,20 +1,20 @@
 //! Blocks whose methods take events, with options for the block and for each method: the grammar that `#[projection]`
 //! and `#[process_manager]` share.
 
-use proc_macro2::{TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use proc_macro2::TokenStream;
+use quote::quote;
 use syn::ext::IdentExt as _;
-use syn::parse::Parse as _;
 use syn::{Attribute, Expr, LitStr, Type};
 
-use crate::diagnostics::{self, Diagnostics};
+use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::names::{Bound, bound_under, check_kept, find};
 use crate::options::{Options, Words};
 use crate::output::{dead, is_underscored, like, shape_lints};
 use crate::paths::Runtime;
 use crate::seen::seen;
-use crate::signature::{Function, ImplBlock, last_segment, report_item};
+use crate::signature::{Function, ImplBlock, last_segment, parse_item};
+use crate::tokens::is_sign;
 
 /// What differs between the two.
 pub(crate) struct Grammar {
@@ -22,8 +22,6 @@ pub(crate) struct Grammar {
     pub(crate) attribute: &'static str,
     pub(crate) block: Words,
     pub(crate) method: Words,
-    /// The message if the macro is on something else.
-    pub(crate) misplaced: &'static str,
     /// The message about an empty attribute on a method.
     pub(crate) bare: &'static str,
 }
@@ -40,11 +38,9 @@ pub(crate) struct Parsed {
     pub(crate) methods: Vec<Option<Options>>,
 }
 
-impl Parsed {
-    /// The user's block, as it stays in the program.
-    pub(crate) fn cleaned(&self) -> TokenStream {
-        self.block.to_token_stream()
-    }
+/// The block under the attribute; `None` if it is none, which is reported.
+pub(crate) fn impl_block(diagnostics: &mut Diagnostics, item: TokenStream, attribute: &str) -> Option<ImplBlock> {
+    parse_item(diagnostics, item, "impl", &format!("`#[{attribute}]` belongs on `impl Type {{ .. }}`"))
 }
 
 /// Whether the block implements no trait. Reports other items in it; `item` says what they should be.
@@ -94,9 +90,8 @@ fn keep_used(method: &mut Function, expr: &Expr) {
     let names = method.arguments().flat_map(|argument| bound_under(Vec::new(), &argument.pat));
     let used = dead(&names.filter(is_used_there_alone).collect::<Vec<_>>());
     let mut ahead = tokens.clone().into_iter();
-    let mut is_next = |sign| matches!(ahead.next(), Some(TokenTree::Punct(next)) if next.as_char() == sign);
     // Attributes of the body come first.
-    let has_attributes = is_next('#') && is_next('!');
+    let has_attributes = is_sign(&ahead.next(), '#') && is_sign(&ahead.next(), '!');
     if let Some(used) = used.filter(|_| !has_attributes) {
         method.body = Some(like(body, quote!(#used #tokens)));
     }
@@ -110,13 +105,7 @@ impl Grammar {
         item: TokenStream,
     ) -> Option<Parsed> {
         let mut options = Options::parse(diagnostics, self.block, options);
-        let mut block = match diagnostics::parse(item.clone(), ImplBlock::parse) {
-            Ok(block) => block,
-            Err(error) => {
-                report_item(diagnostics, item, error, "impl", self.misplaced);
-                return None;
-            }
-        };
+        let mut block = impl_block(diagnostics, item, self.attribute)?;
         let mut methods = Vec::new();
         for method in &mut block.methods {
             let before = diagnostics.count();

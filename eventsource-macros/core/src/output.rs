@@ -1,6 +1,6 @@
 //! What surrounds every expansion.
 
-use proc_macro2::{Group, Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Visibility, parse_quote};
@@ -8,6 +8,7 @@ use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Visibili
 use crate::names::{Bound, bound_under, find};
 use crate::seen::seen;
 use crate::signature::{ImplBlock, cfgs};
+use crate::tokens::is_sign;
 
 /// Wraps impls in their own block, with attributes, so that nothing in them collides with the user's names.
 pub(crate) fn block(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
@@ -154,8 +155,7 @@ pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
 /// user's as unused. Otherwise the edition of the braces decides whether temporaries of the last expression drop before
 /// or after the locals.
 pub(crate) fn within(body: &Group) -> Group {
-    let is_statement = |tree: TokenTree| matches!(tree, TokenTree::Punct(end) if end.as_char() == ';');
-    let has_statements = body.stream().into_iter().any(is_statement);
+    let has_statements = body.stream().into_iter().any(|tree| is_sign(&tree, ';'));
     let mut group = Group::new(body.delimiter(), body.stream());
     group.set_span(if has_statements { body.span() } else { located(body.span()) });
     group

@@ -10,9 +10,10 @@ use syn::{
     ReceiverKind, ReturnType, Signature, Token, Type, TypeReference, Visibility,
 };
 
-use crate::diagnostics::{Diagnostics, shown};
+use crate::diagnostics::{Diagnostics, parse, shown};
 use crate::names::impl_trait;
 use crate::sensitive::is_type;
+use crate::tokens::{alone, is_word};
 
 /// A function or method.
 #[derive(Clone)]
@@ -77,9 +78,9 @@ impl Parse for Function {
             input.parse::<Token![;]>()?;
             None
         } else {
-            Some(input.step(|cursor| {
-                let group = cursor.token_tree().and_then(|(tree, rest)| Some((braced(&tree)?, rest)));
-                group.ok_or_else(|| cursor.error("expected the function's body"))
+            Some(input.step(|cursor| match cursor.token_tree().map(|(tree, rest)| (alone(tree), rest)) {
+                Some((Some(TokenTree::Group(body)), rest)) if body.delimiter() == Delimiter::Brace => Ok((body, rest)),
+                _ => Err(cursor.error("expected the function's body")),
             })?)
         };
         Ok(Self { attrs, vis, sig, body })
@@ -107,19 +108,6 @@ fn conditional(attribute: &Attribute) -> Option<(Meta, Vec<Meta>)> {
     let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
     let mut parts = parts.into_iter();
     Some((parts.next()?, parts.collect()))
-}
-
-/// The group in braces, which a macro's `$body:block` wraps into an invisible one.
-fn braced(tree: &TokenTree) -> Option<Group> {
-    let TokenTree::Group(group) = tree else { return None };
-    match group.delimiter() {
-        Delimiter::Brace => Some(group.clone()),
-        Delimiter::None => {
-            let mut inside = group.stream().into_iter();
-            inside.next().filter(|_| inside.next().is_none()).as_ref().and_then(braced)
-        }
-        Delimiter::Parenthesis | Delimiter::Bracket => None,
-    }
 }
 
 impl ToTokens for Function {
@@ -211,22 +199,20 @@ impl ToTokens for ImplBlock {
     }
 }
 
-/// Reports an item of a kind that `attribute` does not belong on; if it begins with the right `keyword`, reports what
-/// is wrong in it.
-pub(crate) fn report_item(
+/// Parses the item under an attribute. Reports what is wrong in it, or if it lacks the `keyword` of its kind, where the
+/// attribute `belongs`.
+pub(crate) fn parse_item<T: Parse>(
     diagnostics: &mut Diagnostics,
     item: TokenStream,
-    error: syn::Error,
     keyword: &str,
     belongs: &str,
-) {
-    let is_one = item.clone().into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == keyword));
-    if is_one {
-        diagnostics.push(error);
-    } else {
-        let first = item.into_iter().next();
-        diagnostics.error(first, belongs);
+) -> Option<T> {
+    let parsed = parse(item.clone(), T::parse);
+    if parsed.is_ok() || item.clone().into_iter().any(|token| is_word(&token, keyword)) {
+        return diagnostics.take(parsed);
     }
+    diagnostics.error(item.into_iter().next(), belongs);
+    None
 }
 
 /// Whether the last segment of a path has this name.

@@ -17,13 +17,13 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     impls.extend(marks(model));
     impls.extend(event_set(model));
     impls.extend(aggregate(model));
-    let mut tokens = block(model.lints.as_ref(), &impls);
+    let mut tokens = block(model.deprecated.as_ref(), &impls);
     tokens.extend(set(model));
     tokens
 }
 
 /// The enum, outside the block of impls, since users name it.
-fn set(Model { vis, ident, set, events, derive, lints: deprecated, .. }: &Model) -> TokenStream {
+fn set(Model { vis, ident, set, events, derive, deprecated, .. }: &Model) -> TokenStream {
     let about = format!(" The events of [`{ident}`], in the order in which they are listed there.");
     let derive = (!derive.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #[derive(#(#derive),*)]));
     let lints = enum_lints(vis, [set].into_iter().chain(events.iter().map(|event| &event.variant)));

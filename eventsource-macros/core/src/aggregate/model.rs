@@ -8,6 +8,7 @@ use super::parse::{self, Parsed};
 use super::shape;
 use crate::diagnostics::Diagnostics;
 use crate::names::check_kept;
+use crate::options::at_least_one;
 use crate::output::deprecated;
 use crate::paths::Runtime;
 use crate::sensitive;
@@ -16,7 +17,7 @@ use crate::signature::{alike, ends_in};
 pub(super) struct Model {
     pub(super) runtime: Runtime,
     /// `#[allow(deprecated)]`, if the type involves deprecated items.
-    pub(super) lints: Option<TokenStream>,
+    pub(super) deprecated: Option<TokenStream>,
     pub(super) vis: Visibility,
     pub(super) ident: Ident,
     pub(super) name: LitStr,
@@ -58,7 +59,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
         refuse_skipped(diagnostics, &input);
     }
     let snapshot = snapshot.and_then(|snapshot| kept(diagnostics, &snapshot, shape::hash(&input)));
-    let lints = deprecated(&input);
+    let deprecated = deprecated(&input);
     let ident = input.ident;
     if id.is_none() && !unclear.id {
         diagnostics.error(&ident, "an aggregate has an id; write `#[aggregate(id = Type)]`");
@@ -91,7 +92,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
         sensitive,
         generics: input.generics,
         vis: input.vis,
-        lints,
+        deprecated,
         runtime,
         ident,
     }
@@ -156,13 +157,8 @@ fn apart(diagnostics: &mut Diagnostics, set: Ident, events: &[Path]) -> Ident {
 
 fn kept(diagnostics: &mut Diagnostics, written: &parse::Snapshot, hash: u64) -> Option<Snapshot> {
     let every = every(diagnostics, written);
-    let version = written.version.as_ref().map_or(Some(1), |version| {
-        let number = version.base10_parse().ok().filter(|version: &u32| *version > 0);
-        if number.is_none() {
-            diagnostics.error(version, format!("`{version}` is not a version; write a whole number from 1 up"));
-        }
-        number
-    });
+    let version = written.version.as_ref();
+    let version = version.map_or(Some(1), |version| at_least_one(diagnostics, version, "a version"));
     Some(Snapshot { every: every?, version: version?, hash })
 }
 
@@ -176,11 +172,7 @@ fn every(
         }
         return None;
     };
-    let number = written.base10_parse().ok().filter(|every: &u64| *every > 0);
-    if number.is_none() {
-        diagnostics.error(written, format!("`{written}` is not a number of events; write a whole number from 1 up"));
-    }
-    number
+    at_least_one(diagnostics, written, "a number of events")
 }
 
 /// Whether the word may be a path but names nothing by itself.

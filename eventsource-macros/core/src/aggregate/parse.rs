@@ -6,7 +6,7 @@ use syn::{DeriveInput, Ident, LitInt, LitStr, Path, Type};
 use crate::diagnostics::Diagnostics;
 use crate::fields;
 use crate::keys;
-use crate::options::{Form, Options, Value, Word, Words, entries};
+use crate::options::{Form, Options, Value, Word, Words, each_of};
 use crate::paths::{self, Runtime};
 use crate::sensitive::{self, SENSITIVE};
 
@@ -72,8 +72,8 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<
         events: options.is_unclear(keys::EVENTS),
     };
     let before = diagnostics.count();
-    let events =
-        list(diagnostics, &mut options, keys::EVENTS, "an event is named by its path; write `events(A, b::B)`");
+    let fault = "an event is named by its path; write `events(A, b::B)`";
+    let events = each_of(diagnostics, options.list(keys::EVENTS), fault);
     unclear.events |= diagnostics.count() > before;
     Some(Parsed {
         runtime: Runtime::from_options(&mut options),
@@ -84,22 +84,15 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<
         events,
         unclear,
         snapshot: snapshot(diagnostics, &mut options),
-        derive: list(diagnostics, &mut options, keys::DERIVE, "a derive is named by its path; write `derive(Clone)`"),
+        derive: each_of(
+            diagnostics,
+            options.list(keys::DERIVE),
+            "a derive is named by its path; write `derive(Clone)`",
+        ),
         event: options.path(keys::EVENT),
         sensitive: marked.iter_mut().filter_map(|it| sensitive::read(diagnostics, it)).collect(),
         input,
     })
-}
-
-fn list(diagnostics: &mut Diagnostics, options: &mut Options, key: &str, fault: &str) -> Vec<Path> {
-    let mut items = Vec::new();
-    if let Some(list) = options.list(key) {
-        entries(diagnostics, list.stream(), |_, input| {
-            items.push(input.parse().map_err(|error: syn::Error| syn::Error::new(error.span(), fault))?);
-            Ok(())
-        });
-    }
-    items
 }
 
 fn snapshot(diagnostics: &mut Diagnostics, options: &mut Options) -> Option<Snapshot> {

@@ -23,7 +23,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let at = runtime.at(place);
     let event = quote_spanned!(place=> #at::Event);
     block(
-        model.lints.as_ref(),
+        model.deprecated.as_ref(),
         &quote_spanned! {Span::mixed_site()=>
             #[automatically_derived]
             impl #impl_generics #event for #ident #ty_generics #where_clause {

@@ -11,6 +11,7 @@ use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::generics::refuse_lifetimes;
 use crate::names::check_kept;
+use crate::options::at_least_one;
 use crate::output::deprecated;
 use crate::paths::Runtime;
 use crate::sensitive;
@@ -18,7 +19,7 @@ use crate::sensitive;
 pub(super) struct Model {
     pub(super) runtime: Runtime,
     /// `#[allow(deprecated)]`, if the type involves deprecated items.
-    pub(super) lints: Option<TokenStream>,
+    pub(super) deprecated: Option<TokenStream>,
     pub(super) ident: Ident,
     pub(super) generics: Generics,
     pub(super) name: LitStr,
@@ -45,9 +46,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     };
     let upcasts = chain(diagnostics, upcasts, version);
     let version = version.unwrap_or(1);
-    let lints = deprecated(&input);
+    let deprecated = deprecated(&input);
     let (ident, generics) = (input.ident, input.generics);
-    Model { runtime, lints, ident, generics, name, version, aliases, upcasts, attributes, sensitive }
+    Model { runtime, deprecated, ident, generics, name, version, aliases, upcasts, attributes, sensitive }
 }
 
 fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {
@@ -68,11 +69,7 @@ fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {
 
 /// A schema version: from 1 up.
 fn number(diagnostics: &mut Diagnostics, written: &LitInt) -> Option<u32> {
-    let number = written.base10_parse().ok().filter(|number: &u32| *number > 0);
-    if number.is_none() {
-        diagnostics.error(written, format!("`{written}` is not a schema version; write a whole number from 1 up"));
-    }
-    number
+    at_least_one(diagnostics, written, "a schema version")
 }
 
 /// Checks that the upcasts lead to the current version, step by step; it may be unknown after a mistake.

@@ -1,13 +1,13 @@
 //! What was written: the type and its options.
 
 use proc_macro2::TokenStream;
-use syn::parse::ParseStream;
+use syn::parse::{Parse, ParseStream};
 use syn::{DeriveInput, LitInt, LitStr, Path, Token};
 
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::keys;
-use crate::options::{Form, Options, Value, Word, Words, entries};
+use crate::options::{Form, Options, Value, Word, Words, each_of};
 use crate::paths::{self, Runtime};
 use crate::sensitive::{self, SENSITIVE};
 
@@ -46,6 +46,14 @@ pub(super) struct Upcast {
     pub(super) path: Path,
 }
 
+impl Parse for Upcast {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let from = input.parse()?;
+        input.parse::<Token![=>]>()?;
+        Ok(Self { from, path: input.parse()? })
+    }
+}
+
 pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<Parsed> {
     let input = fields::item(diagnostics, item)?;
     let mut options = Options::from_attributes(diagnostics, OPTIONS, &input.attrs, keys::EVENT);
@@ -56,7 +64,11 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<
         is_version_unclear: options.is_unclear(keys::VERSION),
         version: options.number(keys::VERSION),
         aliases: aliases(diagnostics, &mut options),
-        upcasts: upcasts(diagnostics, &mut options),
+        upcasts: each_of(
+            diagnostics,
+            options.list(keys::UPCAST),
+            "an upcast is a version and a function; write `1 => from_v1`",
+        ),
         sensitive: marked.iter_mut().filter_map(|it| sensitive::read(diagnostics, it)).collect(),
         attributes: marked.iter_mut().filter_map(|it| fields::attribute(diagnostics, it)).collect(),
         input,
@@ -64,37 +76,11 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<
 }
 
 fn aliases(diagnostics: &mut Diagnostics, options: &mut Options) -> Vec<LitStr> {
-    let mut aliases = Vec::new();
     match options.take(keys::ALIAS).map(|given| given.value) {
-        Some(Value::Text(alias)) => aliases.push(alias),
-        Some(Value::List(list)) => entries(diagnostics, list.stream(), |_, input| {
-            let fault = |error: syn::Error| {
-                syn::Error::new(error.span(), "an alias is a former stored name; write `alias(\"..\")`")
-            };
-            aliases.push(input.parse().map_err(fault)?);
-            Ok(())
-        }),
-        _ => (),
+        Some(Value::Text(alias)) => vec![alias],
+        Some(Value::List(list)) => {
+            each_of(diagnostics, Some(list), "an alias is a former stored name; write `alias(\"..\")`")
+        }
+        _ => Vec::new(),
     }
-    aliases
-}
-
-fn upcasts(diagnostics: &mut Diagnostics, options: &mut Options) -> Vec<Upcast> {
-    let mut upcasts = Vec::new();
-    if let Some(list) = options.list(keys::UPCAST) {
-        entries(diagnostics, list.stream(), |_, input| {
-            upcasts.push(upcast(input)?);
-            Ok(())
-        });
-    }
-    upcasts
-}
-
-fn upcast(input: ParseStream<'_>) -> syn::Result<Upcast> {
-    let fault = |error: syn::Error| {
-        syn::Error::new(error.span(), "an upcast is a version and a function; write `1 => from_v1`")
-    };
-    let from = input.parse().map_err(fault)?;
-    input.parse::<Token![=>]>().map_err(fault)?;
-    Ok(Upcast { from, path: input.parse().map_err(fault)? })
 }

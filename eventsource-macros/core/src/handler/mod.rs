@@ -5,26 +5,12 @@ pub(crate) mod model;
 pub(crate) mod parse;
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens as _, quote};
 
 use crate::diagnostics::report;
-
-/// Which messages are handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Command,
-    Query,
-}
+use crate::message::Kind;
 
 impl Kind {
-    /// The message, in errors.
-    fn message(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::Query => "query",
-        }
-    }
-
     /// The macro, in errors.
     fn attribute(self) -> &'static str {
         match self {
@@ -57,7 +43,7 @@ pub fn query_handler(options: TokenStream, item: TokenStream) -> TokenStream {
 fn attribute(kind: Kind, options: TokenStream, item: TokenStream) -> TokenStream {
     report(|diagnostics| {
         let Some(parsed) = parse::parse(diagnostics, kind, options, item.clone()) else { return item };
-        let block = parsed.cleaned();
+        let block = parsed.block.to_token_stream();
         let impls = model::model(diagnostics, kind, parsed).map(|model| expand::expand(&model));
         quote!(#block #impls)
     })

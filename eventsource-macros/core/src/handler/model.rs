@@ -78,7 +78,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
         return None;
     }
     if block.methods.is_empty() {
-        let message = format!("`#[{attribute}]` has no handlers; add a method that takes a {}", kind.message());
+        let message = format!("`#[{attribute}]` has no handlers; add a method that takes a {}", kind.word());
         diagnostics.error(&block.self_ty, message);
     }
     let mut handlers = Vec::new();
@@ -126,7 +126,7 @@ struct Arguments<'a> {
 
 /// `None` if there is no message.
 fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function) -> Option<Arguments<'a>> {
-    let word = kind.message();
+    let word = kind.word();
     let mut arguments = method.arguments();
     let Some(message) = arguments.next() else {
         let fault =
@@ -149,7 +149,7 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
 /// Whether the message is passed by value.
 fn is_owned(diagnostics: &mut Diagnostics, kind: Kind, argument: &PatType) -> bool {
     let Type::Reference(reference) = ungrouped(&argument.ty) else { return true };
-    let message = format!("{} owns its {}; remove the `&`", kind.handler(), kind.message());
+    let message = format!("{} owns its {}; remove the `&`", kind.handler(), kind.word());
     diagnostics.error(reference.and_token, message);
     false
 }
@@ -251,7 +251,7 @@ fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: Vec<Handler>) -
             |earlier: &&Handler| alike(&earlier.message, ty) && earlier.cfgs.is_empty() && handler.cfgs.is_empty();
         if let Some(earlier) = kept.iter().find(same) {
             let (name, method) = (shown(ty), &earlier.method);
-            let message = kind.message();
+            let message = kind.word();
             diagnostics.error(
                 ty,
                 format!("`{name}` is handled by `{method}` already, and a {message} has one handler; keep one"),

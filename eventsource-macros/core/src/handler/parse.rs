@@ -1,17 +1,16 @@
 //! What was written: the impl block, its methods, and the `#[traced]` of each.
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
-use syn::parse::Parse as _;
 use syn::{Attribute, Meta};
 
 use super::Kind;
-use crate::diagnostics::{self, Diagnostics};
+use crate::diagnostics::Diagnostics;
 use crate::keys;
+use crate::listeners::impl_block;
 use crate::options::{Options, Words};
 use crate::output::shape_lints;
 use crate::paths::{self, Runtime};
-use crate::signature::{ImplBlock, report_item};
+use crate::signature::ImplBlock;
 use crate::traced::{self, Written};
 
 pub(crate) const OPTIONS: Words = Words::new(&[paths::CRATE]);
@@ -24,13 +23,6 @@ pub(super) struct Parsed {
     pub(super) traced: Vec<Option<Written>>,
 }
 
-impl Parsed {
-    /// The user's block, as it stays in the program.
-    pub(super) fn cleaned(&self) -> TokenStream {
-        self.block.to_token_stream()
-    }
-}
-
 pub(super) fn parse(
     diagnostics: &mut Diagnostics,
     kind: Kind,
@@ -38,14 +30,7 @@ pub(super) fn parse(
     item: TokenStream,
 ) -> Option<Parsed> {
     let mut options = Options::parse(diagnostics, OPTIONS, options);
-    let mut block = match diagnostics::parse(item.clone(), ImplBlock::parse) {
-        Ok(block) => block,
-        Err(error) => {
-            let belongs = format!("`#[{}]` belongs on `impl Type {{ .. }}`", kind.attribute());
-            report_item(diagnostics, item, error, "impl", &belongs);
-            return None;
-        }
-    };
+    let mut block = impl_block(diagnostics, item, kind.attribute())?;
     let mut written = Vec::new();
     for method in &mut block.methods {
         method.refuse_conditional(diagnostics, keys::TRACED);

@@ -12,7 +12,7 @@ use crate::paths::Runtime;
 use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model { runtime, lints, ident, generics, name, target, attributes, sensitive } = model;
+    let Model { runtime, deprecated, ident, generics, name, target, attributes, sensitive } = model;
     let private = runtime.private();
     let place = located(ident.span());
     let at = runtime.at(place);
@@ -40,7 +40,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         }
         #marks
     };
-    block(lints.as_ref(), &impls)
+    block(deprecated.as_ref(), &impls)
 }
 
 fn command(runtime: &Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStream {

@@ -9,16 +9,16 @@ use proc_macro2::TokenStream;
 use crate::diagnostics::report;
 use crate::keys;
 
-/// Which message is derived.
+/// Which message is derived, or handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Command,
     Query,
 }
 
 impl Kind {
-    /// The helper attribute, which also begins the span's name.
-    fn word(self) -> &'static str {
+    /// The helper attribute, and the message in errors.
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Command => keys::COMMAND,
             Self::Query => keys::QUERY,

@@ -15,7 +15,7 @@ use crate::sensitive;
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
-    pub(super) lints: Option<TokenStream>,
+    pub(super) deprecated: Option<TokenStream>,
     pub(super) ident: Ident,
     pub(super) generics: Generics,
     pub(super) name: LitStr,
@@ -56,8 +56,8 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
         Kind::Command => Target::Command { aggregate: target, id },
         Kind::Query => Target::Query { output: target, error: error.map(Box::new) },
     };
-    let lints = deprecated(&input);
-    Model { runtime, lints, ident: input.ident, generics: input.generics, name, target, attributes, sensitive }
+    let deprecated = deprecated(&input);
+    Model { runtime, deprecated, ident: input.ident, generics: input.generics, name, target, attributes, sensitive }
 }
 
 fn id(

@@ -4,7 +4,7 @@ mod words;
 
 use proc_macro2::{Group, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
-use syn::parse::ParseStream;
+use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, Expr, Ident, LitInt, LitStr, Meta, Path, Token, Type};
 
 pub(crate) use words::{Form, Given, Value, Word, Words};
@@ -151,6 +151,27 @@ impl Options {
             _ => None,
         }
     }
+}
+
+/// The number, if it is from 1 up; `what` says what another number is not.
+pub(crate) fn at_least_one<N: TryFrom<u64>>(diagnostics: &mut Diagnostics, written: &LitInt, what: &str) -> Option<N> {
+    let number = written.base10_parse().ok().filter(|number| *number > 0).and_then(|number| N::try_from(number).ok());
+    if number.is_none() {
+        diagnostics.error(written, format!("`{written}` is not {what}; write a whole number from 1 up"));
+    }
+    number
+}
+
+/// Reads the entries of a list, if it is given; `fault` says what one is.
+pub(crate) fn each_of<T: Parse>(diagnostics: &mut Diagnostics, list: Option<Group>, fault: &str) -> Vec<T> {
+    let mut all = Vec::new();
+    if let Some(list) = list {
+        entries(diagnostics, list.stream(), |_, input| {
+            all.push(input.parse().map_err(|error| syn::Error::new(error.span(), fault))?);
+            Ok(())
+        });
+    }
+    all
 }
 
 /// Reads entries separated by commas. A mistake in one loses only that entry.

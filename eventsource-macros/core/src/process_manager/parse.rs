@@ -21,6 +21,5 @@ pub(super) const GRAMMAR: Grammar = Grammar {
     attribute: keys::PROCESS_MANAGER,
     block: OPTIONS,
     method: METHOD,
-    misplaced: "`#[process_manager]` belongs on `impl Type { .. }`",
     bare: "say which process the event belongs to; write `#[process_manager(id = event.order_id)]`",
 };

@@ -19,6 +19,5 @@ pub(super) const GRAMMAR: Grammar = Grammar {
     attribute: keys::PROJECTION,
     block: OPTIONS,
     method: METHOD,
-    misplaced: "`#[projection]` belongs on `impl Type { .. }`",
     bare: "say what the method does; write `#[projection(setup)]` or `#[projection(reset)]`",
 };

@@ -13,6 +13,7 @@ use super::{hash, whole};
 use crate::names::in_text;
 use crate::output::{local, located};
 use crate::paths::Runtime;
+use crate::tokens::{is_call, is_sign, is_word};
 use crate::traced::Value;
 
 pub(super) struct Found<'a> {
@@ -58,8 +59,8 @@ impl<'a> Found<'a> {
                         }
                     }
                 }
-                TokenTree::Ident(ident) if !is(before.as_ref(), '.') => {
-                    called = is(trees.clone().next().as_ref(), '!').then(|| ident.clone());
+                TokenTree::Ident(ident) if !is_sign(&before, '.') => {
+                    called = is_sign(&trees.clone().next(), '!').then(|| ident.clone());
                     self.name(&ident.unraw().to_string(), field(trees.clone()).as_ref(), ident.span());
                 }
                 TokenTree::Literal(text) if is_macro => self.text(text),
@@ -108,9 +109,9 @@ impl<'a> Found<'a> {
     /// The arguments of `format!` and the like, with or without a name.
     fn arguments(&mut self, tokens: TokenStream) {
         let trees: Vec<TokenTree> = tokens.into_iter().collect();
-        for argument in trees.split(|tree| is(Some(tree), ',')) {
+        for argument in trees.split(|tree| is_sign(tree, ',')) {
             let value = match argument {
-                [TokenTree::Ident(_), equals, value @ ..] if is(Some(equals), '=') => value,
+                [TokenTree::Ident(_), equals, value @ ..] if is_sign(equals, '=') => value,
                 value => value,
             };
             self.whole(value.iter().cloned().collect());
@@ -141,10 +142,6 @@ impl<'a> Found<'a> {
 /// Whether a macro shows its arguments.
 fn shows(called: &Ident) -> bool {
     ["format", "format_args", "write", "writeln"].iter().any(|name| called == name)
-}
-
-fn is(tree: Option<&TokenTree>, punct: char) -> bool {
-    matches!(tree, Some(TokenTree::Punct(it)) if it.as_char() == punct)
 }
 
 /// Methods of the standard library that return the same value, or one out of a list.
@@ -181,10 +178,10 @@ fn past_same<I: Iterator<Item = TokenTree> + Clone>(mut trees: I) -> I {
         let mut ahead = trees.clone();
         let next = ahead.next();
         let mut is_same = || match ahead.next() {
-            Some(TokenTree::Ident(method)) => SAME.iter().any(|same| method == same) && is_call(ahead.next()),
+            Some(TokenTree::Ident(method)) => SAME.iter().any(|same| method == same) && is_call(&ahead.next()),
             _ => false,
         };
-        if !(next.as_ref().is_some_and(is_index) || is(next.as_ref(), '.') && is_same()) {
+        if !(next.as_ref().is_some_and(is_index) || is_sign(&next, '.') && is_same()) {
             return trees;
         }
         trees = ahead;
@@ -193,10 +190,7 @@ fn past_same<I: Iterator<Item = TokenTree> + Clone>(mut trees: I) -> I {
 
 /// The token after `&`, `*` and `unsafe`, if only methods of `SAME` and indices follow.
 fn single(tokens: TokenStream) -> Option<TokenTree> {
-    let is_before = |tree: &TokenTree| match tree {
-        TokenTree::Ident(word) => word == "unsafe",
-        tree => is(Some(tree), '&') || is(Some(tree), '*'),
-    };
+    let is_before = |tree: &TokenTree| is_word(tree, "unsafe") || is_sign(tree, '&') || is_sign(tree, '*');
     let mut trees = tokens.into_iter().skip_while(is_before);
     trees.next().filter(|_| past_same(trees).next().is_none())
 }
@@ -204,7 +198,7 @@ fn single(tokens: TokenStream) -> Option<TokenTree> {
 /// The elements of a list or a tuple, or the end of a block.
 fn elements(group: &Group) -> Vec<TokenStream> {
     let trees: Vec<TokenTree> = group.stream().into_iter().collect();
-    let split = |sign| trees.split(move |tree| is(Some(tree), sign)).map(|element| element.iter().cloned().collect());
+    let split = |sign| trees.split(move |tree| is_sign(tree, sign)).map(|element| element.iter().cloned().collect());
     match group.delimiter() {
         Delimiter::Brace => split(';').next_back().into_iter().collect(),
         _ => split(',').collect(),
@@ -228,8 +222,8 @@ pub(super) fn values(tokens: TokenStream) -> Vec<Ident> {
 /// The field of the preceding value, or of one in it: `.field`, `[index].field`, `.clone().field`; not a method.
 fn field(trees: impl Iterator<Item = TokenTree> + Clone) -> Option<TokenTree> {
     let mut trees = past_same(trees);
-    let field = is(trees.next().as_ref(), '.').then(|| trees.next()).flatten();
-    field.filter(|_| !is_call(trees.next()))
+    let field = is_sign(&trees.next(), '.').then(|| trees.next()).flatten();
+    field.filter(|_| !is_call(&trees.next()))
 }
 
 /// Whether a group belongs to the preceding token: arguments, an index, or a struct's fields, also after its type
@@ -239,14 +233,10 @@ fn is_given(group: &Group, before: Option<&TokenTree>) -> bool {
         // A keyword takes no arguments.
         Some(TokenTree::Ident(ident)) => syn::parse2::<Ident>(ident.to_token_stream()).is_ok(),
         Some(TokenTree::Group(_)) => true,
-        before => group.delimiter() == Delimiter::Brace && is(before, '>'),
+        before => group.delimiter() == Delimiter::Brace && is_sign(before, '>'),
     }
 }
 
 fn is_index(tree: &TokenTree) -> bool {
     matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket)
-}
-
-fn is_call(tree: Option<TokenTree>) -> bool {
-    matches!(tree, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis)
 }

@@ -31,7 +31,7 @@ pub enum Instrumentation {
 
 /// Expands `#[traced]`.
 #[must_use]
-pub fn attribute_macro(instrumentation: Instrumentation, options: TokenStream, item: TokenStream) -> TokenStream {
+pub fn attribute(instrumentation: Instrumentation, options: TokenStream, item: TokenStream) -> TokenStream {
     report(|diagnostics| {
         let Some(parsed) = parse::parse(diagnostics, options, item.clone()) else { return item };
         match (model::model(diagnostics, parsed), instrumentation) {

@@ -11,6 +11,7 @@ use super::arguments::{Kind, names};
 use crate::names::{Bound, find_in_texts, find_local};
 use crate::output::is_underscored;
 use crate::seen::is_seen_in;
+use crate::tokens::{is_call, is_sign, is_word};
 
 /// The arguments that the body may own, last one first, the drop order without us; a closure drops its captures in the
 /// order in which it names them. Empty if there is only one, and it is named as a whole.
@@ -90,7 +91,7 @@ fn is_bound_again(tokens: TokenStream, name: &str, is_pattern: bool) -> bool {
 fn has_arms(tokens: TokenStream) -> bool {
     let mut before = None;
     tokens.into_iter().any(|tree| {
-        let is_arrow = before.as_ref().is_some_and(|it| is_sign(it, '=')) && is_sign(&tree, '>');
+        let is_arrow = is_sign(&before, '=') && is_sign(&tree, '>');
         before = Some(tree);
         is_arrow
     })
@@ -119,18 +120,9 @@ fn is_taken_apart(tokens: TokenStream, name: &str, mut may_be_taken: bool) -> bo
 
 /// Whether a field follows, not a method, whose arguments are in parentheses.
 fn is_field(mut ahead: impl Iterator<Item = TokenTree>) -> bool {
-    let is_call = |tree| matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis);
-    ahead.next().is_some_and(|dot| is_sign(&dot, '.'))
+    is_sign(&ahead.next(), '.')
         && ahead.next().is_some_and(|field| !is_word(&field, "await") && !is_sign(&field, '.'))
-        && !ahead.next().is_some_and(is_call)
-}
-
-fn is_sign(tree: &TokenTree, sign: char) -> bool {
-    matches!(tree, TokenTree::Punct(it) if it.as_char() == sign)
-}
-
-fn is_word(tree: &TokenTree, word: &str) -> bool {
-    matches!(tree, TokenTree::Ident(it) if it == word)
+        && !is_call(&ahead.next())
 }
 
 #[cfg(test)]

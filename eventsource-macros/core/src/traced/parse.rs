@@ -1,17 +1,18 @@
 //! What was written: the function and its options.
 
-use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::quote;
-use syn::parse::Parse as _;
 use syn::{Attribute, Lit, LitStr};
 
 use super::attributes::{self, Entry};
 use super::covers::COVERS;
-use crate::diagnostics::{self, Diagnostics};
+use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::{Form, Options, Word, Words};
+use crate::output::like;
 use crate::paths;
-use crate::signature::{Function, report_item};
+use crate::signature::{Function, parse_item};
+use crate::tokens::alone;
 
 const NAME_FIRST: &str = "stands first and without the word; write `#[traced(\"component.operation\")]`";
 const UNNAMED: &str = "has no place here: nothing is recorded but what `attributes(..)` names; remove this";
@@ -61,13 +62,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
     let record = written.options.list(keys::RECORD).map(|list| attributes::read(diagnostics, list.stream()));
     let record = record.unwrap_or_default();
     attributes::distinct(diagnostics, &written.attributes, &record);
-    let mut function = match diagnostics::parse(item.clone(), Function::parse) {
-        Ok(function) => function,
-        Err(error) => {
-            report_item(diagnostics, item, error, "fn", "`#[traced]` belongs on a function or a method");
-            return None;
-        }
-    };
+    let mut function: Function = parse_item(diagnostics, item, "fn", "`#[traced]` belongs on a function or a method")?;
     for attribute in function.take_attributes(keys::TRACED) {
         diagnostics.error(attribute, "`#[traced]` is given twice; keep one");
     }
@@ -78,7 +73,10 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
 /// Reads the options; the name, a literal, comes first.
 pub(crate) fn read(diagnostics: &mut Diagnostics, options: TokenStream) -> Written {
     let mut rest = options.clone().into_iter();
-    let name = rest.next().and_then(literal);
+    let name = match rest.next().and_then(alone) {
+        Some(TokenTree::Literal(name)) => Some(name),
+        _ => None,
+    };
     let tokens = match (&name, rest.next()) {
         (None, _) => options,
         (Some(_), None) => TokenStream::new(),
@@ -100,18 +98,6 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, options: TokenStream) -> Writt
     Written { name, attributes: attributes.unwrap_or_default(), options }
 }
 
-/// A literal, which a macro's `$name:literal` or `$name:expr` wraps into an invisible group.
-fn literal(token: TokenTree) -> Option<Literal> {
-    match token {
-        TokenTree::Literal(literal) => Some(literal),
-        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
-            let mut inside = group.stream().into_iter();
-            inside.next().filter(|_| inside.next().is_none()).and_then(literal)
-        }
-        _ => None,
-    }
-}
-
 /// Moves inner attributes of the body to the function, since the body becomes a closure's.
 fn hoist_inner_attributes(function: &mut Function) {
     let Some(body) = &function.body else { return };
@@ -120,9 +106,7 @@ fn hoist_inner_attributes(function: &mut Function) {
         function.attrs.push(attribute);
         rest = others;
     }
-    let mut hoisted = Group::new(Delimiter::Brace, rest);
-    hoisted.set_span(body.span());
-    function.body = Some(hoisted);
+    function.body = Some(like(body, rest));
 }
 
 fn inner_attribute(tokens: &TokenStream) -> Option<(Attribute, TokenStream)> {
@@ -140,6 +124,7 @@ fn inner_attribute(tokens: &TokenStream) -> Option<(Attribute, TokenStream)> {
 
 #[cfg(test)]
 mod tests {
+    use proc_macro2::Group;
     use quote::ToTokens as _;
 
     use super::*;
