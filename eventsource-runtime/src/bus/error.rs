@@ -239,9 +239,9 @@ impl BusError {
 /// A handler failed.
 ///
 /// Made from any error with `?`. The message is retried a few times and then stored as a dead letter;
-/// [`HandlerError::permanent`] says that a retry cannot help, as it cannot for a message that [`Message::decode`] does
-/// not understand. A store in trouble is waited for
-/// ([`SubscriptionBuilder::patience`](super::SubscriptionBuilder::patience)). Its cause is in [`HandlerError::cause`].
+/// [`HandlerError::permanent`] says that a retry cannot help, as a [`MessageError`] does by itself. A store in trouble
+/// is waited for ([`SubscriptionBuilder::patience`](super::SubscriptionBuilder::patience)). Its cause is in
+/// [`HandlerError::cause`].
 ///
 /// What does not implement [`Error`], such as an `anyhow::Error` or a boxed error, is converted by
 /// [`from_boxed`](Self::from_boxed):
