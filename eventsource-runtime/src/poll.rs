@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
+use tokio::sync::Notify;
+
 /// The output of a future, unless another one ends first.
 pub(crate) async fn unless<F: Future>(end: impl Future<Output = ()>, body: F) -> Option<F::Output> {
     let (mut end, mut body) = (pin!(end), pin!(body));
@@ -28,6 +30,19 @@ pub(crate) async fn beside<F: Future>(body: F, other: impl Future) -> F::Output 
         polled
     })
     .await
+}
+
+/// What `look` finds, at once or when the waiters are notified.
+pub(crate) async fn told<T>(notify: &Notify, mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        // Before the look, so that nothing is missed between the two.
+        let mut notified = pin!(notify.notified());
+        notified.as_mut().enable();
+        if let Some(found) = look() {
+            return found;
+        }
+        notified.await;
+    }
 }
 
 /// The output of a future, or its panic; then it is not polled again.
