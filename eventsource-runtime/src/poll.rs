@@ -18,6 +18,16 @@ pub(crate) async fn unless<F: Future>(end: impl Future<Output = ()>, body: F) ->
     .await
 }
 
+/// The output of a future, which is polled only as long as another one has not ended.
+pub(crate) async fn before<F: Future>(end: impl Future, body: F) -> Option<F::Output> {
+    let (mut end, mut body) = (pin!(end), pin!(body));
+    poll_fn(|task| match end.as_mut().poll(task) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => body.as_mut().poll(task).map(Some),
+    })
+    .await
+}
+
 /// The output of a future. While it is pending, another one is polled, whose end does not matter.
 pub(crate) async fn beside<F: Future>(body: F, other: impl Future) -> F::Output {
     let (mut body, mut other) = (pin!(body), pin!(other));
@@ -30,6 +40,17 @@ pub(crate) async fn beside<F: Future>(body: F, other: impl Future) -> F::Output 
         polled
     })
     .await
+}
+
+/// The outputs of two futures that run concurrently.
+pub(crate) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
+    let (mut other, mut second) = (pin!(other), None);
+    let first = beside(one, async { second = Some(other.as_mut().await) }).await;
+    let second = match second {
+        Some(second) => second,
+        None => other.await,
+    };
+    (first, second)
 }
 
 /// What `look` finds, at once or when the waiters are notified.

@@ -16,7 +16,7 @@ use super::handler::Handler;
 use super::lane::{Current, Handling, Lane};
 use super::stopped::SubscriptionStopped;
 use super::{Consumer, Delivery, Settle};
-use crate::poll::{beside, caught, unless};
+use crate::poll::{before, beside, caught, unless};
 use crate::telemetry::messaging::Running;
 use crate::telemetry::{Scope, log};
 
@@ -318,15 +318,11 @@ impl<C: Consumer> Taking<C> {
         most: usize,
         taken: &mut Vec<Delivery<C::Settle>>,
     ) -> Option<Result<(), BusError>> {
-        let mut stop = pin!(self.stopped.wait_for(|stop| *stop != Stop::Not));
-        let mut next = pin!(self.consumer.next_batch(most, taken));
-        poll_fn(|task| {
-            if !stopping && stop.as_mut().poll(task).is_ready() {
-                return Poll::Ready(None);
-            }
-            next.as_mut().poll(task).map(Some)
-        })
-        .await
+        let next = self.consumer.next_batch(most, taken);
+        if stopping {
+            return Some(next.await);
+        }
+        before(self.stopped.wait_for(|stop| *stop != Stop::Not), next).await
     }
 }
 
