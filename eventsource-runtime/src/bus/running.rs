@@ -17,7 +17,7 @@ use super::lane::{Current, Handling, Lane};
 use super::stopped::SubscriptionStopped;
 use super::{Consumer, Delivery, Settle};
 use crate::poll::{before, beside, caught, unless};
-use crate::telemetry::messaging::Running;
+use crate::telemetry::metrics::Told;
 use crate::telemetry::{Scope, log};
 
 /// How long `shutdown` waits.
@@ -37,7 +37,7 @@ pub struct Subscription {
     stop: watch::Sender<Stop>,
     counts: Arc<Counts>,
     /// Told for as long as this is kept.
-    _running: Option<Arc<Running>>,
+    _running: Option<Arc<Told>>,
     /// `None` once its end was reported.
     task: Mutex<Option<JoinHandle<Ended>>>,
 }
@@ -193,7 +193,7 @@ struct Taking<C: Consumer> {
     handling: Arc<Handling>,
     lanes: Vec<mpsc::UnboundedSender<Vec<Current<C::Settle>>>>,
     counts: Arc<Counts>,
-    running: Option<Arc<Running>>,
+    running: Option<Arc<Told>>,
     stop: watch::Sender<Stop>,
     stopped: watch::Receiver<Stop>,
 }
