@@ -16,6 +16,7 @@ use super::handler::Handler;
 use super::lane::{Current, Handling, Lane};
 use super::stopped::SubscriptionStopped;
 use super::{Consumer, Delivery, Settle};
+use crate::fnv::mixed;
 use crate::poll::{before, beside, caught, unless};
 use crate::telemetry::metrics::Told;
 use crate::telemetry::{Scope, log};
@@ -335,8 +336,7 @@ async fn room(counts: &Counts, prefetch: u16, asked: Option<watch::Receiver<Stop
 
 /// The lane for a key. Keys that come to one queue or partition share their lower bits.
 fn lane_of(key: u64, lanes: usize) -> usize {
-    let mixed = (key ^ (key >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    usize::try_from(mixed % lanes as u64).unwrap_or_default()
+    usize::try_from((mixed(key) >> 32) % lanes as u64).unwrap_or_default()
 }
 
 fn died(error: JoinError) -> BusError {
