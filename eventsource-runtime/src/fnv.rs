@@ -8,9 +8,13 @@ pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
     bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// The same, with its weak upper bits mixed into all of it: names of streams differ in few places.
+/// The same, mixed: names of streams differ in few places.
 pub(crate) fn spread(bytes: impl IntoIterator<Item = u8>) -> u64 {
-    let sum = fnv1a(bytes);
+    mixed(fnv1a(bytes))
+}
+
+/// A sum with its weak upper bits mixed into all of it.
+pub(crate) fn mixed(sum: u64) -> u64 {
     (sum ^ (sum >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 

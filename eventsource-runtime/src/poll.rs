@@ -6,12 +6,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
+use tokio::sync::Notify;
+
 /// The output of a future, unless another one ends first.
 pub(crate) async fn unless<F: Future>(end: impl Future<Output = ()>, body: F) -> Option<F::Output> {
     let (mut end, mut body) = (pin!(end), pin!(body));
     poll_fn(|task| match body.as_mut().poll(task) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => end.as_mut().poll(task).map(|()| None),
+    })
+    .await
+}
+
+/// The output of a future, which is polled only as long as another one has not ended.
+pub(crate) async fn before<F: Future>(end: impl Future, body: F) -> Option<F::Output> {
+    let (mut end, mut body) = (pin!(end), pin!(body));
+    poll_fn(|task| match end.as_mut().poll(task) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => body.as_mut().poll(task).map(Some),
     })
     .await
 }
@@ -28,6 +40,30 @@ pub(crate) async fn beside<F: Future>(body: F, other: impl Future) -> F::Output 
         polled
     })
     .await
+}
+
+/// The outputs of two futures that run concurrently.
+pub(crate) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
+    let (mut other, mut second) = (pin!(other), None);
+    let first = beside(one, async { second = Some(other.as_mut().await) }).await;
+    let second = match second {
+        Some(second) => second,
+        None => other.await,
+    };
+    (first, second)
+}
+
+/// What `look` finds, at once or when the waiters are notified.
+pub(crate) async fn told<T>(notify: &Notify, mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        // Before the look, so that nothing is missed between the two.
+        let mut notified = pin!(notify.notified());
+        notified.as_mut().enable();
+        if let Some(found) = look() {
+            return found;
+        }
+        notified.await;
+    }
 }
 
 /// The output of a future, or its panic; then it is not polled again.

@@ -16,8 +16,9 @@ use super::handler::Handler;
 use super::lane::{Current, Handling, Lane};
 use super::stopped::SubscriptionStopped;
 use super::{Consumer, Delivery, Settle};
-use crate::poll::{beside, caught, unless};
-use crate::telemetry::messaging::Running;
+use crate::fnv::mixed;
+use crate::poll::{before, beside, caught, unless};
+use crate::telemetry::metrics::Told;
 use crate::telemetry::{Scope, log};
 
 /// How long `shutdown` waits.
@@ -37,7 +38,7 @@ pub struct Subscription {
     stop: watch::Sender<Stop>,
     counts: Arc<Counts>,
     /// Told for as long as this is kept.
-    _running: Option<Arc<Running>>,
+    _running: Option<Arc<Told>>,
     /// `None` once its end was reported.
     task: Mutex<Option<JoinHandle<Ended>>>,
 }
@@ -193,7 +194,7 @@ struct Taking<C: Consumer> {
     handling: Arc<Handling>,
     lanes: Vec<mpsc::UnboundedSender<Vec<Current<C::Settle>>>>,
     counts: Arc<Counts>,
-    running: Option<Arc<Running>>,
+    running: Option<Arc<Told>>,
     stop: watch::Sender<Stop>,
     stopped: watch::Receiver<Stop>,
 }
@@ -318,15 +319,11 @@ impl<C: Consumer> Taking<C> {
         most: usize,
         taken: &mut Vec<Delivery<C::Settle>>,
     ) -> Option<Result<(), BusError>> {
-        let mut stop = pin!(self.stopped.wait_for(|stop| *stop != Stop::Not));
-        let mut next = pin!(self.consumer.next_batch(most, taken));
-        poll_fn(|task| {
-            if !stopping && stop.as_mut().poll(task).is_ready() {
-                return Poll::Ready(None);
-            }
-            next.as_mut().poll(task).map(Some)
-        })
-        .await
+        let next = self.consumer.next_batch(most, taken);
+        if stopping {
+            return Some(next.await);
+        }
+        before(self.stopped.wait_for(|stop| *stop != Stop::Not), next).await
     }
 }
 
@@ -339,8 +336,7 @@ async fn room(counts: &Counts, prefetch: u16, asked: Option<watch::Receiver<Stop
 
 /// The lane for a key. Keys that come to one queue or partition share their lower bits.
 fn lane_of(key: u64, lanes: usize) -> usize {
-    let mixed = (key ^ (key >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    usize::try_from(mixed % lanes as u64).unwrap_or_default()
+    usize::try_from((mixed(key) >> 32) % lanes as u64).unwrap_or_default()
 }
 
 fn died(error: JoinError) -> BusError {

@@ -153,7 +153,7 @@ trait Route<Q: Query>: Send + Sync {
 
 impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>> {
-        Box::pin(async move { asked(&**self, query, switches).await.end(|answered| answered) })
+        Box::pin(async move { asked(&**self, query, switches).await.end(|answered| answered, QueryError::error_type) })
     }
 }
 
@@ -190,31 +190,19 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
 
 impl<Q: Query> Asked<Q> {
     /// Finishes the answer and ends the span.
-    fn end<T, E: Failure + 'static>(self, finish: impl FnOnce(Answered<Q>) -> Result<T, E>) -> Result<T, E> {
+    fn end<T, E: Error + 'static>(
+        self,
+        finish: impl FnOnce(Answered<Q>) -> Result<T, E>,
+        error_type: impl FnOnce(&E) -> Cow<'static, str>,
+    ) -> Result<T, E> {
         let Self { span, begun, answered } = self;
         let at_hand = AtHand::new(&QUERIES, (Q::NAME, Q::SPAN), &span, begun);
         let results = answered.as_ref().ok().and_then(Q::result_count);
         let finished = span.in_scope(|| finish(answered));
         let metered = at_hand.handled();
-        end((Q::NAME, Q::SPAN), span, finished.as_ref().err().map(|error| error as &dyn Failure), results, metered);
+        let error = finished.as_ref().err().map(|error| (error as &(dyn Error + 'static), error_type(error)));
+        end((Q::NAME, Q::SPAN), span, error, results, metered);
         finished
-    }
-}
-
-/// An error with a short, stable name for telemetry.
-trait Failure: Error {
-    fn name(&self) -> Cow<'static, str>;
-}
-
-impl<E: Error + 'static> Failure for QueryError<E> {
-    fn name(&self) -> Cow<'static, str> {
-        self.error_type()
-    }
-}
-
-impl Failure for ExecuteJsonError {
-    fn name(&self) -> Cow<'static, str> {
-        self.error_type()
     }
 }
 
@@ -240,11 +228,11 @@ fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError<Q::Error> {
     }
 }
 
-/// `metered` is how long it took, if that is measured.
+/// `error` comes with its short, stable name; `metered` is how long it took, if that is measured.
 fn end(
     (name, span_name): (&'static str, &'static str),
     span: Span,
-    error: Option<&(dyn Failure + 'static)>,
+    error: Option<(&(dyn Error + 'static), Cow<'static, str>)>,
     results: Option<usize>,
     metered: Option<Duration>,
 ) {
@@ -252,14 +240,14 @@ fn end(
         span.record(&mut |later| later.number(names::CQRS_QUERY_RESULT_COUNT, results as u64));
     }
     if let Some(elapsed) = metered {
-        let error_type = error.map(Failure::name);
+        let error_type = error.as_ref().map(|(_, error_type)| &**error_type);
         let status = if error.is_none() { "success" } else { "error" };
-        let ended = metrics::Ended { name, status, error_type: error_type.as_deref(), elapsed };
+        let ended = metrics::Ended { name, status, error_type, elapsed };
         span.in_scope(|| metrics::query(&ended, results));
     }
     match error {
         None => span.succeed(),
-        Some(error) => span.fail(Failed::new(names::LOG_QUERY, span_name), error.name(), &Chain(error)),
+        Some((error, error_type)) => span.fail(Failed::new(names::LOG_QUERY, span_name), error_type, &Chain(error)),
     }
 }
 
@@ -291,7 +279,7 @@ impl<H: HandleQuery<Q>, Q: Query> JsonRoute for Json<H, Q> {
             let query = QUERIES.read(known::<Q>(), payload, |json| serde_json::from_slice::<Q>(json), switches);
             let query = query.map_err(|refused| refuse(Q::NAME, refused))?;
             // The answer is serialized within the span, so that a failure to do so shows there.
-            asked(&*self.handler, query, switches).await.end(written::<Q>)
+            asked(&*self.handler, query, switches).await.end(written::<Q>, ExecuteJsonError::error_type)
         })
     }
 }

@@ -13,10 +13,11 @@ use super::pace::{SMALLEST_BATCH, adapted, within_bytes};
 use super::partition::Partition;
 use super::progress::Standing;
 use super::rebuild::Rebuilding;
-use super::retry::{Trouble, both, upkeep};
+use super::retry::{Trouble, upkeep};
 use super::step::{Mode, Step, Unsure};
 use super::stopped::ProjectionStopped;
 use super::{Projection, ProjectionStore};
+use crate::poll::both;
 use crate::store::{Page, Position};
 use crate::telemetry::{log, metrics};
 

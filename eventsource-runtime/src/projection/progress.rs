@@ -6,15 +6,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::stopped::ProjectionStopped;
 use crate::store::Position;
+use crate::timer::until;
 
 /// How long is waited unless told otherwise.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
-/// What an unrepresentable deadline means.
-const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 
 /// How far a part of a projection is.
 #[derive(Debug, Default)]
@@ -121,7 +119,7 @@ impl Progress {
             });
             if stopped.is_err() || parts.is_empty() { Poll::Ready(stopped) } else { Poll::Pending }
         });
-        if let Ok(arrived) = tokio::time::timeout_at(after(deadline), arrived).await {
+        if let Ok(arrived) = tokio::time::timeout_at(until(deadline), arrived).await {
             return arrived;
         }
         parts.first().map_or(Ok(()), |(watched, _)| {
@@ -188,10 +186,4 @@ impl Watched {
     fn shut_down(&self, checkpoint: Position) -> ProjectionStopped {
         ProjectionStopped::ShutDown { projection: self.name, checkpoint }
     }
-}
-
-/// The end of a deadline that begins now.
-pub(super) fn after(deadline: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(deadline).unwrap_or(now + FOR_EVER)
 }

@@ -1,12 +1,9 @@
 //! Retries, the policy when they do not help, and what is watched meanwhile.
 
-use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
+use std::future::{Future, pending};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::batch::Events;
@@ -17,7 +14,7 @@ use super::lease::LeaseLost;
 use super::options::OnFailure;
 use super::step::{Mode, Outcome, Step};
 use super::{ProjectionStore, StepResult};
-use crate::poll::{beside, unless};
+use crate::poll::{before, beside, unless};
 use crate::store::{Position, StoreError};
 use crate::telemetry::{Scope, log, metrics};
 
@@ -211,16 +208,8 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// The output of a future, unless the runner is stopped first.
     pub(super) async fn unless_stopped<F: Future>(&self, body: F) -> Option<F::Output> {
-        let mut stopped: watch::Receiver<bool> = self.stopped.clone();
-        let mut body = pin!(body);
-        let mut stop = pin!(stopped.wait_for(|stop| *stop));
-        poll_fn(|task| {
-            if stop.as_mut().poll(task).is_ready() {
-                return Poll::Ready(None);
-            }
-            body.as_mut().poll(task).map(Some)
-        })
-        .await
+        let mut stopped = self.stopped.clone();
+        before(stopped.wait_for(|stop| *stop), body).await
     }
 
     /// The result of a batch, unless it is a relay's and takes too long after the runner was stopped.
@@ -262,32 +251,6 @@ impl<S: ProjectionStore> Follower<S> {
             gap.head(head.get());
         }
     }
-}
-
-/// The outputs of two futures that run concurrently.
-pub(super) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    let (mut first, mut second) = (None, None);
-    poll_fn(|task| {
-        if first.is_none()
-            && let Poll::Ready(value) = one.as_mut().poll(task)
-        {
-            first = Some(value);
-        }
-        if second.is_none()
-            && let Poll::Ready(value) = other.as_mut().poll(task)
-        {
-            second = Some(value);
-        }
-        match (first.take(), second.take()) {
-            (Some(first), Some(second)) => Poll::Ready((first, second)),
-            unfinished => {
-                (first, second) = unfinished;
-                Poll::Pending
-            }
-        }
-    })
-    .await
 }
 
 /// Runs a future without spans: reading the feed is not part of any trace.

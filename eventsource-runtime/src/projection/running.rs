@@ -8,10 +8,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::error::ProjectionError;
-use super::progress::{DEADLINE, Progress, Watched, after};
+use super::progress::{DEADLINE, Progress, Watched};
 use super::stopped::ProjectionStopped;
 use crate::store::Position;
 use crate::telemetry::metrics;
+use crate::timer::until;
 
 /// What tells of a projection in a gauge, left by its task: the handle keeps it until the projections are shut down.
 pub(super) type Told = Option<Arc<metrics::Told>>;
@@ -93,7 +94,7 @@ impl Projections {
     pub async fn shutdown_within(mut self, deadline: Duration) -> Result<(), ProjectionStopped> {
         // Nobody listens if every projection has stopped by itself.
         let _ = self.stop.send(true);
-        let until = after(deadline);
+        let until = until(deadline);
         let mut result = Ok(());
         for (watched, task) in self.progress.watched().iter().zip(&mut self.tasks) {
             result = result.and(end(watched, task, until).await);

@@ -16,6 +16,7 @@ use super::replay::{Read, Replay};
 use super::steps::failed;
 use crate::dispatch::Committed;
 use crate::domain::{Aggregate, EventSet, Snapshot, evolve_as_read};
+use crate::poll::told;
 use crate::snapshot::{LastEvent, PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
 use crate::store::{EventStore, StoreError, StreamId, Version, place_before};
 use crate::sync::Mutex;
@@ -61,14 +62,8 @@ impl Snapshots {
     /// Waits for the snapshots of these streams that are being written now, not for those begun meanwhile.
     async fn written(&self, of: impl Fn(&StreamId) -> bool) {
         let begun = self.writing.lock().begun;
-        loop {
-            let mut written = std::pin::pin!(self.written.notified());
-            written.as_mut().enable();
-            if !self.writing.lock().streams.iter().any(|(stream, number)| *number <= begun && of(stream)) {
-                return;
-            }
-            written.await;
-        }
+        let is_one = |(stream, number): (&StreamId, &u64)| *number <= begun && of(stream);
+        told(&self.written, || (!self.writing.lock().streams.iter().any(is_one)).then_some(())).await;
     }
 
     /// Whether the store is not to be asked.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use super::Position;
+use crate::poll::told;
 
 /// The position of the last event known to be committed. While nobody waits, moving it costs two atomic operations.
 #[derive(Debug, Default)]
@@ -42,14 +43,7 @@ impl Head {
     /// Waits until the head is beyond a position.
     pub(super) async fn beyond(&self, position: Position) {
         let _waiting = Waiting::new(&self.waiting);
-        loop {
-            let mut moved = std::pin::pin!(self.moved.notified());
-            moved.as_mut().enable();
-            if self.position.load(Ordering::SeqCst) > position.get() {
-                return;
-            }
-            moved.await;
-        }
+        told(&self.moved, || (self.position.load(Ordering::SeqCst) > position.get()).then_some(())).await;
     }
 }
 

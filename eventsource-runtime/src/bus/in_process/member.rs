@@ -7,6 +7,7 @@ use super::queue::{Item, Popped, Queue};
 use crate::bus::error::BusError;
 use crate::bus::message::Message;
 use crate::bus::{Consumer, Delivery, Destination, Settle};
+use crate::poll::told;
 
 /// A member of a group on the in-process bus.
 pub struct Member {
@@ -64,19 +65,16 @@ impl Consumer for Member {
 
     async fn next(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
         let Of::Messages { member } = self.of else { return Ok(self.next_dead()) };
-        loop {
-            let mut changed = std::pin::pin!(self.queue.changed.notified());
-            changed.as_mut().enable();
-            match self.queue.pop(member, self.stopped) {
-                Popped::End => return Ok(None),
-                Popped::Item(item) => {
-                    let (message, redelivered) = (item.message.clone(), item.redelivered);
-                    let unsettled = Unsettled { queue: Arc::clone(&self.queue), held: Some(Held::Item(item)) };
-                    return Ok(Some(Self::delivery(message, redelivered, unsettled)));
-                }
-                Popped::Wait => changed.await,
-            }
-        }
+        let item = told(&self.queue.changed, || match self.queue.pop(member, self.stopped) {
+            Popped::End => Some(None),
+            Popped::Item(item) => Some(Some(item)),
+            Popped::Wait => None,
+        });
+        Ok(item.await.map(|item| {
+            let (message, redelivered) = (item.message.clone(), item.redelivered);
+            let unsettled = Unsettled { queue: Arc::clone(&self.queue), held: Some(Held::Item(item)) };
+            Self::delivery(message, redelivered, unsettled)
+        }))
     }
 
     fn stop(&mut self) {

@@ -9,7 +9,7 @@ use super::{InProcessOptions, SlowSubscriber};
 use crate::bus::error::PublishError;
 use crate::bus::message::Message;
 use crate::dispatch::Handled;
-use crate::poll::unless;
+use crate::poll::{told, unless};
 use crate::sync::Mutex;
 
 /// The messages of a group.
@@ -209,14 +209,7 @@ impl Queue {
     }
 
     pub(super) async fn drained(&self) {
-        loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
-            if self.is_drained() {
-                return;
-            }
-            changed.await;
-        }
+        told(&self.changed, || self.is_drained().then_some(())).await;
     }
 
     /// A member stops taking what is published.

@@ -71,8 +71,8 @@ const PORT: u16 = 9092;
 ///
 /// Nothing protects from a message whose handler kills the process: it is redelivered until somebody fixes the handler.
 /// The broker does not report that either: [`Received::is_redelivered`](super::Received::is_redelivered) knows of
-/// attempts in this process, and of messages that were put back from the dead letters. Exactly-once reads (`read_committed`) are not guaranteed: store the ids of
-/// handled messages instead.
+/// attempts in this process, and of messages that were put back from the dead letters. Exactly-once reads
+/// (`read_committed`) are not guaranteed: store the ids of handled messages instead.
 ///
 /// ```no_run
 /// use eventsource_runtime::bus::{KafkaBus, KafkaOptions};

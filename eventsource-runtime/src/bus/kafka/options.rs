@@ -8,6 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
 use crate::bus::error::BusError;
+use crate::timer::FAR;
 
 /// Whether the crate was built with TLS for this broker.
 const TLS: bool = cfg!(feature = "kafka-tls");
@@ -43,8 +44,6 @@ const OWN: [&str; 23] = [
 
 /// Bytes by which a dead letter, or the client's framing, may exceed the longest message, which is measured before.
 const ROOM: u32 = 65_536;
-/// As good as without an end; the clock has one.
-const FAR: Duration = Duration::from_hours(24 * 365);
 /// The maximum that the client accepts.
 const MOST: u32 = 1_000_000_000;
 

@@ -1,6 +1,5 @@
 //! One producer of the client library: a sequence of messages that is cut at the first failure.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,6 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::apart::Apart;
@@ -106,20 +104,13 @@ impl Pipeline {
 
     /// Publishes one message.
     pub(super) async fn publish(&self, to: Target<'_>, message: &Message) -> Result<Place, Fault> {
-        let confirmation = match self.hand_over(to, message)? {
-            Some(confirmation) => confirmation,
-            None => Box::pin(self.send_later(to, message)).await?,
-        };
-        self.told(timeout_at(to.until, confirmation).await)
+        let confirmation = self.send(to, message).await?;
+        self.confirmed(confirmation, to.until).await
     }
 
     /// Waits for the brokers' confirmation.
     pub(super) async fn confirmed(&self, confirmation: DeliveryFuture, until: Instant) -> Result<Place, Fault> {
-        self.told(timeout_at(until, confirmation).await)
-    }
-
-    fn told(&self, told: Result<<DeliveryFuture as Future>::Output, Elapsed>) -> Result<Place, Fault> {
-        match told {
+        match timeout_at(until, confirmation).await {
             Ok(Ok(Ok(delivered))) => {
                 self.state.answered();
                 Ok(Place { partition: delivered.partition, offset: delivered.offset })

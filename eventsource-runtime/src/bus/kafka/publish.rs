@@ -16,8 +16,9 @@ use crate::bus::Published;
 use crate::bus::behind::Behind;
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
-use crate::bus::pauses::{Pauses, until};
+use crate::bus::pauses::Pauses;
 use crate::sync::Mutex;
+use crate::timer::until;
 
 pub(super) struct Publisher {
     config: ClientConfig,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use crate::bus::error::BusError;
+use crate::poll::told;
 use crate::sync::Mutex;
 
 /// The time in which a partition belongs to a member.
@@ -160,14 +161,7 @@ impl Tenure {
 
     /// Waits until none is.
     pub(super) async fn quiet(&self) {
-        loop {
-            let mut dropped = std::pin::pin!(self.dropped.notified());
-            dropped.as_mut().enable();
-            if !self.is_busy() {
-                return;
-            }
-            dropped.await;
-        }
+        told(&self.dropped, || (!self.is_busy()).then_some(())).await;
     }
 
     /// How many offsets of the widest gap lie before the first that the partition still has. Brokers have others of

@@ -20,7 +20,8 @@ use crate::bus::Published;
 use crate::bus::behind::Behind;
 use crate::bus::error::PublishError;
 use crate::bus::message::Message;
-use crate::bus::pauses::{Pauses, until};
+use crate::bus::pauses::Pauses;
+use crate::timer::until;
 
 pub(super) struct Publisher {
     link: Arc<Link>,

@@ -67,9 +67,9 @@ impl Processing {
     }
 
     /// What a gauge tells of the subscription; `None` of one of dead letters, which ends by itself, and without metrics.
-    pub(in crate::bus) fn running(&self, intake: &Intake) -> Option<Arc<messaging::Running>> {
+    pub(in crate::bus) fn running(&self, intake: &Intake) -> Option<Arc<metrics::Told>> {
         let is_told = self.metrics && !intake.dead_letters;
-        is_told.then(|| messaging::Running::observed(&self.info, &self.group)).flatten()
+        is_told.then(|| messaging::running(&self.info, &self.group)).flatten()
     }
 
     /// Whether messages stay within the process.

@@ -19,6 +19,7 @@ use crate::projection::{
 use crate::store::{Position, StreamId};
 use crate::sync::Mutex;
 use crate::telemetry::Scope;
+use crate::timer::FAR;
 
 /// What a projection's method takes on the in-memory store.
 ///
@@ -82,10 +83,9 @@ impl Part {
     }
 
     fn hold(&mut self, claim: &Claim) {
-        let now = Instant::now();
         self.token = Some(claim.token);
         self.owner = Arc::clone(&claim.owner);
-        self.until = now.checked_add(claim.term).unwrap_or(now + Duration::from_hours(24));
+        self.until = Instant::now() + claim.term.min(FAR);
     }
 }
 

@@ -111,7 +111,7 @@ impl Folds {
         let Begun { mut held, earlier } = match self.begin(&client, &fold).await {
             Ok(begun) => begun,
             // It may be the snapshot's fault; the events are asked for by themselves.
-            Err(fault @ (Fault::Closed | Fault::Said(_))) => {
+            Err(fault) => {
                 drop(client);
                 let after = visitor.restore(Err(fault.attempt("read a snapshot")));
                 return self.fold(readers, Fold { after, ..fold }, visitor).await;

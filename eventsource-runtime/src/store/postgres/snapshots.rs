@@ -1,7 +1,6 @@
 //! Snapshots in PostgreSQL.
 
 use bytes::Bytes;
-use deadpool_postgres::Object;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -41,12 +40,6 @@ impl Snapshots {
             delete: schema.sql("DELETE FROM {schema}.snapshots WHERE stream_id = $1"),
             delete_all: schema.sql("DELETE FROM {schema}.snapshots WHERE aggregate_type = $1"),
         }
-    }
-
-    async fn get(&self, client: &Object, stream: &StreamId) -> Result<Option<StoredSnapshot>, Fault> {
-        let statement = client.prepare_cached(&self.get).await?;
-        let row = client.query_opt(&statement, &[&stream.as_str()]).await?;
-        Ok(row.map(|row| snapshot(&row, stream)).transpose()?)
     }
 }
 
@@ -93,7 +86,9 @@ impl SnapshotStore for Postgres {
         }
         let get = async {
             let client = lend(&self.shared.pools.snapshots).await?;
-            self.shared.snapshots.get(&client, stream).await
+            let statement = client.prepare_cached(&self.shared.snapshots.get).await?;
+            let row = client.query_opt(&statement, &[&stream.as_str()]).await?;
+            Ok(row.map(|row| snapshot(&row, stream)).transpose()?)
         };
         get.await.map_err(|fault: Fault| fault.attempt("read a snapshot"))
     }

@@ -41,5 +41,11 @@ pub(in crate::telemetry) fn rejected(signal: &str, count: u64, reason: &str) {
 /// Spans or log records are made faster than they are exported, or nothing takes them: those that do not fit into the
 /// queue are lost.
 pub(in crate::telemetry) fn dropped(signal: &str, dropped: u64) {
-    event!("eventsource.telemetry.dropped", names::LOG_TELEMETRY, WARN, { eventsource.signal = signal, eventsource.dropped = dropped }, "dropped");
+    event!(
+        "eventsource.telemetry.dropped",
+        names::LOG_TELEMETRY,
+        WARN,
+        { eventsource.signal = signal, eventsource.dropped = dropped },
+        "dropped"
+    );
 }

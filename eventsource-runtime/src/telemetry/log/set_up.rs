@@ -5,5 +5,11 @@ use crate::telemetry::names;
 
 /// A variable of the environment has a value that means nothing here.
 pub(in crate::telemetry) fn setting_ignored(variable: &str, value: &str, hint: &str) {
-    event!("eventsource.telemetry.setting", names::LOG_TELEMETRY, WARN, { eventsource.setting.name = variable, eventsource.setting.value = value, eventsource.setting.hint = hint }, "setting ignored");
+    event!(
+        "eventsource.telemetry.setting",
+        names::LOG_TELEMETRY,
+        WARN,
+        { eventsource.setting.name = variable, eventsource.setting.value = value, eventsource.setting.hint = hint },
+        "setting ignored"
+    );
 }

@@ -95,7 +95,7 @@ impl Gap {
     }
 }
 
-/// What a gauge tells of a projection; nobody asks, so that there is none.
+/// What a gauge tells of a projection or a subscription; nobody asks, so that there is none.
 #[derive(Debug)]
 pub(crate) enum Told {}
 

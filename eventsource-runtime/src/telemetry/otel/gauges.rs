@@ -32,7 +32,7 @@ pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     for (instrument, key, gaps) in gaps {
         let id = meter_id.clone();
         let told = move |observer: &dyn AsyncInstrument<u64>| {
-            tell(observer, key, gaps.living(&id), Gaps::positions, u64::max);
+            tell(observer, |name| [KeyValue::new(key, name)], gaps.living(&id), Gaps::positions, u64::max);
         };
         u64_gauge(instrument, "{position}").with_callback(told).build();
     }
@@ -43,34 +43,35 @@ pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     for (instrument, unit, key, running) in running {
         let id = meter_id.clone();
         let told = move |observer: &dyn AsyncInstrument<u64>| {
-            tell(observer, key, running.living(&id), Told::count, u64::min);
+            tell(observer, |name| [KeyValue::new(key, name)], running.living(&id), Told::count, u64::min);
         };
         u64_gauge(instrument, unit).with_callback(told).build();
     }
     let (instrument, id) = (names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS, meter_id.clone());
     let told = move |observer: &dyn AsyncInstrument<f64>| {
-        tell(observer, names::PROJECTION_NAME, REBUILDS.living(&id), Told::share, f64::min);
+        let attributes = |name| [KeyValue::new(names::PROJECTION_NAME, name)];
+        tell(observer, attributes, REBUILDS.living(&id), Told::share, f64::min);
     };
     let builder = meter.f64_observable_gauge(instrument).with_unit("1");
     builder.with_description(names::description(instrument)).with_callback(told).build();
 }
 
-/// Tells a value for each name. Several may share one, for example if each tenant has its own store: the one furthest
+/// Tells a value for each key. Several may share one, for example if each tenant has its own store: the one furthest
 /// behind counts.
-fn tell<T, V: Copy>(
+pub(super) fn tell<K: Ord, T, V: Copy, const N: usize>(
     observer: &dyn AsyncInstrument<V>,
-    key: &'static str,
-    living: Vec<(&'static str, Arc<T>)>,
+    attributes: impl Fn(K) -> [KeyValue; N],
+    living: Vec<(K, Arc<T>)>,
     value: fn(&T) -> V,
     furthest_behind: fn(V, V) -> V,
 ) {
     let mut all = BTreeMap::new();
-    for (name, one) in living {
+    for (key, one) in living {
         let value = value(&one);
-        all.entry(name).and_modify(|told| *told = furthest_behind(*told, value)).or_insert(value);
+        all.entry(key).and_modify(|told| *told = furthest_behind(*told, value)).or_insert(value);
     }
-    for (name, value) in all {
-        observer.observe(value, &[KeyValue::new(key, name)]);
+    for (key, value) in all {
+        observer.observe(value, &attributes(key));
     }
 }
 
@@ -132,7 +133,7 @@ impl Gaps {
     }
 }
 
-/// What a gauge tells of a projection or a relay, for as long as its runner keeps it.
+/// What a gauge tells of a projection, a relay or a subscription, for as long as somebody keeps it.
 #[derive(Debug)]
 pub(crate) struct Told(AtomicU64);
 
@@ -148,16 +149,16 @@ impl Told {
         Self::by(&REBUILDS, projection, 0.0_f64.to_bits())
     }
 
-    fn by(gauge: &Observed<&'static str, Self>, projection: &'static str, value: u64) -> Option<Arc<Self>> {
+    pub(super) fn by<K: Clone>(gauge: &Observed<K, Self>, key: K, value: u64) -> Option<Arc<Self>> {
         if metrics::are_off() {
             return None;
         }
         let told = Arc::new(Self(AtomicU64::new(value)));
-        gauge.add(projection, &told);
+        gauge.add(key, &told);
         Some(told)
     }
 
-    /// The projection has failed for good.
+    /// It has failed for good, or takes no more messages though nobody asked for that.
     pub(crate) fn failed(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
@@ -167,7 +168,7 @@ impl Told {
         self.0.store(share.to_bits(), Ordering::Relaxed);
     }
 
-    fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
+use super::gauges::{Told, tell};
 use super::metrics::{self, skew, with};
 use super::observed::{MeterId, Observed};
 use crate::bus::{BusInfo, Health, Lag, PublishError, Published};
@@ -31,8 +31,8 @@ pub(super) struct Messaging {
 /// The buses whose health the gauges report, by their systems; none is that of an in-process bus.
 static BUSES: Observed<Option<&str>, dyn Health> = Observed::new();
 
-/// The subscriptions whose handles are kept.
-static RUNNING: Observed<(), Running> = Observed::new();
+/// By the systems, the destinations and the groups of subscriptions.
+static RUNNING: Observed<(&str, String, Arc<str>), Told> = Observed::new();
 
 impl Messaging {
     pub(super) fn new(meter: &Meter) -> Self {
@@ -218,30 +218,10 @@ fn observe_lag(meter: &Meter, meter_id: &MeterId) {
         .build();
 }
 
-/// What a gauge tells of a subscription, for as long as its handle is kept.
-#[derive(Debug)]
-pub(crate) struct Running {
-    /// The system, the destination and the group.
-    of: (&'static str, String, Arc<str>),
-    value: AtomicU64,
-}
-
-impl Running {
-    /// That it has not failed; `None` if metrics are off.
-    pub(crate) fn observed(info: &BusInfo, group: &Arc<str>) -> Option<Arc<Self>> {
-        if metrics::are_off() {
-            return None;
-        }
-        let of = (info.system.unwrap_or(IN_PROCESS), info.destination.to_string(), Arc::clone(group));
-        let running = Arc::new(Self { of, value: AtomicU64::new(1) });
-        RUNNING.add((), &running);
-        Some(running)
-    }
-
-    /// It takes no more messages, though nobody asked for that.
-    pub(crate) fn failed(&self) {
-        self.value.store(0, Ordering::Relaxed);
-    }
+/// That a subscription has not failed, told for as long as its handle is kept; `None` if metrics are off.
+pub(crate) fn running(info: &BusInfo, group: &Arc<str>) -> Option<Arc<Told>> {
+    let of = (info.system.unwrap_or(IN_PROCESS), info.destination.to_string(), Arc::clone(group));
+    Told::by(&RUNNING, of, 1)
 }
 
 fn observe_running(meter: &Meter, meter_id: &MeterId) {
@@ -251,21 +231,15 @@ fn observe_running(meter: &Meter, meter_id: &MeterId) {
         .with_unit("{subscription}")
         .with_description(names::description(names::EVENTSOURCE_CONSUMER_RUNNING))
         .with_callback(move |observer| {
-            let mut all = BTreeMap::new();
-            for ((), running) in RUNNING.living(&meter_id) {
-                let value = running.value.load(Ordering::Relaxed);
-                // Of several members, one that runs no more is what matters.
-                let told = all.entry(running.of.clone()).or_insert(value);
-                *told = value.min(*told);
-            }
-            for ((system, destination, group), value) in all {
-                let attributes = [
+            let attributes = |(system, destination, group)| {
+                [
                     KeyValue::new(names::MESSAGING_SYSTEM, system),
                     KeyValue::new(names::MESSAGING_DESTINATION_NAME, destination),
                     KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, group),
-                ];
-                observer.observe(value, &attributes);
-            }
+                ]
+            };
+            // Of several members, one that runs no more is what matters.
+            tell(observer, attributes, RUNNING.living(&meter_id), Told::count, u64::min);
         })
         .build();
 }

@@ -31,7 +31,7 @@ struct One<K, T: ?Sized> {
     value: Weak<T>,
 }
 
-impl<K: Copy, T: ?Sized> Observed<K, T> {
+impl<K: Clone, T: ?Sized> Observed<K, T> {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
@@ -60,7 +60,7 @@ impl<K: Copy, T: ?Sized> Observed<K, T> {
             Some(scope) => std::ptr::eq(scope.as_ptr(), Arc::as_ptr(&meter_id.0)),
             None => tells_of_process,
         });
-        told.filter_map(|one| Some((one.key, one.value.upgrade()?))).collect()
+        told.filter_map(|one| Some((one.key.clone(), one.value.upgrade()?))).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The transaction of a batch: how it begins and ends, and whose fault it is if it cannot.
 
+use std::error::Error;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Transaction as Inner};
@@ -10,6 +11,7 @@ use super::super::{Postgres, PostgresError, PostgresTransaction};
 use super::pipeline::Pipeline;
 use crate::domain::StoredEvent;
 use crate::projection::{Batch, LeaseLost, Projection, ProjectionError, StepResult, sought};
+use crate::store::status::causes;
 use crate::store::{StoreError, is_trouble};
 
 /// For how many terms of its lease a transaction may stand still: then the server ends it, so that the rows that it has
@@ -193,9 +195,7 @@ fn told(
 
 /// Replaces a driver's error, which says only that there is one, by the server's message.
 fn readable(error: ProjectionError) -> ProjectionError {
-    let cause = error.cause();
-    let drivers = cause.downcast_ref::<tokio_postgres::Error>().map(PostgresError::from);
-    match drivers.or_else(|| cause.downcast_ref::<PostgresError>().cloned()) {
+    match of_server(error.cause()) {
         Some(server) if server.is_busy() => fault("run a projection's statements", server),
         Some(server) => said(server),
         None => error,
@@ -204,15 +204,10 @@ fn readable(error: ProjectionError) -> ProjectionError {
 
 /// The server's error, however an error of the projection's wraps it.
 fn server(error: &ProjectionError) -> Option<PostgresError> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.cause());
-    while let Some(error) = cause {
-        if let Some(said) = error.downcast_ref::<PostgresError>() {
-            return Some(said.clone());
-        }
-        if let Some(said) = error.downcast_ref::<tokio_postgres::Error>() {
-            return Some(said.into());
-        }
-        cause = error.source();
-    }
-    None
+    causes(error.cause()).find_map(of_server)
+}
+
+fn of_server(error: &(dyn Error + 'static)) -> Option<PostgresError> {
+    let drivers = error.downcast_ref::<tokio_postgres::Error>().map(PostgresError::from);
+    drivers.or_else(|| error.downcast_ref::<PostgresError>().cloned())
 }

@@ -22,6 +22,7 @@ use crate::projection::{
     ProjectionError, ProjectionStore, StepResult, Took, Transaction, sought,
 };
 use crate::store::columns::millis;
+use crate::store::status::causes;
 use crate::store::{Position, StoreError};
 use crate::telemetry::Scope;
 
@@ -270,15 +271,13 @@ fn blamed(error: ProjectionError) -> ProjectionError {
 }
 
 /// `SQLite`'s error about its disk, its file or its memory.
-fn trouble(mut cause: &(dyn Error + 'static)) -> Option<rusqlite::Error> {
-    loop {
-        if let Some(error @ rusqlite::Error::SqliteFailure(failure, said)) = cause.downcast_ref()
-            && is_trouble(error)
-        {
-            return Some(rusqlite::Error::SqliteFailure(*failure, said.clone()));
+fn trouble(error: &(dyn Error + 'static)) -> Option<rusqlite::Error> {
+    causes(error).find_map(|error| match error.downcast_ref()? {
+        own @ rusqlite::Error::SqliteFailure(failure, said) if is_trouble(own) => {
+            Some(rusqlite::Error::SqliteFailure(*failure, said.clone()))
         }
-        cause = cause.source()?;
-    }
+        _ => None,
+    })
 }
 
 /// Whether it is `SQLite`'s own trouble, for which no event is to blame.

@@ -1,71 +1,29 @@
 //! What a receiver's answer to an export says: protobuf with the same field numbers for all signals.
 
+use prost::Message;
+
+#[derive(Message)]
+struct Answer {
+    #[prost(message, tag = "1")]
+    partial_success: Option<PartialSuccess>,
+}
+
+#[derive(Message)]
+struct PartialSuccess {
+    #[prost(int64, tag = "1")]
+    count: i64,
+    /// A text, which may be malformed.
+    #[prost(bytes = "vec", tag = "2")]
+    reason: Vec<u8>,
+}
+
 /// How many items the receiver did not take, although it answered that all is well, and why; `None` if it took all
 /// without a word. Of what is no such answer nothing is read.
 pub(super) fn rejected(answer: &[u8]) -> Option<(u64, String)> {
-    let partial_success = Fields(answer).find_map(|field| match field {
-        (1, Value::Bytes(message)) => Some(message),
-        _ => None,
-    })?;
-    let (mut count, mut reason) = (0, String::new());
-    for field in Fields(partial_success) {
-        match field {
-            // A negative number is none.
-            (1, Value::Number(number)) => count = i64::try_from(number).map_or(0, i64::unsigned_abs),
-            (2, Value::Bytes(text)) => reason = String::from_utf8_lossy(text).into_owned(),
-            _ => {}
-        }
-    }
-    (count > 0 || !reason.is_empty()).then_some((count, reason))
-}
-
-/// The fields of a message, up to where it is malformed.
-struct Fields<'a>(&'a [u8]);
-
-#[derive(Debug)]
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Fields<'a> {
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn bytes(&mut self, length: u64) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(usize::try_from(length).ok()?)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = (u64, Value<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let key = self.number()?;
-        let value = match key & 7 {
-            0 => Value::Number(self.number()?),
-            1 => Value::Bytes(self.bytes(8)?),
-            2 => {
-                let length = self.number()?;
-                Value::Bytes(self.bytes(length)?)
-            }
-            5 => Value::Bytes(self.bytes(4)?),
-            _ => return None,
-        };
-        Some((key >> 3, value))
-    }
+    let PartialSuccess { count, reason } = Answer::decode(answer).ok()?.partial_success?;
+    // A negative number is none.
+    let count = u64::try_from(count).unwrap_or_default();
+    (count > 0 || !reason.is_empty()).then(|| (count, String::from_utf8_lossy(&reason).into_owned()))
 }
 
 #[cfg(test)]
