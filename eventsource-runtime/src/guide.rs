@@ -1,4 +1,4 @@
-//! Pages beside the reference: how an application is built, modelled and operated, what it emits, what it may rely on,
+//! Pages beside the reference: how an application is built, modeled and operated, what it emits, what it may rely on,
 //! and why this crate is built as it is.
 
 // The pages link to files; the first definition of a link wins.

@@ -44,7 +44,7 @@ pub(crate) async fn beside<F: Future>(body: F, other: impl Future) -> F::Output 
 
 /// The outputs of two futures that run concurrently.
 pub(crate) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
-    let (mut other, mut second) = (pin!(other), None);
+    let (one, mut other, mut second) = (pin!(one), pin!(other), None);
     let first = beside(one, async { second = Some(other.as_mut().await) }).await;
     let second = match second {
         Some(second) => second,

@@ -270,7 +270,7 @@ impl HandlerError {
     /// A failure with any cause, also one that is no [`Error`]: an `anyhow::Error`, an `eyre::Report`, a boxed error.
     pub fn from_boxed<E: Into<BoxError>>(error: E) -> Self {
         let cause = error.into();
-        Self { error_type: error_type_or::<E>(&cause), cause, permanent: false }
+        Self { error_type: error_type_or::<E>(&cause), permanent: cannot_change(&cause), cause }
     }
 
     /// Marks a failure that a retry cannot fix: the message becomes a dead letter at once.
@@ -311,10 +311,13 @@ impl HandlerError {
 impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
         let (error_type, cause): (_, BoxError) = (error_type(&error), Box::new(error));
-        // What a message lacks, a retry does not add.
-        let permanent = cause.is::<MessageError>();
-        Self { cause, error_type, permanent }
+        Self { error_type, permanent: cannot_change(&cause), cause }
     }
+}
+
+/// What a message lacks, a retry does not add.
+fn cannot_change(cause: &BoxError) -> bool {
+    cause.is::<MessageError>()
 }
 
 /// The cause, for a function that fails with any error. The type itself is no `Error`, so that it can be made from any.
@@ -362,8 +365,9 @@ mod tests {
 
     #[test]
     fn a_message_that_is_not_understood_is_not_understood_later() {
-        let missing = MessageError::Missing { header: "event_id" };
-        assert!(HandlerError::from(missing).is_permanent());
+        let missing = || MessageError::Missing { header: "event_id" };
+        assert!(HandlerError::from(missing()).is_permanent());
+        assert!(HandlerError::from_boxed(missing()).is_permanent());
     }
 
     #[test]

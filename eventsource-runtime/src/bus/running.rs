@@ -319,7 +319,7 @@ impl<C: Consumer> Taking<C> {
         most: usize,
         taken: &mut Vec<Delivery<C::Settle>>,
     ) -> Option<Result<(), BusError>> {
-        let next = self.consumer.next_batch(most, taken);
+        let next = pin!(self.consumer.next_batch(most, taken));
         if stopping {
             return Some(next.await);
         }

@@ -1,6 +1,7 @@
 //! The parts of one projection: set up and emptied together, then each on its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -16,6 +17,9 @@ use super::rebuild::Rebuilding;
 use super::runner::Asked;
 use crate::store::Position;
 use crate::telemetry::{Scope, log};
+
+/// How long a set-up may still take once the runner is stopped.
+const SETTING_UP: Duration = Duration::from_secs(5);
 
 pub(super) struct Group<S: ProjectionStore> {
     /// At least one.
@@ -105,22 +109,8 @@ impl<S: ProjectionStore> Group<S> {
     /// Opens the projection, and empties it if it is to be rebuilt; `None` if the runner is stopped meanwhile.
     async fn start(&self, head: Option<Asked>) -> Result<Option<Start>, ProjectionError> {
         let Some(first) = self.followers.first() else { return Ok(None) };
-        let known = match head {
-            Some(head) => match first.in_time(head).await {
-                Some(head) => head.ok(),
-                None => return Ok(None),
-            },
-            None => None,
-        };
-        let head = match known {
-            Some(head) => Some(head),
-            None => first.ask(S::head).await?,
-        };
-        let Some(past) = head else { return Ok(None) };
-        self.tell_head(past);
-        if first.open(first.options.begin.after(past)).await?.is_none() {
-            return Ok(None);
-        }
+        let opened = first.within(SETTING_UP, Box::pin(self.open(first, head))).await;
+        let Some(past) = opened.transpose()?.flatten() else { return Ok(None) };
         Ok(match first.options.rebuild {
             Rebuild::No => Some(Start { past, had: None, rebuilding: None, replays: false }),
             Rebuild::InPlace => self.empty(first).await?.map(|(hold, past)| self.rebuilt(first, hold, past)),
@@ -134,6 +124,21 @@ impl<S: ProjectionStore> Group<S> {
                 })
             }
         })
+    }
+
+    /// Opens the projection, and returns where the feed ends; `None` if the runner is stopped meanwhile.
+    async fn open(&self, first: &Follower<S>, head: Option<Asked>) -> Result<Option<Position>, ProjectionError> {
+        let known = match head {
+            Some(head) => head.await.ok(),
+            None => None,
+        };
+        let head = match known {
+            Some(head) => Some(head),
+            None => first.ask(S::head).await?,
+        };
+        let Some(past) = head else { return Ok(None) };
+        self.tell_head(past);
+        Ok(first.open(first.options.begin.after(past)).await?.map(|()| past))
     }
 
     /// Begins with the first event, in a read model that is empty.

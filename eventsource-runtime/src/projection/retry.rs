@@ -21,7 +21,7 @@ use crate::telemetry::{Scope, log, metrics};
 /// The pauses between attempts: each four times the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a set-up, or a relay's batch, may still take once the runner is stopped.
+/// How long a relay's batch may still take once the runner is stopped.
 const LATE: Duration = Duration::from_secs(2);
 
 /// How long something has been failing.
@@ -131,25 +131,24 @@ impl<S: ProjectionStore> Follower<S> {
         let mut trouble = Trouble::default();
         loop {
             let opening = self.store.open_projection(Arc::clone(&self.projection), self.partition.count, after);
-            match self.in_time(Box::pin(upkeep(opening))).await {
-                None => return Ok(None),
-                Some(Ok(())) => return Ok(Some(())),
-                Some(Err(error)) if error.is_final() => return Err(error),
-                Some(Err(error)) if *self.stopped.borrow() => {
+            match Box::pin(upkeep(opening)).await {
+                Ok(()) => return Ok(Some(())),
+                Err(error) if error.is_final() => return Err(error),
+                Err(error) if self.is_stopped() => {
                     let is_told = !error.is_trouble() && !error.waits();
                     return if is_told { Err(error) } else { Ok(None) };
                 }
                 // If the runner is stopped meanwhile, it is tried for the last time.
-                Some(Err(error)) => _ = self.endure(&mut trouble, error).await?,
+                Err(error) => _ = self.endure(&mut trouble, error).await?,
             }
         }
     }
 
-    /// The output of a future, unless it takes too long after the runner was stopped.
-    pub(super) async fn in_time<F: Future>(&self, body: F) -> Option<F::Output> {
+    /// The output of a future, unless it takes longer than that after the runner was stopped.
+    pub(super) async fn within<F: Future>(&self, time: Duration, body: F) -> Option<F::Output> {
         let late = async {
             let _ = self.unless_stopped(pending::<()>()).await;
-            tokio::time::sleep(LATE).await;
+            tokio::time::sleep(time).await;
         };
         unless(late, body).await
     }
@@ -220,7 +219,7 @@ impl<S: ProjectionStore> Follower<S> {
         if self.options.relay.is_none() {
             return applying.await;
         }
-        self.in_time(applying).await.unwrap_or_else(|| Err(ProjectionError::store(StoreError::Closed)))
+        self.within(LATE, applying).await.unwrap_or_else(|| Err(ProjectionError::store(StoreError::Closed)))
     }
 
     /// The output of a future. Meanwhile the gap follows the head of the store, if somebody reads it.

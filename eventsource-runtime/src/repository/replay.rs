@@ -18,8 +18,8 @@ pub(super) struct Replay<A> {
     pub(super) state: A,
     pub(super) version: Version,
     pub(super) position: Position,
-    /// The last version that matters.
-    pub(super) until: Version,
+    /// The last version that matters, unless all do.
+    pub(super) until: Option<Version>,
     pub(super) error: Option<DecodeError>,
     pub(super) earlier: Option<Appended>,
     /// The version of the snapshot that the state began with; 0 without one.
@@ -37,7 +37,7 @@ impl<A: Default> Default for Replay<A> {
             state: A::default(),
             version: Version::START,
             position: Position::START,
-            until: Version::new(u64::MAX),
+            until: None,
             error: None,
             earlier: None,
             base: Version::START,
@@ -66,7 +66,8 @@ impl<A: Aggregate> Visitor for Replay<A> {
         }
         self.version = event.version;
         self.position = event.position;
-        if event.version < self.until { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        let is_enough = self.until.is_some_and(|until| event.version >= until);
+        if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

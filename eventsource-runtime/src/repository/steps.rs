@@ -60,18 +60,20 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             });
             match result {
                 Ok((visited, replay)) => {
-                    let version = replay.earlier.as_ref().map_or(replay.version, |earlier| earlier.version);
+                    // What was made before needs no state.
+                    let (version, base) = match &replay.earlier {
+                        Some(earlier) => (earlier.version, 0),
+                        None => (replay.version, replay.base.get()),
+                    };
                     span.record(&mut |later| {
                         later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
                         later.number(names::EVENTSOURCE_VERSION, version.get());
-                        let base = replay.base.get();
                         later.flag(names::EVENTSOURCE_SNAPSHOT_USED, base > 0);
                         if base > 0 {
                             later.number(names::EVENTSOURCE_SNAPSHOT_VERSION, base);
                         }
                     });
                     span.succeed();
-                    // A command that was made before needs no state.
                     if metered && replay.earlier.is_none() {
                         metrics::events_loaded(A::NAME, visited);
                     }
@@ -97,7 +99,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             let first_event = command_id.map(|id| event_id(id, 0));
             let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
             // A snapshot may be of a later state than the one that is wanted.
-            let may_begin_later = replay.version == Version::START && replay.until == Version::new(u64::MAX);
+            let may_begin_later = replay.version == Version::START && replay.until.is_none();
             let policy = A::SNAPSHOT.filter(|_| may_begin_later && self.store.snapshots().is_some());
             let (visited, mut replay) = if let Some(policy) = policy {
                 // In a box: the loads of all other aggregates would reserve space for it.

@@ -1,7 +1,8 @@
 //! Snapshots: states kept beside the events, so that a load need not replay all of them.
 //!
 //! An aggregate asks for them with `#[aggregate(snapshot(every = 100))]`. The repository then writes one in the
-//! background whenever that many events have been appended since the last, and starts a load from it. A snapshot is
+//! background whenever that many events have been appended since the last, and starts a load from it. The command waits
+//! for it, ten milliseconds at most. A snapshot is
 //! never trusted: if it is missing, damaged, of another schema or another history, or the store cannot deliver it in
 //! time, every event is replayed, which `eventsource.snapshot.reads` counts. The state is the same either way. No
 //! snapshot failure fails a command.

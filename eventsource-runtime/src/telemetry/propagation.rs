@@ -62,14 +62,16 @@ impl TraceContext {
     }
 
     /// The context that came with the headers of a request or a message, by a function that finds one by its name, in
-    /// lower case. There is none if the `traceparent` is missing or not one. Give it to a span as its parent, or as a
-    /// link.
+    /// lower case. There is none if the `traceparent` is missing or not one, and it has no state if the `tracestate` is
+    /// not one; of several of those the function returns all, with commas between. Give it to a span as its parent, or
+    /// as a link.
     ///
     /// ```
     /// # use std::collections::HashMap;
     /// # use eventsource_runtime::telemetry::{self, TraceContext};
     /// let came = HashMap::from([("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
     /// let caller = TraceContext::from_headers(|name| came.get(name).copied());
+    /// assert_eq!(caller.as_ref().map(TraceContext::trace_id), Some(0x0af7651916cd43dd8448eb211c80319c));
     ///
     /// telemetry::span("orders.place").options(|options| options.parent(&caller)).in_scope(|| {
     ///     // What is called from here gets them in turn.
@@ -255,6 +257,25 @@ mod tests {
         let context: TraceContext = PARENT.parse().unwrap();
         assert_eq!(context.to_string(), PARENT);
         assert_eq!(context.with_state("a=1,b=2").tracestate(), Some("a=1,b=2"));
+    }
+
+    #[test]
+    fn headers_are_read_as_they_were_written() {
+        let read = |headers: &[(&'static str, String)]| {
+            let header = |name| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+            TraceContext::from_headers(header)
+        };
+        let context: TraceContext = PARENT.parse().unwrap();
+        let headers: Vec<_> = context.headers().collect();
+        assert_eq!(headers, [("traceparent", PARENT.to_owned())]);
+        assert_eq!(read(&headers), Some(context.clone()));
+        let stateful = context.clone().with_state("a=1,b=2");
+        let mut headers: Vec<_> = stateful.headers().collect();
+        assert_eq!(read(&headers), Some(stateful));
+        headers[1].1 = "no state".into();
+        assert_eq!(read(&headers), Some(context));
+        headers[0].1 = "no parent".into();
+        assert_eq!((read(&headers), read(&[])), (None, None));
     }
 
     #[test]

@@ -55,7 +55,7 @@ async fn patience_runs_out_by_the_clock_of_the_runtime() {
 }
 
 /// The first question, which nobody had asked for twice, was waited for however long the answer took.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_projection_ends_that_does_not_know_yet_where_the_feed_does() {
     let store = MemoryStore::new();
     let silent = Hooked::new(&store, |asked| async move {

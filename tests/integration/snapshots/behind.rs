@@ -104,3 +104,23 @@ async fn an_earlier_version_is_loaded_without_a_later_snapshot() {
     is_loaded(MemoryStore::new()).await;
     is_loaded(SqliteStore::open(":memory:").await.unwrap()).await;
 }
+
+/// It said that it began with the snapshot, which is of a later state.
+#[tokio::test]
+async fn the_load_of_a_repeated_command_is_of_what_was_made_then() {
+    let ((recorder, metrics), tally, id) = (Recorder::measured(), Uuid::now_v7(), Uuid::now_v7());
+    let tallies = Repository::<Tally, _>::new(SqliteStore::open(":memory:").await.unwrap());
+    let bus = CommandBus::builder().aggregate(tallies.clone()).build();
+    let once = || Context { command_id: Some(id), ..Context::default() };
+    bus.dispatch_with(Add { tally, count: 2 }, once()).await.unwrap();
+    bus.dispatch(Add { tally, count: 7 }).await.unwrap();
+    tallies.snapshots_written().await;
+    let again = recorder.run(bus.dispatch_with(Add { tally, count: 2 }, once())).await.unwrap();
+    assert!(again.repeated);
+    let rendered = recorder.trees().render();
+    let load = "events.loaded=0\n    . eventsource.snapshot.used=false\n    . eventsource.version=2";
+    assert!(rendered.contains(load), "{rendered}");
+    recorder.flush().await;
+    let measured = Measured::last(&metrics);
+    assert!(measured.iter().all(|point| point.name != names::EVENTSOURCE_EVENTS_LOADED), "no state was needed");
+}

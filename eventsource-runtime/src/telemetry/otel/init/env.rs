@@ -3,11 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use opentelemetry::KeyValue;
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::resource::TelemetryResourceDetector;
-use uuid::Uuid;
-
 use crate::telemetry::log;
 
 /// The variables that matter, as they were when the builder was made.
@@ -118,46 +113,6 @@ impl Env {
     pub(super) fn endpoint(&self, signal: Signal) -> Option<(&'static str, &str)> {
         let variables = [signal.endpoint_variable(), "OTEL_EXPORTER_OTLP_ENDPOINT"];
         variables.into_iter().find_map(|variable| self.get(variable).map(|url| (variable, url)))
-    }
-
-    /// The resource that all telemetry of this set-up carries; of two values of one attribute the environment's, or else
-    /// the last.
-    pub(super) fn resource(&self, service_name: &str, code: Vec<(String, String)>) -> Resource {
-        // Without it, whoever reads their metrics sees the processes of a service as one.
-        let instance = KeyValue::new("service.instance.id", Uuid::now_v7().to_string());
-        let attributes =
-            code.into_iter().chain(self.resource_attributes()).map(|(key, value)| KeyValue::new(key, value));
-        Resource::builder_empty()
-            .with_detector(Box::new(TelemetryResourceDetector))
-            .with_attribute(instance)
-            .with_attributes(attributes)
-            .with_service_name(self.service_name(service_name))
-            .build()
-    }
-
-    /// The name of the service: the environment's, or else the code's.
-    pub(super) fn service_name(&self, code: &str) -> String {
-        let attribute = || self.resource_attributes().into_iter().find(|(key, _)| key == "service.name");
-        self.get("OTEL_SERVICE_NAME")
-            .map(str::to_owned)
-            .or_else(|| attribute().map(|(_, value)| value))
-            .unwrap_or_else(|| code.to_owned())
-    }
-
-    /// The pairs of `OTEL_RESOURCE_ATTRIBUTES`, decoded. One bad pair voids all of them, as the specification demands.
-    fn resource_attributes(&self) -> Vec<(String, String)> {
-        let variable = "OTEL_RESOURCE_ATTRIBUTES";
-        let Some(text) = self.get(variable) else { return Vec::new() };
-        let pair = |pair: &str| {
-            let (key, value) = pair.split_once('=')?;
-            let (key, value) = (decode(key.trim())?, decode(value.trim())?);
-            (!key.is_empty()).then_some((key, value))
-        };
-        let pairs: Option<Vec<_>> = text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect();
-        pairs.unwrap_or_else(|| {
-            log::setting_ignored(variable, text, "write `key=value,key=value`, with `,` and `=` as `%2C` and `%3D`");
-            Vec::new()
-        })
     }
 
     /// How contexts travel. Baggage only if requested.

@@ -26,6 +26,7 @@ mod otlp;
 mod prometheus;
 mod propagator;
 mod reporting;
+mod resource;
 mod sampler;
 mod spans;
 #[cfg(test)]
@@ -86,8 +87,9 @@ pub struct TelemetryBuilder {
     sampler: Option<(Box<dyn ShouldSample>, Sampling)>,
     spans: Spans,
     meters: MeterProviderBuilder,
-    /// Whether somebody reads the metrics.
+    /// What the code says of the service.
     resource: Vec<(String, String)>,
+    /// Whether somebody reads the metrics.
     metered: bool,
     scrapes: Scrapes,
     logs: Logs,
@@ -161,24 +163,6 @@ impl TelemetryBuilder {
         }
     }
 
-    /// Says of the service what only its code knows, with every span, metric and log record: an attribute of the
-    /// resource, such as `service.version`. What the environment says in `OTEL_RESOURCE_ATTRIBUTES` prevails.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
-    /// use eventsource_runtime::telemetry::Telemetry;
-    ///
-    /// let telemetry = Telemetry::from_env("orders")
-    ///     .resource_attribute("service.version", env!("CARGO_PKG_VERSION"))
-    ///     .build()?;
-    /// # telemetry.shutdown_blocking()
-    /// # }
-    /// ```
-    pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.resource.push((key.into(), value.into()));
-        self
-    }
-
     /// Prints the trace tree to stderr if the environment asks for no exporter at all.
     pub fn console_without_endpoint(mut self) -> Self {
         self.console_without_endpoint = true;
@@ -194,14 +178,6 @@ impl TelemetryBuilder {
     /// Marks spans that took this long by themselves as slow in the trace tree; 100 milliseconds by default.
     pub fn console_slow(mut self, from: Duration) -> Self {
         self.console_slow = from;
-        self
-    }
-
-    /// Uses this sampler instead of the environment's. It is asked about every span, and sees the attributes that users
-    /// named, unless it is one of OpenTelemetry's own, whose answers are known. If it panics, the span is not sampled.
-    pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
-        let known = sampler::known(&sampler);
-        self.sampler = Some((Box::new(Contained(Arc::new(sampler))), known));
         self
     }
 

@@ -1,15 +1,29 @@
-//! The sampler that the environment names, and what is known of one without asking it.
+//! The sampler that the code or the environment names, and what is known of one without asking it.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use opentelemetry_sdk::trace::{Sampler, ShouldSample};
 
+use super::TelemetryBuilder;
+use super::contained::Contained;
 use super::env::Env;
 use crate::telemetry::log;
 use crate::telemetry::otel::pipeline::{Root, Sampling};
 
 const VARIABLE: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+
+impl TelemetryBuilder {
+    /// Uses this sampler instead of the environment's. It is asked about every span, and sees the attributes that users
+    /// named, unless it is one of OpenTelemetry's own, which do not read them; within a `ParentBased` that is told by its
+    /// `Debug`. If it panics, the span is not sampled.
+    pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
+        let sampling = known(&sampler);
+        self.sampler = Some((Box::new(Contained(Arc::new(sampler))), sampling));
+        self
+    }
+}
 
 /// The sampler of `OTEL_TRACES_SAMPLER`. An unknown name or a bad ratio is ignored with a warning, as the specification
 /// demands: a typo must not cost the traces.

@@ -120,7 +120,8 @@ fn the_resource_names_the_service_and_what_the_code_and_the_environment_add() {
     let builder = builder(&[("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.namespace=shop")])
         .resource_attribute("service.version", "1.0.0")
         .resource_attribute("service.namespace", "unset")
-        .resource_attribute("service.version", "1.2.3");
+        .resource_attribute("service.version", "1.2.3")
+        .resource_attribute("service.name", "another");
     let resource = builder.env.resource(&builder.service_name, builder.resource);
     let get = |key: &'static str| resource.get(&key.into()).map(|value| value.to_string());
     assert_eq!(get("service.name").as_deref(), Some("tests"));

@@ -1,6 +1,6 @@
 //! A log event as a JSON object.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -9,6 +9,7 @@ use tracing::field::{Field, Visit};
 
 use crate::clock::Timestamp;
 use crate::telemetry::TraceContext;
+use crate::telemetry::otel::tree::is_inert;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -25,7 +26,7 @@ struct Line<'a> {
     fields: Map<String, Value>,
 }
 
-/// The object, on one line: JSON escapes what would end it.
+/// The object, on one line, with whatever would control a terminal or reorder the line escaped.
 pub(super) fn of(event: &Event<'_>, now: Timestamp) -> String {
     let mut fields = Fields(Map::new());
     event.record(&mut fields);
@@ -40,7 +41,22 @@ pub(super) fn of(event: &Event<'_>, now: Timestamp) -> String {
         fields: fields.0,
     };
     // Texts and numbers can always be written.
-    serde_json::to_string(&line).unwrap_or_default()
+    inert(&serde_json::to_string(&line).unwrap_or_default())
+}
+
+/// JSON escapes control characters of ASCII alone. Others can only be in a text.
+fn inert(json: &str) -> String {
+    let mut inert = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_inert(character) {
+            inert.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(inert, "\\u{unit:04x}");
+            }
+        }
+    }
+    inert
 }
 
 /// The event's fields, but for the ids: our own events have them for those who take them as records.

@@ -72,6 +72,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::telemetry::otel::tree::is_inert;
     use crate::telemetry::{Telemetry, TraceContext, span};
 
     #[derive(Clone, Default)]
@@ -87,6 +88,8 @@ mod tests {
             Ok(())
         }
     }
+
+    const HOSTILE: &str = "a\n\"b\u{9b}2J\u{7f}\u{2028}\u{202e}\u{e0001}";
 
     /// What is logged inside `work`.
     fn logged<R>(format: LogFormat, work: impl FnOnce() -> R) -> (String, R) {
@@ -105,8 +108,7 @@ mod tests {
             tracing::info!(target: "shop", "no span");
             span("one").in_scope(|| {
                 let context = TraceContext::current().unwrap();
-                let hostile = "a\nb\u{1b}[2J\u{202e}";
-                tracing::error!(target: "shop", hostile, count = 3, trace_id = "not twice", "two\nlines");
+                tracing::error!(target: "shop", hostile = "a\nb\u{1b}[2J\u{202e}", count = 3, trace_id = "not twice", "two\nlines");
                 (format!("{:032x}", context.trace_id()), format!("{:016x}", context.span_id()))
             })
         });
@@ -132,10 +134,11 @@ mod tests {
         let (text, context) = logged(LogFormat::new().json(), || {
             tracing::info!(target: "shop", "no span");
             span("one").in_scope(|| {
-                tracing::warn!(target: "shop", text = "a\n\"b", count = -3, share = 0.5, paid = true, "two\nlines");
+                tracing::warn!(target: "shop", text = HOSTILE, count = -3, share = 0.5, paid = true, "two\nlines");
                 TraceContext::current().unwrap()
             })
         });
+        assert!(text.chars().all(|character| character == '\n' || is_inert(character)), "{text:?}");
         let objects: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let [outside, inside] = &objects[..] else { panic!("two lines: {text}") };
         assert!(outside.get("trace_id").is_none() && outside.get("fields").is_none(), "{outside}");
@@ -144,7 +147,7 @@ mod tests {
         assert_eq!(inside["trace_id"], format!("{:032x}", context.trace_id()));
         assert_eq!(inside["span_id"], format!("{:016x}", context.span_id()));
         assert_eq!((&inside["target"], &inside["message"]), (&"shop".into(), &"two\nlines".into()));
-        let fields = serde_json::json!({ "text": "a\n\"b", "count": -3, "share": 0.5, "paid": true });
+        let fields = serde_json::json!({ "text": HOSTILE, "count": -3, "share": 0.5, "paid": true });
         assert_eq!(inside["fields"], fields);
     }
 }
