@@ -286,7 +286,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                         let committed = Committed::new(appended, command_id);
                         drop(turn);
                         if let Some(behind) = self.snapshot_behind(&stream, replay, events, &committed) {
-                            // In a box: as above.
+                            // In a box as well.
                             Box::pin(behind.written_soon()).await;
                         }
                         return Ok(committed);

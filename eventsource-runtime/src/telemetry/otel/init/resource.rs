@@ -11,8 +11,8 @@ use crate::telemetry::log;
 
 impl TelemetryBuilder {
     /// Says of the service what only its code knows, with every span, metric and log record: an attribute of the
-    /// resource, such as `service.version`. What the environment says in `OTEL_RESOURCE_ATTRIBUTES` prevails. The service's name is
-    /// that of the set-up.
+    /// resource, such as `service.version`. What the environment says in `OTEL_RESOURCE_ATTRIBUTES` prevails. The
+    /// service's name is that of the set-up.
     ///
     /// ```
     /// # fn main() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
