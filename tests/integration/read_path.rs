@@ -218,12 +218,19 @@ impl Clashing {
 
 #[tokio::test]
 async fn a_new_projection_may_begin_after_the_past_and_is_rebuilt_from_all_of_it() {
-    let options = ProjectionOptions::default;
-    for (begins, rows_then) in [(options().begin_now(), 1), (options().begin_after(Position::new(2)), 2)] {
+    let (options, after) = (ProjectionOptions::default, Position::new(2));
+    let cases = [
+        (options().begin_now(), false, 1),
+        (options().begin_after(after), false, 2),
+        (options(), true, 1),
+        (options().begin_after(after), true, 2),
+    ];
+    for (begins, all_begin_now, rows_then) in cases {
         let store = sqlite().await;
         place_many(&store, 3).await;
         let run = async |options: ProjectionOptions, last: Position| {
             let runner = ProjectionRunner::new(store.clone()).projection_with(OrderReadModel, options);
+            let runner = if all_begin_now { runner.begin_now() } else { runner };
             let projections = runner.spawn();
             projections.wait_for(last).await.unwrap();
             projections.shutdown().await.unwrap();

@@ -224,6 +224,16 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
+    /// As [`ProjectionOptions::begin_after`], for all projections of the runner.
+    pub fn begin_after(self, position: Position) -> Self {
+        self.begin(Begin::After(position))
+    }
+
+    /// As [`ProjectionOptions::begin_now`], for all projections of the runner.
+    pub fn begin_now(self) -> Self {
+        self.begin(Begin::Now)
+    }
+
     /// Where a projection that is new to the store begins.
     pub(crate) fn begin(mut self, begin: Begin) -> Self {
         self.options.begin = begin;

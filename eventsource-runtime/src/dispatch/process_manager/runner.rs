@@ -13,7 +13,7 @@ use super::store::Managed;
 use super::timer::Timer;
 use crate::clock::{self, Clock};
 use crate::dispatch::CommandBus;
-use crate::projection::{Begin, DeadLetters, OnFailure, ProjectionRunner, ProjectionStore, Projections};
+use crate::projection::{DeadLetters, OnFailure, ProjectionRunner, ProjectionStore, Projections};
 use crate::store::Position;
 
 /// The dead letters of a process manager on a store, from [`ProcessManagerRunner::dead_letters`].
@@ -124,13 +124,13 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// One that has a checkpoint continues from there regardless: the call may stay in the code after the first start.
     /// Several processes that start a new manager agree on where the first of them began.
     pub fn begin_after(self, position: Position) -> Self {
-        Self { runner: self.runner.begin(Begin::After(position)), ..self }
+        Self { runner: self.runner.begin_after(position), ..self }
     }
 
     /// The same with the head that the store first reports after [`ProcessManagerRunner::spawn`]. What is committed in
     /// between may count as past: if that matters, use `begin_after(store.head().await?)`.
     pub fn begin_now(self) -> Self {
-        Self { runner: self.runner.begin(Begin::Now), ..self }
+        Self { runner: self.runner.begin_now(), ..self }
     }
 
     /// Switches the managers' metrics on or off, independently of tracing. On by default.
