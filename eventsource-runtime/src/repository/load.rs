@@ -20,8 +20,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     /// The aggregate as it was at a version: its state after that many events, read from the first one on, without a
-    /// snapshot. If it has fewer, this is what it is now. For people who look at what happened: on PostgreSQL a load that
-    /// ends in the middle of a long stream costs a connection of the pool.
+    /// snapshot. If it has fewer, this is what it is now. For people who look at what happened: on PostgreSQL a load
+    /// that ends in the middle of a long stream costs a connection of the pool.
     ///
     /// ```
     /// # use eventsource_runtime::prelude::*;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use self::cause::Cause;
 use self::replay::Replay;
 pub(crate) use self::services::ServicesOf;
-use self::snapshots::Snapshots;
+use self::snapshots::{Snapshots, written_soon};
 use self::turns::Turns;
 use crate::clock::{self, Clock};
 use crate::dispatch::{Committed, Context, DispatchError};
@@ -284,10 +284,11 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                     Ok(appended) => {
                         progress.appended(&events);
                         let committed = Committed::new(appended, command_id);
+                        // Whose turn is next need not wait for the snapshot.
                         drop(turn);
-                        if let Some(behind) = self.snapshot_behind(&stream, replay, events, &committed) {
-                            // In a box as well.
-                            Box::pin(behind.written_soon()).await;
+                        if let Some(writing) = self.snapshot_behind(&stream, replay, events, &committed) {
+                            // In a box: commands after which none is due would reserve space for it.
+                            Box::pin(written_soon(writing)).await;
                         }
                         return Ok(committed);
                     }

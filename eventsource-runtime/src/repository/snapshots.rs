@@ -178,14 +178,15 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         if self.tracing { scope } else { scope.muted() }
     }
 
-    /// Writes a snapshot in the background of an appended command, if one is due; its outcome never reaches the command.
+    /// Writes a snapshot in the background of an appended command, in the returned task, if one is due; its outcome
+    /// never reaches the command.
     pub(super) fn snapshot_behind(
         &self,
         stream: &StreamId,
         replay: Box<Replay<A>>,
         events: Vec<A::Event>,
         committed: &Committed,
-    ) -> Option<Behind> {
+    ) -> Option<JoinHandle<()>> {
         let policy = A::SNAPSHOT?;
         let behind = committed.version.get().saturating_sub(replay.stored.get());
         // Checked whatever the store reports: on another state, an earlier dispatch of the command has appended them.
@@ -221,19 +222,14 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             }
             drop(claim);
         };
-        Some(Behind(runtime.spawn(self.snapshot_scope().run(writing))))
+        Some(runtime.spawn(self.snapshot_scope().run(writing)))
     }
 }
 
-/// A snapshot that is being written.
-pub(super) struct Behind(JoinHandle<()>);
-
-impl Behind {
-    /// Waits for it, but not for long.
-    pub(super) async fn written_soon(self) {
-        if timer::is_there() {
-            let _ = timeout(SOON, self.0).await;
-        }
+/// Waits for a snapshot that is being written, but not for long.
+pub(super) async fn written_soon(writing: JoinHandle<()>) {
+    if timer::is_there() {
+        let _ = timeout(SOON, writing).await;
     }
 }
 

@@ -98,9 +98,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         async move {
             let first_event = command_id.map(|id| event_id(id, 0));
             let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
-            // A snapshot may be of a later state than the one that is wanted.
-            let may_begin_later = replay.version == Version::START && replay.until.is_none();
-            let policy = A::SNAPSHOT.filter(|_| may_begin_later && self.store.snapshots().is_some());
+            // A snapshot may be of a later state than an earlier one that is wanted.
+            let takes_any = replay.version == Version::START && replay.until.is_none();
+            let policy = A::SNAPSHOT.filter(|_| takes_any && self.store.snapshots().is_some());
             let (visited, mut replay) = if let Some(policy) = policy {
                 // In a box: the loads of all other aggregates would reserve space for it.
                 Box::pin(self.fold_from_snapshot(fold, policy)).await?
