@@ -1,8 +1,8 @@
 //! Projections: read models that follow the store's feed.
 //!
-//! A projection's writes and its checkpoint are committed in one transaction of the store, so that each event takes
-//! effect exactly once, whenever the process dies. [`ProjectionRunner`] runs projections: they first catch up in
-//! batches, then follow live, event by event.
+//! What a projection writes in the store's transaction is committed with its checkpoint, so that it takes effect exactly
+//! once, whenever the process dies. [`ProjectionRunner`] runs projections: they first catch up in batches, then follow
+//! live, event by event.
 
 mod aside;
 mod batch;

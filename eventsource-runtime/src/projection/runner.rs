@@ -138,7 +138,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
 
     /// Empties the read models with their `#[projection(reset)]` methods and rebuilds them from the first event: for
     /// use after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A
-    /// projection without such a method stops with an error.
+    /// projection without such a method stops with an error. The set-up does not run again: if the tables have changed,
+    /// that method must drop and create them.
     ///
     /// Like any start, it waits for the lease: while another process runs the projection, nothing is emptied. With
     /// several partitions it takes all leases or none: while another process has one, the others are free. If the lease

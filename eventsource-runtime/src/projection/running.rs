@@ -87,8 +87,8 @@ impl Projections {
 
     /// Stops the projections and waits until each has finished or rolled back its current batch, at most `deadline`.
     /// Then the rest are aborted: an async step ends where it waits, and the next run applies its event again; a step
-    /// that does not return is left behind. A set-up that is under way may take five more seconds, and if it fails,
-    /// that is returned.
+    /// that does not return is left behind. A set-up that is under way gets five seconds of that, and if it fails by
+    /// then, its error is returned.
     ///
     /// # Errors
     /// The first projection that had failed, or that did not stop in time and was aborted.

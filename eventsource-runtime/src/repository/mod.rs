@@ -163,13 +163,13 @@ impl<A, S, V> Repository<A, S, V> {
     }
 
     /// Switches `load_aggregate`, `handle_command`, `persist_events` and all of this crate's spans below them on or
-    /// off.
+    /// off. On unless set.
     #[must_use]
     pub fn enable_tracing(self, enabled: bool) -> Self {
         Self { tracing: enabled, ..self }
     }
 
-    /// Switches the repository's metrics on or off; independent of tracing.
+    /// Switches the repository's metrics on or off; independent of tracing. On unless set.
     #[must_use]
     pub fn enable_metrics(self, enabled: bool) -> Self {
         Self { metrics: enabled, ..self }

@@ -47,13 +47,13 @@ impl<S> Traced<S> {
         Self { inner, tracing: true, metrics: true }
     }
 
-    /// Switches the store's spans on or off.
+    /// Switches the store's spans on or off. On unless set.
     #[must_use]
     pub fn enable_tracing(self, enabled: bool) -> Self {
         Self { tracing: enabled, ..self }
     }
 
-    /// Switches the store's metrics on or off.
+    /// Switches the store's metrics on or off. On unless set.
     #[must_use]
     pub fn enable_metrics(self, enabled: bool) -> Self {
         Self { metrics: enabled, ..self }

@@ -1,6 +1,7 @@
 //! Spans, metrics and trace context: what is emitted, and every way to switch it off.
 //!
-//! The other modules use only this one. Without the feature `otel` the same names do nothing: see `off`.
+//! Without the feature `otel` all this does nothing, so that a program compiles unchanged; only what has types of
+//! OpenTelemetry in its signature (exporters, processors, samplers, readers) and the trace tree are missing then.
 //!
 //! With it, types of the crates `opentelemetry` and `opentelemetry_sdk` stand in public signatures. Depend on the version
 //! that this crate depends on (`cargo tree -i opentelemetry` shows it): an exporter of another one does not fit

@@ -132,8 +132,8 @@ impl KafkaOptions {
         self.set("security.protocol", "SSL")
     }
 
-    /// Authenticates with a name and a password, by SASL/PLAIN over TLS. On a network that is trusted with the
-    /// password, [`KafkaOptions::set`] `security.protocol` to `SASL_PLAINTEXT` afterwards.
+    /// Authenticates with a name and a password, by SASL/PLAIN over TLS, with the feature `kafka-tls`. On a network that
+    /// is trusted with the password, [`KafkaOptions::set`] `security.protocol` to `SASL_PLAINTEXT` afterwards.
     pub fn credentials(self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.set("security.protocol", "SASL_SSL")
             .set("sasl.mechanism", "PLAIN")

@@ -163,7 +163,7 @@ impl<M> fmt::Debug for Reaction<M> {
 }
 
 /// What a process manager's method may return: a [`Reaction`], one command, `()`, an `Option` of these, or a `Result`
-/// of these with any error. Open for implementation, for types of your own.
+/// of these whose error implements `Error`, or is a [`ProjectionError`]. Open for implementation, for types of your own.
 #[diagnostic::on_unimplemented(
     message = "a process manager's method cannot return `{Self}`",
     note = "return `Reaction<Self>`, one command that is `Serialize`, `()`, or an `Option` or a `Result` of these"

@@ -163,7 +163,8 @@ impl TelemetryBuilder {
         }
     }
 
-    /// Prints the trace tree to stderr if the environment asks for no exporter at all.
+    /// Prints the trace tree to stderr if the environment does not say where spans go: neither `OTEL_TRACES_EXPORTER`, be
+    /// it `none`, nor an OTLP endpoint for them. What it says of metrics and logs does not count.
     pub fn console_without_endpoint(mut self) -> Self {
         self.console_without_endpoint = true;
         self
