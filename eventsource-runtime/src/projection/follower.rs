@@ -192,7 +192,8 @@ impl<S: ProjectionStore> Follower<S> {
                 continue;
             }
             let (end, size) = (page.scanned, place.batch);
-            let next = async { upkeep(self.feed.read_all(end, &filter, size)).await.ok() };
+            let next = self.unless_stopped(upkeep(self.feed.read_all(end, &filter, size)));
+            let next = async { next.await.and_then(Result::ok) };
             // Kept from the first attempt to the last: the pauses between them may be longer than a lease, and many
             // shorter ones add up. In boxes as in `attempt`.
             let claim = place.hold.claim.clone();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::batch::Events;
 use super::error::{CheckpointMoved, ProjectionError};
 use super::follower::{BACKLOG, Follower, Place};
-use super::retry::{Trouble, upkeep};
+use super::retry::{LATE, Trouble, upkeep};
 use super::step::{Mode, Step};
 use super::{ProjectionStore, StepResult};
 use crate::domain::StoredEvent;
@@ -68,10 +68,12 @@ impl<S: ProjectionStore> Follower<S> {
         let none = Events::default();
         while place.saved < place.checkpoint {
             let step = Step::new(&none, place.checkpoint, Mode::Live).retried(trouble.retries);
-            // In a box as in `attempt`.
-            let moved = match Box::pin(upkeep(self.look_back(place))).await {
-                Ok(()) => self.attempt(step, place).await,
-                Err(error) => Err(error),
+            // In a box as in `attempt`. What is passed over may be passed over again: a stop does not wait for a feed
+            // that does not answer.
+            let moved = match self.within(LATE, Box::pin(upkeep(self.look_back(place)))).await {
+                Some(Ok(())) => self.attempt(step, place).await,
+                Some(Err(error)) => Err(error),
+                None => break,
             };
             let Err(error) = moved else { break };
             if error.is_final() {

@@ -22,7 +22,7 @@ use crate::telemetry::{Scope, log, metrics};
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a relay's batch may still take once the runner is stopped.
-const LATE: Duration = Duration::from_secs(2);
+pub(super) const LATE: Duration = Duration::from_secs(2);
 
 /// How long something has been failing.
 #[derive(Default)]

@@ -125,7 +125,7 @@ fn single(schema: &str, stream: &str, id: Uuid) -> Vec<String> {
 }
 
 /// Without parameters, and where it stores nothing by the function, as the store does it.
-fn at_once(schema: &str, stream: &str, id: Uuid) -> Vec<String> {
+pub(super) fn at_once(schema: &str, stream: &str, id: Uuid) -> Vec<String> {
     let (stream, event) = (format!("'{stream}'"), format!("'{id}'"));
     let values = [&stream, "-1", &event, "'Placed'", "1", "1", "NULL", "NULL", "NULL", "NULL", "NULL", "'1'"];
     let mut statement = Postgres::APPEND_AT_ONCE.replace("{schema}", schema);

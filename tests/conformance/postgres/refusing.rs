@@ -51,6 +51,9 @@ const REFUSALS: [[&str; 2]; 2] = [
     ],
 ];
 
+/// What a connection asks for itself, no later default changes.
+const INSISTING: &str = "options=-c%20default_transaction_read_only%3Doff";
+
 /// It was held against the events, which policies then skipped, or the projection stopped after two seconds: a server
 /// that was about to be replaced was no trouble.
 #[test]
@@ -65,13 +68,41 @@ fn a_server_that_refuses_writes_for_a_while_loses_no_event() {
     });
 }
 
+/// Connections are to the server to which the name led when they were made. One that took no writes was kept, and lent
+/// to every append and every projection, however long another had taken its place.
+#[test]
+fn a_server_that_takes_no_writes_is_not_held_on_to() {
+    run(async {
+        let server = PostgresServer::start();
+        let (address, schema) = (server.address(), services::a_schema());
+        let insisting = format!("{address}?{INSISTING}");
+        let writer = PostgresStore::connect_with(&insisting, options(&schema)).await.unwrap();
+        let raw = services::raw(&insisting).await;
+        // Sessions have it from their beginning to their end.
+        raw.batch_execute("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on").await.unwrap();
+        let connect = || PostgresStore::connect_with(&address, options(&schema));
+        let (store, follower) = (connect().await.unwrap(), connect().await.unwrap());
+        let notes = Notes { schema: schema.clone(), attempts: Arc::default() };
+        let projections = ProjectionRunner::new(follower).projection(notes).spawn();
+        let append = async || store.append(&a_stream(), ExpectedVersion::Any, events(1)).await;
+        append().await.unwrap_err();
+        // The read model cannot be set up.
+        let refused = "SELECT count(*) FROM pg_stat_activity WHERE query = 'ROLLBACK'";
+        until(async || raw.query_one(refused, &[]).await.unwrap().get::<_, i64>(0) > 0).await;
+        raw.batch_execute("ALTER ROLE CURRENT_USER RESET default_transaction_read_only").await.unwrap();
+        until(async || append().await.is_ok()).await;
+        let last = writer.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap().position;
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+    });
+}
+
 async fn refused_for_a_while(address: &str, refusal: [&str; 2], policy: OnFailure) {
     let schema = services::a_schema();
     let options = || options(&schema);
-    // What a connection asks for itself, no later default changes.
-    let insisting = "options=-c%20default_transaction_read_only%3Doff";
-    let writer = PostgresStore::connect_with(&format!("{address}?{insisting}"), options()).await.unwrap();
-    let raw = services::raw(&format!("{address}?{insisting}")).await;
+    let insisting = format!("{address}?{INSISTING}");
+    let writer = PostgresStore::connect_with(&insisting, options()).await.unwrap();
+    let raw = services::raw(&insisting).await;
     let [refuse, take] = refusal.map(|sql| sql.replace("{}", &schema));
     let notes = Notes { schema: schema.clone(), attempts: Arc::default() };
     let store = PostgresStore::connect_with(address, options()).await.unwrap();

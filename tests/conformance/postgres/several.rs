@@ -8,6 +8,7 @@ use eventsource_runtime::testing::run;
 use eventsource_tests::services;
 use futures_util::FutureExt;
 
+use super::interleaved::at_once;
 use super::lost::behind;
 use super::{a_stream, events, open_in, options};
 use crate::messages::until;
@@ -187,6 +188,28 @@ fn a_refused_append_does_not_undo_its_neighbours() {
             }
         }
         assert_eq!(store.head().await.unwrap(), 64 / 8 * 7 * 2);
+    });
+}
+
+/// The server called its keys otherwise than the store expected: an append that another process was ahead of failed, as
+/// if there were something wrong with the event.
+#[test]
+fn a_schema_in_which_the_names_of_its_keys_are_taken_serves_several() {
+    run(async {
+        let (schema, raw) = (services::a_schema(), services::raw(&services::postgres()).await);
+        let taken = "CREATE SCHEMA {0}; CREATE TABLE {0}.old_events (a int CONSTRAINT events_pkey PRIMARY KEY,
+            b int CONSTRAINT events_stream_id_version_key UNIQUE, c int CONSTRAINT events_event_id_key UNIQUE)";
+        raw.batch_execute(&taken.replace("{0}", &schema)).await.unwrap();
+        let store = open_in(&schema).await;
+        let ahead = at_once(&schema, a_stream().as_str(), uuid::Uuid::now_v7())[0].clone();
+        raw.batch_execute(&format!("BEGIN; {ahead}")).await.unwrap();
+        let append = tokio::spawn(async move { store.append(&a_stream(), ExpectedVersion::Any, events(1)).await });
+        let other = services::raw(&services::postgres()).await;
+        let waits =
+            format!("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{schema}%'");
+        until(async || other.query_one(&waits, &[]).await.unwrap().get::<_, i64>(0) == 1).await;
+        raw.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(append.await.unwrap().unwrap().position, 2);
     });
 }
 

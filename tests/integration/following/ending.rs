@@ -2,6 +2,7 @@
 
 use eventsource_tests::hooked::{Asked, Hooked};
 use eventsource_tests::logged::Log;
+use tokio::sync::Notify;
 
 use super::*;
 
@@ -92,4 +93,48 @@ async fn one_that_has_failed_is_told_until_its_runner_is_shut_down() {
             assert_eq!(running().await, None);
         })
         .await;
+}
+
+/// Nothing but placements.
+struct Placements;
+
+#[projection]
+impl Placements {
+    fn placed(&self, _: &Recorded<OrderPlaced>) {}
+}
+
+/// The page to come was waited for beside a batch, and at the end what had been passed over was looked at again: both
+/// until the time was up.
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_no_longer_answers_holds_up_no_end() {
+    let (store, hangs) = (MemoryStore::new(), Arc::new(Notify::new()));
+    let left = Arc::new(AtomicUsize::new(1));
+    let silent = Hooked::new(&store, {
+        let (left, hangs) = (Arc::clone(&left), Arc::clone(&hangs));
+        move |asked| {
+            let is_read = matches!(asked, Asked::Feed { .. });
+            let next = |left: usize| left.checked_sub(1);
+            let hangs = (is_read && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).is_err())
+                .then(|| Arc::clone(&hangs));
+            async move {
+                if let Some(hangs) = hangs {
+                    hangs.notify_one();
+                    std::future::pending().await
+                }
+            }
+        }
+    });
+    let spawned = || ProjectionRunner::new(silent.clone()).projection(Placements).spawn();
+    place_many(&store, 1).await;
+    let ahead = spawned();
+    hangs.notified().await;
+    in_time(ahead.shutdown()).await.unwrap();
+
+    left.store(usize::MAX, Ordering::SeqCst);
+    let behind = spawned();
+    behind.wait_for(cancel_many(&store, 1).await).await.unwrap();
+    left.store(0, Ordering::SeqCst);
+    in_time(behind.shutdown()).await.unwrap();
+    // It has been asked.
+    hangs.notified().await;
 }

@@ -117,7 +117,11 @@ impl Appends {
     pub(super) async fn make(&self, pools: &Pools, group: &[&Append], is_alone: bool) -> Vec<Outcome> {
         let mut doubt = Doubt::default();
         loop {
-            match self.attempt(pools, group, is_alone && doubt.since.is_none()).await {
+            let made = self.attempt(pools, group, is_alone && doubt.since.is_none()).await;
+            if let Err(Fault::Said(error)) = &made {
+                pools.readers.note(error);
+            }
+            match made {
                 Ok(verdicts) => return self.settle(pools, group, verdicts, doubt).await,
                 Err(fault) => match doubt.of(fault) {
                     Next::Again(pause) => tokio::time::sleep(pause).await,
@@ -308,9 +312,11 @@ async fn tried(client: &Object, sql: &str, single: &Single<'_>) -> Result<Option
     }
 }
 
-/// The unique constraint that an insertion violated.
+/// The unique constraint that an insertion violated. The server numbers its name if the schema had one of that name,
+/// as that of a table which has been renamed.
 fn violated(error: &tokio_postgres::Error) -> Option<&str> {
-    error.as_db_error().filter(|said| *said.code() == SqlState::UNIQUE_VIOLATION)?.constraint()
+    let said = error.as_db_error().filter(|said| *said.code() == SqlState::UNIQUE_VIOLATION)?;
+    Some(said.constraint()?.trim_end_matches(|last: char| last.is_ascii_digit()))
 }
 
 fn verdict(row: &Row) -> Result<Verdict, PostgresError> {

@@ -4,11 +4,12 @@ use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType,
-    Timeouts,
+    Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+    TimeoutType, Timeouts,
 };
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, JoinSet};
@@ -65,13 +66,60 @@ impl From<PostgresError> for Fault {
     }
 }
 
-/// The TLS of connections, and the runtime that drives them.
+/// The TLS of connections, the runtime that drives them, and which of them are not lent again.
 #[derive(Clone)]
 pub(super) struct Link {
     pub(super) tls: Tls,
     /// The one in which the store was opened. A caller's may be driven for no longer than the caller waits, while
     /// others are lent the connection.
     pub(super) runtime: Handle,
+    retired: Retired,
+}
+
+impl Link {
+    pub(super) fn new(tls: Tls, runtime: Handle) -> Self {
+        Self { tls, runtime, retired: Retired { born: Instant::now(), before: Arc::default() } }
+    }
+
+    /// Looks at an error of a statement that writes. If the server takes no writes, another may have taken its place
+    /// under the same name, and only a new connection would find it: no connection made by now is lent again.
+    pub(super) fn note(&self, error: &PostgresError) {
+        if error.is_read_only() {
+            self.retired.all();
+        }
+    }
+}
+
+/// When the connections were made that are not lent again, in nanoseconds: none before the first refusal.
+#[derive(Clone)]
+struct Retired {
+    born: Instant,
+    before: Arc<AtomicU64>,
+}
+
+impl Retired {
+    /// A server may take no writes for a while, with callers that ask it all the time: it gets no more than a set of
+    /// new connections in this time.
+    const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+
+    fn all(&self) {
+        let (now, every) = (self.at(Instant::now()), nanos(Self::AT_MOST_EVERY));
+        let is_due = |before: u64| (before == 0 || now.saturating_sub(before) >= every).then_some(now);
+        // Otherwise it was done within the last second.
+        let _ = self.before.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due);
+    }
+
+    fn has(&self, created: Instant) -> bool {
+        self.at(created) < self.before.load(Ordering::Relaxed)
+    }
+
+    fn at(&self, moment: Instant) -> u64 {
+        nanos(moment.saturating_duration_since(self.born))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// How connections are made.
@@ -88,11 +136,17 @@ impl Connecting {
         let connect = Connector { link: self.link.clone(), session: format!("{WATCHED}; {session}").into() };
         // A closed connection is not lent; whether an open one works, its user finds out.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let retired = self.link.retired.clone();
+        let is_lent = Hook::sync_fn(move |_, metrics| match retired.has(metrics.created) {
+            true => Err(HookError::message("its server takes no writes")),
+            false => Ok(()),
+        });
         Pool::builder(Manager::from_connect(self.config.clone(), connect, recycling))
             .max_size(size)
             // The one used last: if few are in use, its server process has warm caches.
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
+            .pre_recycle(is_lent)
             .wait_timeout(Some(self.timeout))
             .create_timeout(Some(self.timeout))
             .build()
@@ -139,6 +193,11 @@ impl Readers {
         // Another caller may have taken it meanwhile.
         let at_once = Timeouts { wait: Some(Duration::ZERO), create: Some(Duration::ZERO), recycle: None };
         self.pool.timeout_get(&at_once).await.ok()
+    }
+
+    /// As [`Link::note`], for all pools.
+    pub(super) fn note(&self, error: &PostgresError) {
+        self.link.note(error);
     }
 
     pub(super) fn close(&self) {

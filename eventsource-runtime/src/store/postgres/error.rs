@@ -98,6 +98,11 @@ impl PostgresError {
         self.is_raise || self.code.as_deref().is_some_and(|code| code.starts_with("P0") || code == "XX000")
     }
 
+    /// Whether the server takes no writes, as one that is being replaced or follows another.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.code() == Some(SqlState::READ_ONLY_SQL_TRANSACTION.code())
+    }
+
     /// Whether it is about the server, which is busy, full or gone, and not about what was asked of it.
     pub(in crate::store) fn is_trouble(&self) -> bool {
         !self.is_refusal() || self.is_busy()

@@ -145,7 +145,7 @@ mod tests {
         let config = address::parse(&url, &options).unwrap();
         let tls = tls::tls(&config, &options).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let link = Link { tls, runtime: runtime.handle().clone() };
+        let link = Link::new(tls, runtime.handle().clone());
         let connecting = Connecting { config, link, timeout: options.connect_timeout };
         let listener = Listener::new(connecting, &Schema::new("public").unwrap(), &Arc::default());
         let lost = runtime.block_on(async { timeout(Duration::from_secs(30), listener.until_lost(&|| ())).await });

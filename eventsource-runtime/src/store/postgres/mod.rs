@@ -147,7 +147,7 @@ impl Postgres {
         let config = address::parse(address, options).map_err(refused)?;
         let schema = Schema::new(&options.schema).map_err(refused)?;
         let tls = tls::tls(&config, options).map_err(refused)?;
-        let link = Link { tls, runtime: Handle::current() };
+        let link = Link::new(tls, Handle::current());
         let connecting = Connecting { config: config.clone(), link: link.clone(), timeout: options.connect_timeout };
         let pool = |size, session| connecting.pool(size, session).map_err(refused);
         let held_up = format!("{OURS}; {HELD_UP}");

@@ -19,6 +19,7 @@ mod pipeline;
 mod transaction;
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::projection::{
     Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
     ProjectionError, ProjectionStore, StepResult, Took, Transaction,
 };
+use crate::store::status::causes;
 use crate::store::{Position, StreamId};
 use crate::telemetry::Scope;
 pub(super) use aside::Aside;
@@ -156,13 +158,14 @@ impl ProjectionStore for Postgres {
         let opened = open(&tx).await;
         let opened = end(tx, opened, None, &[]).await;
         drop(client.free());
-        opened
+        self.noted(opened)
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
         let client = self.keeper().await?;
         self.check_held(partition)?;
-        let lease = self.lease(&client, partition, &claim).await.map_err(failed("lease a projection"))?;
+        let lease = self.lease(&client, partition, &claim).await.map_err(failed("lease a projection"));
+        let lease = self.noted(lease)?;
         if let Some(lease) = lease { Ok(lease) } else { Err(Box::pin(self.no_part(&**client, partition)).await) }
     }
 
@@ -304,6 +307,14 @@ impl Postgres {
     async fn keeper(&self) -> Result<Object, ProjectionError> {
         let leases = self.aside.as_ref().map_or(&self.shared.pools.leases, |aside| aside.workers());
         lend(leases).await.map_err(away)
+    }
+
+    /// Looks whether the server takes no writes. Whoever runs a projection opens it and then asks for its lease again and
+    /// again, and so learns of it soon.
+    fn noted<T>(&self, done: Result<T, ProjectionError>) -> Result<T, ProjectionError> {
+        let refusal = done.as_ref().err().and_then(|error| causes(error.cause()).find_map(<dyn Error>::downcast_ref));
+        refusal.into_iter().for_each(|error| self.shared.connecting.link.note(error));
+        done
     }
 
     /// The key of a projection's rows: in a place aside it has another name.
