@@ -1,63 +1,70 @@
 //! The page that names the test beside each promise names tests that there are.
 
-use std::collections::HashSet;
-use std::fs;
-use std::path::Path;
+mod script;
+mod sources;
+
+use sources::sources;
 
 const PAGE: &str = include_str!("../../eventsource-runtime/docs/guarantees.md");
 
 #[test]
 fn every_test_that_is_named_exists() {
-    let mut known = HashSet::new();
-    for folder in ["eventsource-runtime", "eventsource-macros", "tests"] {
-        gather(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder), &mut known);
-    }
-    let named: Vec<String> = PAGE.lines().filter(|line| line.starts_with('|')).flat_map(named).collect();
-    assert!(named.len() > 200, "{} tests are named", named.len());
-    let missing: Vec<_> = named.iter().filter(|name| !known.iter().any(|known| is_like(known, name))).collect();
-    assert!(missing.is_empty(), "{missing:#?}");
-}
-
-/// The last segments of the paths in a row's last column, those in braces one by one.
-fn named(row: &str) -> Vec<String> {
-    let column = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
-    let paths = column.split('`').skip(1).step_by(2).filter(|code| code.contains("::"));
-    let names = paths.flat_map(|path| match path.split_once('{') {
-        None => vec![path.rsplit("::").next().unwrap_or(path).to_owned()],
-        Some((before, rest)) => {
-            let (each, after) = rest.split_once('}').unwrap_or((rest, ""));
-            let prefix = before.rsplit("::").next().unwrap_or_default();
-            each.split(", ").map(|one| format!("{prefix}{one}{after}")).collect()
-        }
-    });
-    names.filter(|name| name != "…").collect()
-}
-
-/// Whether a name is what is written with `…` for some of it.
-fn is_like(name: &str, written: &str) -> bool {
-    let mut parts = written.split('…');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut is_open = false;
-    for part in parts {
-        let Some((_, behind)) = rest.split_once(part) else { return false };
-        (rest, is_open) = (behind, part.is_empty());
-    }
-    rest.is_empty() || is_open
-}
-
-/// Every function and module of the Rust files below.
-fn gather(folder: &Path, known: &mut HashSet<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
-            gather(&path, known);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            for keyword in ["fn ", "mod "] {
-                for found in text.split(keyword).skip(1) {
-                    known.insert(found.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
-                }
+    let mut known = cases();
+    let folders = ["eventsource-runtime/src", "eventsource-macros/core/src", "tests"];
+    known.extend(folders.into_iter().flat_map(sources).flat_map(|source| source.tests()));
+    let (mut named, mut missing, mut column) = (0, Vec::new(), 0);
+    for row in PAGE.lines().filter(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        // A table's head says which of its columns names tests.
+        column = cells.iter().position(|cell| *cell == "test").unwrap_or(column);
+        let mut before = String::new();
+        for path in paths(cells.get(column).copied().unwrap_or_default()) {
+            named += 1;
+            let is_known = |path: &String| known.iter().any(|test| is_like(test, path));
+            match readings(&path, &before).into_iter().find(is_known) {
+                Some(found) => before = found,
+                None => missing.push(path),
             }
         }
     }
+    assert!(named > 350, "{named} tests are named");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The cases of the suites that every store and every bus has to pass.
+fn cases() -> Vec<String> {
+    let suites = sources("eventsource-runtime/src/testing/suite");
+    let lists = suites.iter().flat_map(|suite| suite.text.split("{ @ $back").skip(1));
+    let names = lists.flat_map(|list| list.split('}').next().unwrap_or_default().split_whitespace());
+    names.map(|name| format!("suite::{name}")).collect()
+}
+
+/// The paths in a cell, those in braces one by one.
+fn paths(cell: &str) -> Vec<String> {
+    let codes = cell.split('`').skip(1).step_by(2).filter(|code| code.contains("::"));
+    // A package of its own, in a folder of the other name.
+    codes.flat_map(each).map(|path| path.replace("eventsource-matrix", "matrix")).collect()
+}
+
+fn each(code: &str) -> Vec<String> {
+    let Some((before, rest)) = code.split_once('{') else { return vec![code.to_owned()] };
+    let (names, after) = rest.split_once('}').unwrap_or((rest, ""));
+    names.split(", ").map(|name| format!("{before}{name}{after}")).collect()
+}
+
+/// What a path may stand for: one that begins with `…` goes on in one of the modules of the path before it.
+fn readings(path: &str, before: &str) -> Vec<String> {
+    match path.strip_prefix("…::") {
+        Some(rest) if !before.is_empty() => {
+            before.match_indices("::").map(|(end, _)| format!("{}::{rest}", &before[..end])).collect()
+        }
+        _ => vec![path.to_owned()],
+    }
+}
+
+/// Whether a path is what is written with `…` for some of it.
+fn is_like(path: &str, written: &str) -> bool {
+    let Some((first, rest)) = written.split_once('…') else { return path == written };
+    let Some(left) = path.strip_prefix(first) else { return false };
+    (0..=left.len()).any(|at| left.get(at..).is_some_and(|left| is_like(left, rest)))
 }
