@@ -43,6 +43,15 @@ pub(super) fn runner(store: &SqliteStore) -> ProjectionRunner<SqliteStore> {
     ProjectionRunner::new(store.clone()).lease(Duration::from_millis(200))
 }
 
+/// A connection to the file, whose read model now bears a mark that no event has made, unlike the one that takes its
+/// place.
+fn marked(scratch: &Scratch) -> rusqlite::Connection {
+    let raw = rusqlite::Connection::open(scratch.file()).unwrap();
+    raw.busy_timeout(Duration::from_secs(5)).unwrap();
+    raw.execute("UPDATE sums SET sum = -1", []).unwrap();
+    raw
+}
+
 /// Random events, some of them poison; random restarts; and then, from the first event on, the same again in every way.
 #[tokio::test]
 async fn what_is_built_anew_is_what_was_built_live() {
@@ -74,6 +83,7 @@ async fn what_is_built_anew_is_what_was_built_live() {
         let letters = DeadLetters::new(store.clone(), Tally::sound());
         let live = (sums(&store).await, letters.list(Position::START, 1000).await.unwrap().len());
         for anew in [tally().rebuild(), tally().rebuild_aside()] {
+            drop(marked(&scratch));
             let projections = anew.spawn();
             projections.wait_for(head).await.unwrap();
             projections.shutdown().await.unwrap();
@@ -96,10 +106,8 @@ async fn a_read_model_is_built_aside_while_another_runner_keeps_the_old_one() {
     let term = Duration::from_secs(5);
     let old = runner(&store).lease(term).projection(Tally::sound()).spawn();
     old.wait_for(Position::new(300)).await.unwrap();
-    // What readers see is the old one, until the new one is there: a mark that no event has made tells them apart.
-    let mark = rusqlite::Connection::open(scratch.file()).unwrap();
-    mark.busy_timeout(Duration::from_secs(5)).unwrap();
-    mark.execute("UPDATE sums SET sum = -1", []).unwrap();
+    // What readers see is the old one, until the new one is there.
+    let raw = marked(&scratch);
     let other = open(&scratch.file()).await;
     let new = runner(&other).lease(term).projection(Tally::sound()).rebuild_aside().spawn();
     new.wait_for(Position::new(300)).await.unwrap();
@@ -114,7 +122,7 @@ async fn a_read_model_is_built_aside_while_another_runner_keeps_the_old_one() {
     old.shutdown().await.unwrap();
     assert_eq!(seen(&store).await, (1..=302).collect::<Vec<_>>());
     let index = "SELECT count(*) FROM sqlite_schema WHERE name = 'seen_by_stream'";
-    let indexes: i64 = mark.query_row(index, [], |row| row.get(0)).unwrap();
+    let indexes: i64 = raw.query_row(index, [], |row| row.get(0)).unwrap();
     assert_eq!(indexes, 1, "indexes come along");
 }
 
@@ -240,15 +248,14 @@ async fn a_name_that_something_else_has_is_refused_before_anything_is_replaced()
 #[tokio::test]
 async fn a_rebuild_aside_that_loses_its_lease_begins_again() {
     let scratch = Scratch::new();
-    let store = open(&scratch.file()).await;
-    let last = cancel(&store, &a_stream(), REASON, 1).await;
+    let (store, stream) = (open(&scratch.file()).await, a_stream());
+    let last = cancel(&store, &stream, REASON, 1).await;
     let tally = || ProjectionRunner::new(store.clone()).lease(Duration::from_secs(5)).projection(Tally::sound());
     let old = tally().spawn();
     old.wait_for(last).await.unwrap();
     old.shutdown().await.unwrap();
+    let raw = marked(&scratch);
     // The next lease is another's as soon as it is taken.
-    let raw = rusqlite::Connection::open(scratch.file()).unwrap();
-    raw.busy_timeout(Duration::from_secs(5)).unwrap();
     raw.execute_batch(
         "CREATE TABLE thefts (due INTEGER NOT NULL);
          INSERT INTO thefts VALUES (1);
@@ -263,6 +270,7 @@ async fn a_rebuild_aside_that_loses_its_lease_begins_again() {
     anew.shutdown().await.unwrap();
     assert_eq!(raw.query_row("SELECT due FROM thefts", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     assert_eq!(seen(&store).await, [last.get()]);
+    assert!(sums(&store).await[stream.as_str()].1 >= 0, "the new one is in its place");
 }
 
 /// It was taken for trouble of the store: of several processes that were started with it all but one stopped.
