@@ -125,7 +125,8 @@ fn a_process_that_is_stopped_in_the_middle_of_a_reset_keeps_no_lease() {
     });
 }
 
-/// Asks the server after how much silence it looks whether the other end is there.
+/// Asks the server after how much silence it looks whether the other end is there, after how much more again, and how
+/// often.
 #[derive(Clone, Default)]
 struct Silence(Arc<Mutex<String>>);
 
@@ -133,7 +134,8 @@ struct Silence(Arc<Mutex<String>>);
 impl Silence {
     #[projection(setup)]
     async fn ask(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
-        let row = tx.query_one("SELECT current_setting('tcp_keepalives_idle')", &[]).await?;
+        let settings = ["idle", "interval", "count"].map(|name| format!("current_setting('tcp_keepalives_{name}')"));
+        let row = tx.query_one(&format!("SELECT concat_ws(' ', {})", settings.join(", ")), &[]).await?;
         *self.0.lock().unwrap() = row.get(0);
         Ok(())
     }
@@ -147,12 +149,12 @@ fn the_server_looks_whether_a_silent_machine_is_there() {
     run(async {
         let server = PostgresServer::start();
         // At a socket in a file there is nothing to be looked for, and nothing wrong.
-        for (address, seconds) in [(server.address(), "30"), (server.socket(), "0")] {
+        for (address, settings) in [(server.address(), "30 10 3"), (server.socket(), "0 0 0")] {
             let options = options(&services::a_schema());
             let store = PostgresStore::connect_with(&address, options).await.unwrap();
             let silence = Silence::default();
             store.open_projection(Arc::new(silence.clone()), 1, Position::START).await.unwrap();
-            assert_eq!(*silence.0.lock().unwrap(), seconds);
+            assert_eq!(*silence.0.lock().unwrap(), settings);
         }
     });
 }
