@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::Progress;
 use eventsource_runtime::store::{Filter, SqliteOptions, SqliteStore, Synchronous};
 use eventsource_tests::mortal::killed;
 use eventsource_tests::orders::{OrderReadModel, PlaceOrder};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{bus, place};
@@ -36,23 +38,30 @@ impl Drop for Scratch {
 }
 
 /// A child appends and says what was acknowledged; it is killed after a number of acknowledgements that differs from
-/// cycle to cycle, in the middle of further appends and of a projection's batches.
+/// cycle to cycle, in the middle of further appends and of the batches of a projection, which has applied something by
+/// then.
 #[tokio::test]
 async fn killed_processes_lose_nothing_that_was_acknowledged() {
     let cycles = std::env::var(CYCLES).ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(10);
     for synchronous in ["full", "normal"] {
         let scratch = Scratch::new();
-        let mut acknowledged = Vec::new();
+        let (mut acknowledged, mut before) = (Vec::new(), Position::START);
         for cycle in 0..cycles {
             let variables: [(&str, &OsStr); 2] = [(CHILD, scratch.0.as_ref()), (SYNCHRONOUS, synchronous.as_ref())];
             acknowledged.extend(killed("recovery::dies", &variables, 1 + cycle * 7 % 40));
-            verify(&scratch.0, &acknowledged).await;
+            let (applied, head) = verify(&scratch.0, &acknowledged).await;
+            assert!(applied > before, "the projection of the process that was killed was at work");
+            before = head;
         }
     }
 }
 
-async fn verify(path: &Path, acknowledged: &[Uuid]) {
+/// Looks at what is left, and applies the rest of it: up to where it had been applied, and where the feed ends.
+async fn verify(path: &Path, acknowledged: &[Uuid]) -> (Position, Position) {
     let store = SqliteStore::open(path).await.unwrap();
+    let checkpoint = "SELECT position FROM projection_partitions WHERE projection = 'OrderReadModel'";
+    let applied: i64 =
+        store.reader().read(move |connection| connection.query_row(checkpoint, [], |row| row.get(0))).await.unwrap();
     let mut feed = store.feed(Position::START, Filter::all());
     let mut events = Vec::new();
     while let Some(event) = feed.next().await.unwrap() {
@@ -67,8 +76,9 @@ async fn verify(path: &Path, acknowledged: &[Uuid]) {
     assert!(positions.is_sorted_by(|before, after| before < after));
 
     // Each event has had its effect once: the read model's key would refuse a second.
+    let head = events.last().map_or(Position::START, |event| event.position);
     let projections = runner(&store).spawn();
-    projections.wait_for(events.last().map_or(Position::START, |event| event.position)).await.unwrap();
+    projections.wait_for(head).await.unwrap();
     projections.shutdown().await.unwrap();
     let sql = "SELECT count(*) FROM order_views";
     let views: i64 =
@@ -79,6 +89,7 @@ async fn verify(path: &Path, acknowledged: &[Uuid]) {
         store.reader().read(move |connection| connection.query_row(check, [], |row| row.get(0))).await.unwrap();
     assert_eq!(intact, "ok");
     store.close().await;
+    (Position::new(applied.cast_unsigned()), head)
 }
 
 /// A killed process leaves its lease behind, for which the next one should not wait long here.
@@ -95,18 +106,29 @@ async fn dies() {
         _ => Synchronous::Full,
     };
     let store = SqliteStore::open_with(path, SqliteOptions::default().synchronous(synchronous)).await.unwrap();
-    let _projections = runner(&store).spawn();
-    let writers: Vec<_> = (0..4).map(|_| tokio::spawn(append_for_ever(bus(&store)))).collect();
-    for writer in writers {
-        writer.await.unwrap();
+    let projections = runner(&store).spawn();
+    let mut writers = JoinSet::new();
+    for _ in 0..4 {
+        writers.spawn(append_for_ever(bus(&store), projections.progress()));
+    }
+    // Whatever stops ends the process, and with it the test.
+    tokio::select! {
+        stopped = projections.stopped() => panic!("{stopped}"),
+        writer = writers.join_next() => panic!("{writer:?}"),
     }
 }
 
-async fn append_for_ever(bus: CommandBus) {
+/// Acknowledges what it appends, the first of it when it was applied.
+async fn append_for_ever(bus: CommandBus, progress: Progress) {
+    let mut is_first = true;
     loop {
         let command: PlaceOrder = place(Uuid::now_v7());
         let order = command.order_id;
-        bus.dispatch(command).await.unwrap();
+        let committed = bus.dispatch(command).await.unwrap();
+        if is_first {
+            progress.wait_for_within(committed.position, Duration::from_mins(5)).await.unwrap();
+            is_first = false;
+        }
         println!("{order}");
     }
 }

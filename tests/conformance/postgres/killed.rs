@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::Progress;
 use eventsource_runtime::store::{Filter, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::mortal::killed;
 use eventsource_tests::orders::OrderCancelled;
 use eventsource_tests::services::{self, repeats};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::open_in;
@@ -59,10 +61,15 @@ fn killed_programs_lose_nothing_that_was_acknowledged() {
     run(async {
         let schema = services::a_schema();
         let store = open_in(&schema).await;
-        let mut acknowledged = Vec::new();
+        let raw = services::raw(&services::postgres()).await;
+        let checkpoint = format!("SELECT position FROM {schema}.projection_partitions WHERE projection = 'Effects'");
+        let (mut acknowledged, mut before) = (Vec::new(), 0);
         let kills = repeats(KILLS, 4);
         for kill in 0..kills {
             acknowledged.extend(killed("postgres::killed::dies", &[(CHILD, schema.as_ref())], 1 + kill * 7 % 60));
+            let applied: i64 = raw.query_one(&checkpoint, &[]).await.unwrap().get(0);
+            assert!(applied > before, "the projection of the program that was killed was at work");
+            before = applied;
         }
         verify(&store, &schema, &acknowledged).await;
         println!("{kills} kills, {} acknowledged, lost 0, doubled 0", acknowledged.len());
@@ -105,20 +112,31 @@ fn dies() {
     let Ok(schema) = std::env::var(CHILD) else { return };
     run(async move {
         let store = open_in(&schema).await;
-        let _projections = runner(&store, &schema).spawn();
-        let writers: Vec<_> = (0..4).map(|_| tokio::spawn(append_for_ever(store.clone()))).collect();
-        for writer in writers {
-            writer.await.unwrap();
+        let projections = runner(&store, &schema).spawn();
+        let mut writers = JoinSet::new();
+        for _ in 0..4 {
+            writers.spawn(append_for_ever(store.clone(), projections.progress()));
+        }
+        // Whatever stops ends the program, and with it the test.
+        tokio::select! {
+            stopped = projections.stopped() => panic!("{stopped}"),
+            writer = writers.join_next() => panic!("{writer:?}"),
         }
     });
 }
 
-async fn append_for_ever(store: PostgresStore) {
+/// Acknowledges what it appends, the first of it when it was applied.
+async fn append_for_ever(store: PostgresStore, progress: Progress) {
     let orders = Repository::<eventsource_tests::orders::Order, _>::new(store);
+    let mut is_first = true;
     loop {
         let order = Uuid::now_v7();
         let cancelled = [(); EVENTS].map(|()| OrderCancelled { reason: "too slow".into() });
-        orders.append(&order, ExpectedVersion::NoStream, cancelled).await.unwrap();
+        let committed = orders.append(&order, ExpectedVersion::NoStream, cancelled).await.unwrap();
+        if is_first {
+            progress.wait_for_within(committed.position, Duration::from_mins(5)).await.unwrap();
+            is_first = false;
+        }
         println!("{order}");
     }
 }
