@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use eventsource_runtime::telemetry::Telemetry;
+use eventsource_tests::alone::{alone, passed};
 use eventsource_tests::logged::Log;
 use eventsource_tests::registry::{Logged, Registry};
-use tokio::process::Command;
 
 use crate::runtime;
 
@@ -86,10 +86,6 @@ async fn a_setting_that_is_ignored_is_told_as_the_registry_says() {
         log.hears("eventsource.telemetry.setting").await;
         return;
     }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--exact", "logged::a_setting_that_is_ignored_is_told_as_the_registry_says"])
-        .env(VARIABLE, "sometimes");
-    let ended = child.output().await.unwrap();
-    assert!(ended.status.success() && String::from_utf8_lossy(&ended.stdout).contains("1 passed"), "{ended:?}");
+    let test = "logged::a_setting_that_is_ignored_is_told_as_the_registry_says";
+    passed(alone(test).env(VARIABLE, "sometimes"), 1);
 }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::future::Future;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use eventsource_runtime::testing;
 
@@ -31,10 +31,20 @@ pub fn run_alone(test: &str, body: impl Future<Output = ()>) {
     if is_alone() {
         return testing::run(body);
     }
-    let output = alone(test).output().expect("a process");
-    let shown = String::from_utf8_lossy(&output.stdout);
-    let is_passed = output.status.success() && shown.contains("1 passed");
-    assert!(is_passed, "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    passed(&mut alone(test), 1);
+}
+
+/// Runs tests in a process of their own, which also ends well if no test has the name, and returns what it has said.
+///
+/// # Panics
+/// One fails, or fewer than `least` are run.
+pub fn passed(command: &mut Command, least: usize) -> Output {
+    let output = command.output().expect("a process");
+    let [shown, errors] = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
+    let count = |line: &str| line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0.parse::<usize>().ok();
+    let passed = shown.lines().find_map(count).unwrap_or_default();
+    assert!(output.status.success() && passed >= least, "{passed} of {least} tests have passed\n{shown}\n{errors}");
+    output
 }
 
 /// Whether this process was started for one test, which does nothing anywhere else.

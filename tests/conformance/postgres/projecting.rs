@@ -1,5 +1,6 @@
 //! Projections whose read model is in PostgreSQL.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use eventsource_runtime::projection::{
 use eventsource_runtime::store::{Filter, NewEvent, Origin, PostgresStore, PostgresTransaction};
 use eventsource_runtime::telemetry::Scope;
 use eventsource_runtime::testing::run;
+use eventsource_tests::alone::passed;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -271,13 +273,9 @@ fn a_runner_leaves_most_of_the_stack_to_its_projection() {
     if std::env::var_os(CHILD).is_some() {
         return;
     }
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["postgres::projecting::", "postgres::faults::"])
-        .env(CHILD, "")
-        .env("RUST_MIN_STACK", (768 * 1024).to_string())
-        .stdout(std::process::Stdio::null())
-        .status();
-    assert!(status.unwrap().success(), "see what it says above");
+    let mut tests = Command::new(std::env::current_exe().unwrap());
+    tests.args(["postgres::projecting::", "postgres::faults::"]);
+    passed(tests.env(CHILD, "").env("RUST_MIN_STACK", (768 * 1024).to_string()), 15);
 }
 
 /// Writes its values into its statements, and looks how many of these the server keeps.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::process::Output;
 
 use eventsource_runtime::prelude::*;
-use eventsource_tests::alone::{alone, is_alone};
+use eventsource_tests::alone::{alone, is_alone, passed};
 use eventsource_tests::orders::OrderReadModel;
 use eventsource_tests::recorder::PATIENCE;
 use eventsource_tests::registry::Registry;
@@ -126,9 +126,7 @@ fn exported(environment: &[(&str, String)]) -> Output {
 }
 
 fn exported_by(test: &str, environment: &[(&str, String)]) -> Output {
-    let output = alone(test).envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    output
+    passed(alone(test).envs(environment.iter().map(|(name, value)| (name, value))), 1)
 }
 
 /// The tree, with the log record of the refusal within its command, and what was measured.
