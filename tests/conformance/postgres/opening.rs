@@ -81,11 +81,18 @@ fn a_newer_schema_is_refused() {
     });
 }
 
+/// The server's address with a password, for which the server does not ask.
+fn with_a_password() -> String {
+    let address = services::postgres().replace("postgres://es@", "postgres://es:secret@");
+    assert!(address.contains("secret"), "there is no room for a password in {address}");
+    address
+}
+
 /// An address that asks for TLS gets it or an error, and nothing of the address is in that.
 #[test]
 fn a_server_without_tls_is_refused_where_the_address_asks_for_it() {
     run(async {
-        let address = services::postgres().replace("postgres://es@", "postgres://es:secret@");
+        let address = with_a_password();
         let opened = PostgresStore::connect(&format!("{address}?sslmode=require")).await;
         let error = opened.expect_err("the server has no TLS");
         assert!(format!("{error:?}").contains("TLS"), "{error:?}");
@@ -131,7 +138,7 @@ fn a_closed_store_says_so() {
 #[test]
 fn credentials_are_shown_nowhere() {
     run(async {
-        let address = services::postgres().replace("postgres://es@", "postgres://es:secret@");
+        let address = with_a_password();
         let options = options(&services::a_schema());
         let store = PostgresStore::connect_with(&address, options).await.unwrap();
         let info = store.info();

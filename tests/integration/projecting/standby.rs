@@ -19,6 +19,18 @@ const TERM: Duration = Duration::from_millis(600);
 /// anew, lost it in the same way, and no policy ever acted.
 #[tokio::test]
 async fn pauses_longer_than_a_lease_lose_it_to_nobody() {
+    for _ in 0..5 {
+        if let Some(attempts) = attempts_under_one_lease().await {
+            assert_eq!(attempts, 6, "one attempt and five more");
+            return;
+        }
+    }
+    panic!("the lease is lost each time");
+}
+
+/// How often an event that fails is tried before it is skipped, where another runner waits for the lease. `None` if it
+/// was lost: a machine that stands still for longer than a lease loses it for its runner, and the other begins anew.
+async fn attempts_under_one_lease() -> Option<usize> {
     let (log, _guard) = Log::of_thread();
     let scratch = Scratch::new();
     let stream = a_stream();
@@ -38,13 +50,12 @@ async fn pauses_longer_than_a_lease_lose_it_to_nobody() {
     let settled = tokio::time::timeout(Duration::from_mins(2), runners[0].wait_for_within(after, Duration::MAX)).await;
     assert!(settled.is_ok(), "{} attempts and no end", usize::MAX - left.load(Ordering::SeqCst));
     assert_eq!(seen(&stores[0]).await, numbers(&[before, after]));
-    // A machine that stands still for longer than a lease loses it for its runner, and the other one begins anew.
-    if !log.names_of("eventsource::projection").contains(&"eventsource.projection.lease_lost".to_owned()) {
-        assert_eq!(usize::MAX - left.load(Ordering::SeqCst), 6, "one attempt and five more");
-    }
+    let is_lost = log.names_of("eventsource::projection").contains(&"eventsource.projection.lease_lost".to_owned());
+    let attempts = usize::MAX - left.load(Ordering::SeqCst);
     for runner in runners {
         runner.shutdown().await.unwrap();
     }
+    (!is_lost).then_some(attempts)
 }
 
 /// A term of which nobody sees the end, times three.
