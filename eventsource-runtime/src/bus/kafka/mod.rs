@@ -4,6 +4,7 @@ mod apart;
 mod client;
 mod consume;
 mod context;
+mod naming;
 mod options;
 mod partitions;
 mod payloads;
@@ -149,9 +150,9 @@ impl Shared {
     }
 
     fn dead_topic(&self, group: &str) -> Result<String, BusError> {
-        options::check_group(group)?;
+        naming::check_group(group)?;
         let topic = format!("{}.{group}.dead", self.options.topic);
-        options::check_name(&topic)?;
+        naming::check_name(&topic)?;
         Ok(topic)
     }
 

@@ -7,13 +7,12 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
+use super::naming::check_name;
 use crate::bus::error::BusError;
 use crate::timer::FAR;
 
 /// Whether the crate was built with TLS for this broker.
 const TLS: bool = cfg!(feature = "kafka-tls");
-/// The longest name that a topic may have, in bytes.
-const LONGEST_NAME: usize = 249;
 /// Settings that keep messages from being lost or reordered, or that the bus needs to observe itself: users may not set
 /// them.
 const OWN: [&str; 23] = [
@@ -57,7 +56,16 @@ pub struct KafkaOptions {
     pub(super) session_timeout: Duration,
     pub(super) patience: Duration,
     pub(super) largest: u32,
+    tls: bool,
+    credentials: Option<Credentials>,
     settings: BTreeMap<String, String>,
+}
+
+/// Whom a client authenticates as.
+#[derive(Clone)]
+struct Credentials {
+    name: String,
+    password: String,
 }
 
 /// The properties of a topic that is created.
@@ -77,6 +85,8 @@ impl KafkaOptions {
             session_timeout: Duration::from_secs(45),
             patience: Duration::from_mins(5),
             largest: 1_000_000,
+            tls: false,
+            credentials: None,
             settings: BTreeMap::new(),
         }
     }
@@ -129,20 +139,19 @@ impl KafkaOptions {
 
     /// Connects over TLS, with the feature `kafka-tls`.
     pub fn tls(self) -> Self {
-        self.set("security.protocol", "SSL")
+        Self { tls: true, ..self }
     }
 
     /// Authenticates with a name and a password, by SASL/PLAIN over TLS, with the feature `kafka-tls`. On a network that
-    /// is trusted with the password, [`KafkaOptions::set`] `security.protocol` to `SASL_PLAINTEXT` afterwards.
+    /// is trusted with the password, [`KafkaOptions::set`] `security.protocol` to `SASL_PLAINTEXT`; for another
+    /// mechanism that takes a name and a password, such as `SCRAM-SHA-512`, set `sasl.mechanism`.
     pub fn credentials(self, name: impl Into<String>, password: impl Into<String>) -> Self {
-        self.set("security.protocol", "SASL_SSL")
-            .set("sasl.mechanism", "PLAIN")
-            .set("sasl.username", name)
-            .set("sasl.password", password)
+        Self { credentials: Some(Credentials { name: name.into(), password: password.into() }), ..self }
     }
 
     /// Sets any other option of librdkafka, such as `ssl.ca.location` or `client.rack`. Those on which the guarantees
-    /// of the bus depend, such as `acks`, are refused on connecting.
+    /// of the bus depend, such as `acks`, are refused on connecting. What is set here counts, whatever
+    /// [`KafkaOptions::tls`] and [`KafkaOptions::credentials`], before or after it, would have chosen.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
         self
@@ -183,7 +192,7 @@ impl KafkaOptions {
             let told = format!("`{name}` is set by the bus, whose promises rest on it; leave it out");
             return Err(BusError::Configuration(told.into()));
         }
-        let protocol = self.settings.get("security.protocol").map_or("plaintext", String::as_str);
+        let protocol = self.protocol();
         if matches!(protocol.to_ascii_lowercase().as_str(), "ssl" | "sasl_ssl") && !TLS {
             let told = "TLS to Kafka needs the feature `kafka-tls`; add it, or set `security.protocol` to `PLAINTEXT` or \
                         `SASL_PLAINTEXT` on a trusted network";
@@ -191,13 +200,30 @@ impl KafkaOptions {
         }
         check_addresses(brokers, protocol)?;
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", brokers);
+        config.set("bootstrap.servers", brokers).set("security.protocol", protocol);
+        if let Some(Credentials { name, password }) = &self.credentials {
+            config.set("sasl.username", name).set("sasl.password", password);
+            // By its other name it would be a second setting, and which of them counts would be a matter of luck.
+            if !self.settings.contains_key("sasl.mechanisms") {
+                config.set("sasl.mechanism", "PLAIN");
+            }
+        }
         for (name, value) in &self.settings {
             config.set(name, value);
         }
         // For the gauges.
         config.set("statistics.interval.ms", "1000");
         Ok(config)
+    }
+
+    /// How clients speak to brokers: as set, or as what was asked for needs it.
+    fn protocol(&self) -> &str {
+        match (self.settings.get("security.protocol"), &self.credentials, self.tls) {
+            (Some(protocol), ..) => protocol,
+            (None, Some(_), _) => "SASL_SSL",
+            (None, None, true) => "SSL",
+            (None, None, false) => "PLAINTEXT",
+        }
     }
 }
 
@@ -219,32 +245,6 @@ fn check_addresses(brokers: &str, protocol: &str) -> Result<(), BusError> {
     Err(BusError::Configuration(told.into()))
 }
 
-/// Refuses what cannot be a topic's name; those of dead letters contain the group's.
-pub(super) fn check_name(topic: &str) -> Result<(), BusError> {
-    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if !topic.is_empty() && topic.len() <= LONGEST_NAME && topic.bytes().all(is_fine) {
-        return Ok(());
-    }
-    let told = format!(
-        "`{topic}` cannot be a topic's name: {LONGEST_NAME} letters, digits, dots, hyphens and underscores at most"
-    );
-    Err(BusError::Configuration(told.into()))
-}
-
-/// Refuses a group that brokers, which know it by the topic's name and its own joined by a dot, would confuse with
-/// another: `mail` of the topic `shop.orders`, and `orders.mail` of `shop`. To retry a group's dead letters, `dead` is
-/// added to its name.
-pub(super) fn check_group(group: &str) -> Result<(), BusError> {
-    if !group.contains('.') && group != "dead" {
-        return Ok(());
-    }
-    let told = format!(
-        "`{group}` cannot be a group name on Kafka: it could collide with a group of another topic; write it without \
-         dots (hyphens are fine), and do not call it `dead`"
-    );
-    Err(BusError::Configuration(told.into()))
-}
-
 /// An error of the client library. For a setting it would quote the value, which may be a password.
 pub(super) fn refused(attempt: &'static str, error: KafkaError) -> BusError {
     match error {
@@ -261,6 +261,7 @@ impl fmt::Debug for KafkaOptions {
         f.debug_struct("KafkaOptions")
             .field("topic", &self.topic)
             .field("create", &self.create)
+            .field("tls", &self.tls)
             .field("settings", &self.settings.keys())
             .finish_non_exhaustive()
     }
@@ -283,6 +284,40 @@ mod tests {
         ] {
             assert_eq!(refused_of(&options).is_none(), TLS);
             assert!(refused_of(&options.set("security.protocol", "SASL_PLAINTEXT")).is_none());
+        }
+    }
+
+    /// The last call won: TLS after credentials connected without them.
+    #[test]
+    fn tls_and_credentials_are_both_meant_in_any_order() {
+        let plain = || KafkaOptions::new("orders");
+        let tls = KafkaOptions::tls;
+        let user = |options: KafkaOptions| options.credentials("user", "sesame");
+        let trusted = |options: KafkaOptions| options.set("security.protocol", "SASL_PLAINTEXT");
+        let asked = [plain(), tls(plain()), user(plain()), tls(user(plain())), user(tls(plain()))];
+        assert_eq!(
+            asked.each_ref().map(KafkaOptions::protocol),
+            ["PLAINTEXT", "SSL", "SASL_SSL", "SASL_SSL", "SASL_SSL"]
+        );
+        for options in [trusted(tls(user(plain()))), tls(trusted(user(plain()))), user(tls(trusted(plain())))] {
+            let config = options.client("localhost:9092").unwrap();
+            let names = ["security.protocol", "sasl.mechanism", "sasl.username", "sasl.password"];
+            let values = names.map(|name| config.get(name).unwrap());
+            assert_eq!(values, ["SASL_PLAINTEXT", "PLAIN", "user", "sesame"]);
+        }
+    }
+
+    #[test]
+    fn another_mechanism_counts_by_each_of_its_names_in_any_order() {
+        for name in ["sasl.mechanism", "sasl.mechanisms"] {
+            let set = |options: KafkaOptions| options.set(name, "SCRAM-SHA-512");
+            let user = |options: KafkaOptions| options.credentials("user", "sesame");
+            let trusted = KafkaOptions::new("orders").set("security.protocol", "SASL_PLAINTEXT");
+            for options in [set(user(trusted.clone())), user(set(trusted))] {
+                let config = options.client("localhost:9092").unwrap();
+                let given = ["sasl.mechanism", "sasl.mechanisms"].map(|name| config.get(name));
+                assert_eq!(given.into_iter().flatten().collect::<Vec<_>>(), ["SCRAM-SHA-512"]);
+            }
         }
     }
 
@@ -348,26 +383,6 @@ mod tests {
                 assert_eq!(settings.contains(&in_sync), replicas >= 3, "{replicas}");
                 assert!(settings.contains(&kept), "{replicas}");
             }
-        }
-    }
-
-    #[test]
-    fn a_topic_has_a_name_that_brokers_take() {
-        for name in ["", "order s", "orders/1", "é", &"o".repeat(250)] {
-            assert!(refused_of(&KafkaOptions::new(name)).is_some(), "{name}");
-        }
-        assert!(refused_of(&KafkaOptions::new("o".repeat(249))).is_none());
-    }
-
-    /// Those of two buses shared their offsets and their dead letters.
-    #[test]
-    fn a_group_has_a_name_that_is_no_others() {
-        for name in ["orders.mail", ".mail", "mail.", "dead"] {
-            let error = check_group(name).unwrap_err();
-            assert!(matches!(&error, BusError::Configuration(told) if told.contains("without dots")), "{error:?}");
-        }
-        for name in ["orders-mail", "deadline"] {
-            check_group(name).unwrap();
         }
     }
 }
