@@ -115,15 +115,17 @@ async fn deposit(
     headers: HeaderMap,
 ) -> Result<Response, StatusCode> {
     let request = format!("deposit {account} {cents}");
-    let (command_id, expected_version) = (command_id(&headers, &request), expected_version(&headers)?);
-    let context = Context { command_id, expected_version, ..Context::default() };
+    let context = Context {
+        command_id: command_id(&headers, &request),
+        expected_version: expected_version(&headers)?,
+        ..Context::default()
+    };
     let committed = match service.commands.dispatch_with(Deposit { account, cents }, context).await {
         Ok(committed) => committed,
         Err(DispatchError::Rejected(TooMuch)) => return Err(StatusCode::UNPROCESSABLE_ENTITY),
-        // The account is not as the client has seen it, or all retries lost against other writers.
-        Err(error) if error.conflict().is_some() && expected_version.is_some() => {
-            return Err(StatusCode::PRECONDITION_FAILED);
-        }
+        // The account is not as the client has seen it.
+        Err(error) if error.is_outdated() => return Err(StatusCode::PRECONDITION_FAILED),
+        // All retries lost against other writers.
         Err(error) if error.conflict().is_some() => return Err(StatusCode::CONFLICT),
         // No client mends this by asking again.
         Err(error) if error.is_permanent() => return Err(StatusCode::INTERNAL_SERVER_ERROR),

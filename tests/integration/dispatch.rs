@@ -152,7 +152,9 @@ async fn a_command_for_another_version_is_not_decided_and_is_no_error_in_the_log
     let once = Context { command_id: Some(Uuid::from_u128(7)), ..at(ExpectedVersion::NoStream) };
     bus.dispatch_with(Fill { id, marks: 2 }, once.clone()).await.unwrap();
     let refused = recorder.run(bus.dispatch_with(Fill { id, marks: 0 }, at(Version::new(1).into()))).await;
-    let conflict = refused.as_ref().unwrap_err().conflict().unwrap();
+    let refused = refused.unwrap_err();
+    assert!(refused.is_outdated() && refused.is_permanent(), "{refused}");
+    let conflict = refused.conflict().unwrap();
     assert_eq!((conflict.expected, conflict.actual), (Version::new(1).into(), Version::new(2)));
     let tree = recorder.trees().render();
     assert!(tree.contains("error.type=conflict") && !tree.contains("decide"), "{tree}");
@@ -169,6 +171,27 @@ async fn a_command_for_a_version_is_not_decided_again_after_a_conflict() {
     let context = Context { expected_version: Some(ExpectedVersion::NoStream), ..Context::default() };
     let refused = bus.dispatch_with(Contend { id: Uuid::now_v7() }, context).await.unwrap_err();
     assert_eq!(refused.conflict().unwrap().actual, 1);
+    assert!(refused.is_outdated() && refused.is_permanent(), "{refused}");
+}
+
+/// Others were faster, as often as it was tried: that may pass, and the version that its context names is still right.
+#[tokio::test]
+async fn a_command_that_others_were_faster_than_is_not_outdated() {
+    let bus = sheets(&MemoryStore::new(), 0, 1);
+    for expected_version in [None, Some(ExpectedVersion::Any)] {
+        let context = Context { expected_version, ..Context::default() };
+        let refused = bus.dispatch_with(Contend { id: Uuid::now_v7() }, context).await.unwrap_err();
+        assert!(refused.conflict().is_some() && !refused.is_outdated() && !refused.is_permanent(), "{refused}");
+    }
+}
+
+/// The first append, not the load, finds that it came too late.
+#[tokio::test]
+async fn a_command_for_a_version_that_is_never_retried_is_outdated_by_its_first_conflict() {
+    let bus = sheets(&MemoryStore::new(), 0, 1);
+    let context = Context { expected_version: Some(ExpectedVersion::NoStream), ..Context::default() };
+    let refused = bus.dispatch_with(Contend { id: Uuid::now_v7() }, context).await.unwrap_err();
+    assert!(refused.is_outdated() && refused.is_permanent(), "{refused}");
 }
 
 /// The second conflict of a command panicked.

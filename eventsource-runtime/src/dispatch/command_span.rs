@@ -91,7 +91,7 @@ fn end<E: Error + 'static>(
     });
     // A refusal is the domain's decision: the span carries its name but no status.
     match result {
-        Err(error) if progress.is_outdated => {
+        Err(error) if error.is_outdated() => {
             span.conflict(names::LOG_COMMAND, "conflict", &Chain(error));
         }
         Err(error) if !error.is_rejected() => {

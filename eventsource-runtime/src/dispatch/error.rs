@@ -36,15 +36,16 @@ pub enum DispatchError<E> {
 }
 
 impl<E: Error + 'static> DispatchError<E> {
-    /// Whether it cannot help to dispatch the command again: no store in trouble is behind the error, the handler did
-    /// not fail, and there was no conflict, which may be gone by then unless the command's context names a version. A
-    /// rejection is permanent in that it lasts until the aggregate has changed.
+    /// Whether it cannot help to dispatch the command again with the same context: no store in trouble is behind the
+    /// error, the handler did not fail, and no other writers were faster, who may be gone by then. It cannot help if the
+    /// context names a version that the aggregate is not at ([`DispatchError::is_outdated`]). A rejection is permanent
+    /// in that it lasts until the aggregate has changed.
     pub fn is_permanent(&self) -> bool {
         match self {
             // It passes for the aggregate's own error, which is not its source.
             Self::Rejected(refusal) => !is_trouble(refusal),
             Self::Failed(_) => false,
-            failed => failed.conflict().is_none() && !is_trouble(failed),
+            failed => failed.conflict().is_none_or(Conflict::is_outdated) && !is_trouble(failed),
         }
     }
 
@@ -63,7 +64,16 @@ impl<E: Error + 'static> DispatchError<E> {
         matches!(self, Self::Rejected(_))
     }
 
-    /// The conflict with another writer of the aggregate, once its retries are exhausted.
+    /// Whether the aggregate is not at the version that the command's context names
+    /// ([`Context::expected_version`](super::Context::expected_version)): the failed precondition of an `If-Match`.
+    /// Whoever sent the command looks at the aggregate again, and sends another.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.conflict().is_some_and(Conflict::is_outdated)
+    }
+
+    /// The conflict with another writer of the aggregate: retries are exhausted, or the command
+    /// [is outdated](Self::is_outdated).
     pub fn conflict(&self) -> Option<&Conflict> {
         match self {
             Self::Append(error) => error.conflict(),
@@ -162,7 +172,8 @@ impl DispatchJsonError {
     /// Whether it cannot help to dispatch the command again: see [`DispatchError::is_permanent`].
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.conflict().is_none() && !matches!(self, Self::Failed { .. }) && !is_trouble(self)
+        let may_help = matches!(self, Self::Failed { .. }) || is_trouble(self);
+        self.conflict().is_none_or(Conflict::is_outdated) && !may_help
     }
 
     /// A short, stable name for telemetry: the variant of the handler's error, or the kind of fault.
@@ -185,7 +196,15 @@ impl DispatchJsonError {
         matches!(self, Self::Rejected { .. })
     }
 
-    /// The conflict with another writer of the aggregate, once its retries are exhausted.
+    /// Whether the aggregate is not at the version that the command's context names: see
+    /// [`DispatchError::is_outdated`].
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.conflict().is_some_and(Conflict::is_outdated)
+    }
+
+    /// The conflict with another writer of the aggregate: retries are exhausted, or the command
+    /// [is outdated](Self::is_outdated).
     #[must_use]
     pub fn conflict(&self) -> Option<&Conflict> {
         match self {
@@ -255,11 +274,18 @@ mod tests {
     #[test]
     fn a_retry_may_help_if_a_store_is_in_trouble_or_another_writer_was_first() {
         let stream = || StreamId::new("Order", 1);
-        let conflict = || Conflict::new(stream(), ExpectedVersion::NoStream, Version::new(1)).into();
-        let append: [(&dyn Fn() -> AppendError, bool); 5] = [
+        let lost = || Conflict::new(stream(), ExpectedVersion::NoStream, Version::new(1));
+        let conflict = |named: Option<ExpectedVersion>| move || AppendError::from(lost().with_context(named));
+        let (faster, outdated) = (conflict(None), conflict(Some(ExpectedVersion::NoStream)));
+        // The aggregate may still be where the context says, whoever was faster.
+        let (any, exists) = (conflict(Some(ExpectedVersion::Any)), conflict(Some(ExpectedVersion::Exists)));
+        let append: [(&dyn Fn() -> AppendError, bool); 8] = [
             (&|| StoreError::backend("append events", "nobody is there").into(), false),
             (&|| StoreError::Closed.into(), false),
-            (&conflict, false),
+            (&faster, false),
+            (&any, false),
+            (&exists, false),
+            (&outdated, true),
             (&|| StoreError::refused("append events", "it is too long").into(), true),
             (&|| AppendError::mismatch(stream(), uuid::Uuid::nil()), true),
         ];
@@ -268,6 +294,11 @@ mod tests {
             assert_eq!(DispatchError::<Infallible>::Append(error()).is_permanent(), permanent);
             assert_eq!(DispatchJsonError::Append(error()).is_permanent(), permanent);
         }
+        for error in [faster(), exists()] {
+            assert!(!DispatchError::<Infallible>::Append(error).is_outdated());
+        }
+        assert!(DispatchError::<Infallible>::Append(outdated()).is_outdated());
+        assert!(DispatchJsonError::Append(outdated()).is_outdated());
         assert!(DispatchError::<Infallible>::NoHandler { command: "Deposit" }.is_permanent());
         let read = |error: StoreError| QueryError::<StoreError>::Rejected(error).is_permanent();
         assert!(!read(StoreError::Closed) && read(StoreError::refused("run a query", "no such table")));

@@ -64,8 +64,10 @@ pub struct Context {
     /// unset, a new id is made and nothing is looked up.
     pub command_id: Option<Uuid>,
     /// The version at which the aggregate must be, such as the one that a client has seen (`If-Match`): at another, the
-    /// command is not decided, and fails with [`DispatchError::conflict`] instead of being retried. A command that was
-    /// handled already returns its first result whatever this says. Anything unless set.
+    /// command is not decided, and fails with a [`DispatchError::conflict`] that
+    /// [is outdated](DispatchError::is_outdated) instead of being retried: it cannot help to dispatch it again with the
+    /// same context. A command that was handled already returns its first result whatever this says. Anything unless
+    /// set.
     pub expected_version: Option<ExpectedVersion>,
     /// Shared by all that follows from one initial message. Defaults to that of the current message, outside a handler
     /// to the command's id.

@@ -262,8 +262,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                     return Ok(Committed::new(earlier, command_id));
                 }
                 if let Some(expected) = context.expected_version.filter(|expected| !expected.admits(replay.version)) {
-                    progress.is_outdated = true;
-                    return Err(AppendError::from(Conflict::new(stream, expected, replay.version)).into());
+                    let conflict = Conflict::new(stream, expected, replay.version);
+                    return Err(AppendError::from(conflict.with_context(context.expected_version)).into());
                 }
                 let decision = self.decide(&stream, &replay.state, command);
                 let events = match &turn {
@@ -297,10 +297,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                         may_be_repeated = false;
                         error.error_type()
                     }
-                    Err(error) => {
-                        progress.is_outdated = context.expected_version.is_some() && error.conflict().is_some();
-                        return Err(error.into());
+                    Err(AppendError::Conflict(conflict)) => {
+                        return Err(AppendError::from(conflict.with_context(context.expected_version)).into());
                     }
+                    Err(error) => return Err(error.into()),
                 };
                 self.pause(command.name(), progress.retries, again).await;
                 if !turn.as_ref().is_some_and(|turn| turn.has_come()) {
@@ -318,8 +318,6 @@ pub(crate) struct Progress {
     pub(crate) retries: u32,
     /// The names of the appended events; `None` if nobody asks for them.
     pub(crate) event_types: Option<Vec<&'static str>>,
-    /// Whether the aggregate was not at the version that the command came for.
-    pub(crate) is_outdated: bool,
     /// Whether somebody may read metrics: finding out takes a lock of OpenTelemetry's.
     metered: bool,
 }

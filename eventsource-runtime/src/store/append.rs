@@ -130,13 +130,28 @@ pub struct Conflict {
     pub expected: ExpectedVersion,
     /// What it found.
     pub actual: Version,
+    outdated: bool,
 }
 
 impl Conflict {
     /// A stream that is not where the append expected it.
     #[must_use]
     pub fn new(stream: StreamId, expected: ExpectedVersion, actual: Version) -> Self {
-        Self { stream, expected, actual }
+        Self { stream, expected, actual, outdated: false }
+    }
+
+    /// Whether the aggregate was not at the version that the command's context names
+    /// ([`Context::expected_version`](crate::dispatch::Context::expected_version)), so that it cannot help to dispatch
+    /// the command again with the same context. Otherwise others were faster, as often as it was tried.
+    #[must_use]
+    pub const fn is_outdated(&self) -> bool {
+        self.outdated
+    }
+
+    /// The conflict of a command whose context names this version.
+    pub(crate) fn with_context(self, expected: Option<ExpectedVersion>) -> Self {
+        let outdated = expected.is_some_and(|expected| !expected.admits(self.actual));
+        Self { outdated, ..self }
     }
 }
 
@@ -230,10 +245,11 @@ impl AppendError {
     }
 
     /// Whether a retry cannot help: no store in trouble is behind the error, for which the same append may be repeated,
-    /// and no conflict, after which the stream is to be loaded again.
+    /// and no conflict, after which the stream is to be loaded again, unless it
+    /// [is outdated](Conflict::is_outdated).
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.conflict().is_none() && !is_trouble(self)
+        self.conflict().is_none_or(Conflict::is_outdated) && !is_trouble(self)
     }
 
     /// Refuses what no store accepts, before any I/O: payloads and names that are too long, streams whose aggregate
