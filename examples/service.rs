@@ -87,7 +87,7 @@ impl Balances {
     fn deposited(&self, event: &Recorded<Deposited>, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
         let upsert = "INSERT INTO balances VALUES (?1, ?2, ?3)
             ON CONFLICT DO UPDATE SET cents = cents + excluded.cents, version = excluded.version";
-        tx.execute(upsert, (event.aggregate_id(), event.cents, event.version().get()))?;
+        tx.execute(upsert, (event.aggregate_id(), event.cents, event.version()))?;
         Ok(())
     }
 }
@@ -146,7 +146,7 @@ async fn balance(
         let mut row = connection.prepare_cached("SELECT cents, version FROM balances WHERE account = ?1")?;
         row.query_map([account], |row| Ok((row.get(0)?, row.get(1)?)))?.next().transpose()
     });
-    let found: Option<(u64, u64)> = found.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let found: Option<(u64, Version)> = found.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let (cents, version) = found.ok_or(StatusCode::NOT_FOUND)?;
     Ok(([(ETAG, format!("\"{version}\""))], format!("{cents}\n")).into_response())
 }
@@ -169,8 +169,8 @@ fn command_id(headers: &HeaderMap, request: &str) -> Option<Uuid> {
 
 fn expected_version(headers: &HeaderMap) -> Result<Option<ExpectedVersion>, StatusCode> {
     let Some(tag) = headers.get(IF_MATCH) else { return Ok(None) };
-    let version = tag.to_str().ok().and_then(|tag| tag.trim_matches('"').parse::<u64>().ok());
-    version.map(|version| Some(Version::from(version).into())).ok_or(StatusCode::BAD_REQUEST)
+    let version = tag.to_str().ok().and_then(|tag| tag.trim_matches('"').parse::<Version>().ok());
+    version.map(|version| Some(version.into())).ok_or(StatusCode::BAD_REQUEST)
 }
 
 // ---- The program ----

@@ -395,7 +395,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// All events that placing an order led to, and the cause of each.
 async fn tell(store: &SqliteStore, order_id: Uuid) -> Result<(), StoreError> {
     let quiet = store.clone().enable_tracing(false);
-    let first = quiet.load(&StreamId::new("Order", order_id), Version::START).next().await?;
+    let first = quiet.load(&StreamId::of::<Order>(&order_id), Version::START).next().await?;
     let Some(correlation_id) = first.and_then(|event| event.correlation_id) else { return Ok(()) };
     let mut feed = quiet.feed(Position::START, Filter::all());
     let mut known = HashMap::new();

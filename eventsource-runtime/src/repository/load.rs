@@ -14,7 +14,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// # Errors
     /// The store failed, or an event can no longer be read.
     pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, StoreError> {
-        let stream = StreamId::new(A::NAME, id);
+        let stream = StreamId::of::<A>(id);
         let replay = self.replay(&stream, Box::default(), None, self.metrics).await?;
         Ok(replay.into_loaded())
     }
@@ -45,7 +45,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// # Errors
     /// The store failed, or an event up to there can no longer be read.
     pub async fn load_at(&self, id: &A::Id, version: impl Into<Version>) -> Result<Loaded<A>, StoreError> {
-        let (stream, until) = (StreamId::new(A::NAME, id), version.into());
+        let (stream, until) = (StreamId::of::<A>(id), version.into());
         let mut replay = Box::new(Replay { until: Some(until), ..Replay::default() });
         if until > Version::START {
             replay = self.replay(&stream, replay, None, self.metrics).await?;
@@ -58,7 +58,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// # Errors
     /// The store failed.
     pub async fn exists(&self, id: &A::Id) -> Result<bool, StoreError> {
-        let stream = StreamId::new(A::NAME, id);
+        let stream = StreamId::of::<A>(id);
         let span = self.span(names::AGGREGATE_EXISTS, &stream, &mut |_| ());
         let found = span.run(self.store.read_stream(&stream, Version::START, 1)).await;
         match found {

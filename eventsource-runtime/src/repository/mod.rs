@@ -227,7 +227,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         events.into_events(&mut list);
         let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
         let cause = Cause { context: &context, command_id, caused: false };
-        let appended = self.persist(&StreamId::new(A::NAME, id), expected.into(), &list, &cause).await?;
+        let appended = self.persist(&StreamId::of::<A>(id), expected.into(), &list, &cause).await?;
         Ok(Committed::new(appended, command_id))
     }
 
@@ -245,7 +245,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         A: Handlers<Services = V>,
     {
         async move {
-            let stream = StreamId::new(A::NAME, command.id());
+            let stream = StreamId::of::<A>(command.id());
             let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
             let cause = Cause { context, command_id, caused: true };
             let mut replay = Box::<Replay<A>>::default();

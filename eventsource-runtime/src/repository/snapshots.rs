@@ -108,7 +108,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     pub async fn create_snapshot(&self, id: &A::Id) -> Result<Option<Version>, SnapshotError> {
         let policy = A::SNAPSHOT.ok_or(SnapshotError::NotAsked { aggregate: A::NAME })?;
         self.store.snapshots().ok_or(SnapshotError::NotKept { aggregate: A::NAME })?;
-        let stream = StreamId::new(A::NAME, id);
+        let stream = StreamId::of::<A>(id);
         let span = self.span(names::CREATE_SNAPSHOT, &stream, &mut |_| ());
         let created = span.run(async {
             let replay = self.replay(&stream, Box::default(), None, self.metrics).await?;
@@ -142,7 +142,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// # Errors
     /// The store could not be read.
     pub async fn snapshot_exists(&self, id: &A::Id) -> Result<bool, StoreError> {
-        self.snapshot_scope().run(self.store.snapshot_exists(&StreamId::new(A::NAME, id))).await
+        self.snapshot_scope().run(self.store.snapshot_exists(&StreamId::of::<A>(id))).await
     }
 
     /// Deletes the aggregate's snapshot and returns whether there was one. First waits for one that this repository is
@@ -151,7 +151,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// # Errors
     /// The store could not be written.
     pub async fn delete_snapshot(&self, id: &A::Id) -> Result<bool, StoreError> {
-        let stream = StreamId::new(A::NAME, id);
+        let stream = StreamId::of::<A>(id);
         self.snapshots.written(|written| *written == stream).await;
         self.snapshot_scope().run(self.store.delete_snapshot(&stream)).await
     }

@@ -4,6 +4,9 @@ use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::domain::Aggregate;
 use crate::error::quoted;
 use crate::room;
 
@@ -12,7 +15,7 @@ pub const MAX_STREAM_ID: usize = 1024;
 
 /// The name of a stream: the aggregate's type, a hyphen, the aggregate's id, such as `Order-42`.
 ///
-/// Cloning is cheap.
+/// It is serialized as that name; what is read must be a name as [`str::parse`] takes it. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId {
     name: Arc<str>,
@@ -41,6 +44,24 @@ impl StreamId {
         // If writing the id failed, this panics as it would anywhere.
         let name = name.unwrap_or_else(|_| format!("{aggregate_type}-{aggregate_id}").into());
         Self { name, hyphen: aggregate_type.len() }
+    }
+
+    /// The stream of one aggregate, by its type: its name is not spelled, and its id is of the right type.
+    ///
+    /// ```
+    /// # use eventsource_runtime::prelude::*;
+    /// # use eventsource_runtime::store::StreamId;
+    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// # struct Deposited { cents: u64 }
+    /// # #[derive(Aggregate, Default)]
+    /// # #[aggregate(id = String, events(Deposited))]
+    /// # struct Account {}
+    /// # impl Apply<Deposited> for Account { fn apply(&mut self, _: Deposited) {} }
+    /// assert_eq!(StreamId::of::<Account>(&"ada".to_owned()), StreamId::new("Account", "ada"));
+    /// ```
+    #[must_use]
+    pub fn of<A: Aggregate>(id: &A::Id) -> Self {
+        Self::new(A::NAME, id)
     }
 
     /// The whole name.
@@ -126,6 +147,18 @@ impl std::str::FromStr for StreamId {
     }
 }
 
+impl Serialize for StreamId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for StreamId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
@@ -152,6 +185,17 @@ mod tests {
         assert!("Order-\0".parse::<StreamId>().is_err());
         assert!(format!("Order-{:01018}", 1).parse::<StreamId>().is_ok());
         assert!(format!("Order-{:01019}", 1).parse::<StreamId>().is_err());
+    }
+
+    #[test]
+    fn a_name_is_a_text_in_json_and_no_other_text_is_read() {
+        let id = StreamId::new("Order", "2026-11");
+        assert_eq!(serde_json::to_string(&id).unwrap(), r#""Order-2026-11""#);
+        assert_eq!(serde_json::from_str::<StreamId>(r#""Order-2026-11""#).unwrap(), id);
+        assert_eq!(serde_json::from_str::<StreamId>(r#""Order-\u00e9""#).unwrap().aggregate_id(), "é");
+        for text in [r#""Order""#, r#""-1""#, r#""Order-\u0000""#, "7", "null"] {
+            assert!(serde_json::from_str::<StreamId>(text).is_err(), "{text}");
+        }
     }
 
     #[test]

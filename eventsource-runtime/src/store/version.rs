@@ -1,7 +1,7 @@
 //! Places: in a stream, in the feed, and where an append expects its stream to be.
 
 use std::fmt;
-use std::num::ParseIntError;
+use std::num::{ParseIntError, TryFromIntError};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,8 @@ macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// It is serialized as its number.
+        /// It is serialized as its number. With the features `sqlite` and `postgres` it is a value of a statement and
+        /// of a row, whose column is an `INTEGER` or a `bigint`; above [`i64::MAX`] it cannot be written.
         #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(u64);
@@ -41,6 +42,15 @@ macro_rules! number {
         impl From<u64> for $name {
             fn from(number: u64) -> Self {
                 Self(number)
+            }
+        }
+
+        /// Takes a number as databases have it, unless it is negative.
+        impl TryFrom<i64> for $name {
+            type Error = TryFromIntError;
+
+            fn try_from(number: i64) -> Result<Self, TryFromIntError> {
+                u64::try_from(number).map(Self)
             }
         }
 
@@ -143,5 +153,12 @@ mod tests {
         assert_eq!("7".parse(), Ok(Version::new(7)));
         assert_eq!(Position::new(u64::MAX).to_string().parse(), Ok(Position::new(u64::MAX)));
         assert!("-1".parse::<Version>().is_err() && "".parse::<Position>().is_err());
+    }
+
+    #[test]
+    fn no_place_is_negative() {
+        assert_eq!(Version::try_from(7_i64), Ok(Version::new(7)));
+        assert_eq!(Position::try_from(i64::MAX).unwrap().get(), i64::MAX.unsigned_abs());
+        assert!(Version::try_from(-1_i64).is_err() && Position::try_from(i64::MIN).is_err());
     }
 }

@@ -79,7 +79,7 @@ impl Slow {
     async fn placed(&self, event: &Recorded<Placed>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
         tx.execute_batch("SELECT pg_sleep(0.8)").await?;
         let insert = format!("INSERT INTO {}.slow VALUES ($1)", self.schema);
-        tx.execute(&insert, &[&i64::try_from(event.position().get())?]).await?;
+        tx.execute(&insert, &[&event.position()]).await?;
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ impl Notes {
     async fn placed(&self, event: &Recorded<Placed>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
         self.attempts.fetch_add(1, Ordering::SeqCst);
         let insert = format!("INSERT INTO {}.notes VALUES ($1)", self.schema);
-        tx.execute(&insert, &[&i64::try_from(event.position().get())?]).await?;
+        tx.execute(&insert, &[&event.position()]).await?;
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod fold;
 mod group;
 mod listen;
+mod numbers;
 mod options;
 mod projections;
 mod read;

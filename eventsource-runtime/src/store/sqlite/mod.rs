@@ -18,6 +18,7 @@ mod append;
 mod connection;
 mod fold;
 mod log;
+mod numbers;
 mod options;
 mod projections;
 mod queue;
