@@ -40,6 +40,7 @@ impl<E: Error + 'static> DispatchError<E> {
     /// error, the handler did not fail, and no other writers were faster, who may be gone by then. It cannot help if the
     /// context names a version that the aggregate is not at ([`DispatchError::is_outdated`]). A rejection is permanent
     /// in that it lasts until the aggregate has changed.
+    #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
             // It passes for the aggregate's own error, which is not its source.
@@ -50,6 +51,7 @@ impl<E: Error + 'static> DispatchError<E> {
     }
 
     /// A short, stable name for telemetry: the variant of the handler's error, or the kind of fault.
+    #[must_use]
     pub fn error_type(&self) -> Cow<'static, str> {
         match self {
             Self::Rejected(error) | Self::Failed(error) => error_type(error),
@@ -60,6 +62,7 @@ impl<E: Error + 'static> DispatchError<E> {
     }
 
     /// Whether the domain refused the command.
+    #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
     }
@@ -74,6 +77,7 @@ impl<E: Error + 'static> DispatchError<E> {
 
     /// The conflict with another writer of the aggregate: retries are exhausted, or the command
     /// [is outdated](Self::is_outdated).
+    #[must_use]
     pub fn conflict(&self) -> Option<&Conflict> {
         match self {
             Self::Append(error) => error.conflict(),

@@ -39,6 +39,7 @@ pub enum QueryError<E = Infallible> {
 impl<E: Error + 'static> QueryError<E> {
     /// Whether it cannot help to execute the query again, as far as the runtime knows: no store in trouble is behind the
     /// error.
+    #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
             // It passes for the query's own error, which is not its source.
@@ -48,6 +49,7 @@ impl<E: Error + 'static> QueryError<E> {
     }
 
     /// A short, stable name for telemetry: the variant of the query's own error, or the kind of failure.
+    #[must_use]
     pub fn error_type(&self) -> Cow<'static, str> {
         match self {
             Self::Rejected(refusal) => error_type(refusal),
@@ -57,6 +59,7 @@ impl<E: Error + 'static> QueryError<E> {
     }
 
     /// Whether the read side refused the query, with the error that the query declares.
+    #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
     }

@@ -120,6 +120,7 @@ impl<A, S, V> Repository<A, S, V> {
     }
 
     /// Gives the command handlers what they need besides the state.
+    #[must_use]
     pub fn with_services<W>(self, services: W) -> Repository<A, S, W> {
         self.serving(|_| Arc::new(services))
     }
@@ -156,6 +157,7 @@ impl<A, S, V> Repository<A, S, V> {
     /// # let store = MemoryStore::new();
     /// let accounts = Repository::<Account, _>::new(store).with_snapshots(MemoryStore::new());
     /// ```
+    #[must_use]
     pub fn with_snapshots<T>(self, snapshots: T) -> Repository<A, WithSnapshots<S, T>, V> {
         let repository = self.with(|store, services| (WithSnapshots::new(store, snapshots), services));
         // What was learnt of another store, and is being written there, says nothing of this one.
