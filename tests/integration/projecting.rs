@@ -200,7 +200,7 @@ async fn letters_are_retried_in_order_and_the_stream_goes_on() {
     let recorder = Recorder::new();
     let letters = ProjectionRunner::new(store.clone()).enable_tracing(true).dead_letters(Tally::poisoned(false));
     let error = recorder.run(letters.retry(&bad)).await.unwrap_err();
-    assert_eq!(error.event(), Some(at[2]));
+    assert_eq!((error.event(), error.is_permanent()), (Some(at[2]), true));
     let failed = recorder.trees().render();
     assert!(failed.contains("ERROR") && failed.contains("eventsource.retry.count=0"), "{failed}");
     let letters = DeadLetters::new(store.clone(), Tally::sound());

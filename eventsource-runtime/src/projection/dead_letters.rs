@@ -1,5 +1,6 @@
 //! Dealing with dead letters: listing, retrying, resolving.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ const PAGE: usize = 100;
 ///     println!("{} of {}: {}", letter.version, letter.stream, letter.reason);
 ///     letters.retry(&letter.stream).await?; // all of the stream's, in order
 /// }
-/// # Ok::<(), eventsource_runtime::projection::ProjectionError>(()) }).unwrap();
+/// # Ok::<(), eventsource_runtime::projection::DeadLetterError>(()) }).unwrap();
 /// ```
 #[doc(alias = "dead letter queue")]
 pub struct DeadLetters<S: ProjectionStore> {
@@ -61,7 +62,7 @@ impl<S: ProjectionStore> DeadLetters<S> {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn list(&self, after: Position, limit: usize) -> Result<Vec<DeadLetter>, ProjectionError> {
+    pub async fn list(&self, after: Position, limit: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
         self.letters(Letters { stream: None, after, limit }).await
     }
 
@@ -74,14 +75,15 @@ impl<S: ProjectionStore> DeadLetters<S> {
         stream: &StreamId,
         after: Position,
         limit: usize,
-    ) -> Result<Vec<DeadLetter>, ProjectionError> {
+    ) -> Result<Vec<DeadLetter>, DeadLetterError> {
         self.letters(Letters { stream: Some(stream.clone()), after, limit }).await
     }
 
-    async fn letters(&self, letters: Letters) -> Result<Vec<DeadLetter>, ProjectionError> {
+    async fn letters(&self, letters: Letters) -> Result<Vec<DeadLetter>, DeadLetterError> {
         let (name, after) = (self.projection.name(), letters.after);
         let listed = self.store.dead_letters(name, letters).await;
-        listed.map_err(|error| error.about(|| format!("projection `{name}`, after position {after}"), AGAIN))
+        let on = || format!("projection `{name}`, after position {after}");
+        listed.map_err(|error| DeadLetterError(error.about(on, AGAIN)))
     }
 
     /// Applies the events of a stream's letters, in order, removing each letter in one transaction with its event's
@@ -89,8 +91,8 @@ impl<S: ProjectionStore> DeadLetters<S> {
     ///
     /// # Errors
     /// The first event that failed again: its letter and those behind it stay, and what was applied before stays
-    /// applied. [`ProjectionError::event`] returns which. Or the store cannot be read or written.
-    pub async fn retry(&self, stream: &StreamId) -> Result<u64, ProjectionError> {
+    /// applied. [`DeadLetterError::event`] returns which. Or the store cannot be read or written.
+    pub async fn retry(&self, stream: &StreamId) -> Result<u64, DeadLetterError> {
         let mut applied = 0;
         loop {
             let letters = self.of_stream(stream, Position::START, PAGE).await?;
@@ -108,15 +110,15 @@ impl<S: ProjectionStore> DeadLetters<S> {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn resolve(&self, position: Position) -> Result<bool, ProjectionError> {
+    pub async fn resolve(&self, position: Position) -> Result<bool, DeadLetterError> {
         let scope = crate::telemetry::Scope::detached().muted();
         let settled = self.store.settle_dead_letter(Arc::clone(&self.projection), position, None, scope).await;
         settled.map_err(|error| self.unsettled(error, position))
     }
 
     /// Applies one letter's event; false if another caller was faster.
-    async fn apply(&self, position: Position) -> Result<bool, ProjectionError> {
-        let event = self.event(position).await?;
+    async fn apply(&self, position: Position) -> Result<bool, DeadLetterError> {
+        let event = self.event(position).await.map_err(DeadLetterError)?;
         let events = Events::from(vec![event.clone()]);
         let step = Step::new(&events, position, Mode::Live);
         let span = step.span(&*self.projection, &self.options);
@@ -136,8 +138,9 @@ impl<S: ProjectionStore> DeadLetters<S> {
         settled.map_err(|error| self.unsettled(error, position))
     }
 
-    fn unsettled(&self, error: ProjectionError, position: Position) -> ProjectionError {
-        error.about(|| format!("projection `{}`, position {position}", self.projection.name()), AGAIN)
+    fn unsettled(&self, error: ProjectionError, position: Position) -> DeadLetterError {
+        let on = || format!("projection `{}`, position {position}", self.projection.name());
+        DeadLetterError(error.about(on, AGAIN))
     }
 
     async fn event(&self, position: Position) -> Result<StoredEvent, ProjectionError> {
@@ -153,5 +156,96 @@ impl<S: ProjectionStore> DeadLetters<S> {
 impl<S: ProjectionStore> fmt::Debug for DeadLetters<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadLetters").field("projection", &self.projection.name()).finish_non_exhaustive()
+    }
+}
+
+/// Dead letters could not be listed, or one could not be settled. It says what its cause says, which is its source: that
+/// of the step, or the [`StoreError`](crate::store::StoreError).
+pub struct DeadLetterError(ProjectionError);
+
+impl DeadLetterError {
+    /// The event that failed again; `None` if the store failed.
+    #[must_use]
+    pub fn event(&self) -> Option<Position> {
+        self.0.event()
+    }
+
+    /// A short, stable name for telemetry: of what went wrong.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        self.0.error_type()
+    }
+
+    /// Whether it cannot help to try again, as far as the runtime knows: no store in trouble is behind the error, no
+    /// stream to which others append without a pause, and no other program that settles a letter. The step of an event
+    /// fails until somebody mends the cause.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.0.is_permanent()
+    }
+}
+
+impl Error for DeadLetterError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.0.cause())
+    }
+}
+
+impl fmt::Display for DeadLetterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Shows the name and the message: the `Debug` of the cause may quote what was to be written.
+impl fmt::Debug for DeadLetterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeadLetterError({}: {})", self.0.error_type(), self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::BoxError;
+    use crate::projection::{BuiltElsewhere, LeaseLost, Partition};
+    use crate::store::StoreError;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("a row is refused")]
+    struct Refused {
+        _row: &'static str,
+    }
+
+    /// `?` did not take it, as it takes each error.
+    #[test]
+    fn what_went_wrong_with_a_letter_is_an_error_with_its_cause() {
+        let error = BoxError::from(DeadLetterError(Refused { _row: "secret" }.into()));
+        assert_eq!(error.to_string(), "a row is refused");
+        assert_eq!(format!("{error:?}"), "DeadLetterError(Refused: a row is refused)");
+        assert!(error.source().is_some_and(|cause| cause.is::<Refused>()));
+    }
+
+    #[test]
+    fn it_cannot_help_to_try_again_unless_something_passes() {
+        let away = || StoreError::backend("settle a letter", "nobody is there");
+        let passes: [ProjectionError; 5] = [
+            ProjectionError::store(away()),
+            ProjectionError::store(StoreError::Closed),
+            ProjectionError::overtaken(Refused { _row: "" }),
+            LeaseLost::new(Partition::whole("process_letters.Shipping")).into(),
+            BuiltElsewhere::new("P").into(),
+        ];
+        for error in passes {
+            assert!(!DeadLetterError(error).is_permanent());
+        }
+        let lasts = [
+            Refused { _row: "" }.into(),
+            ProjectionError::store(StoreError::refused("settle a letter", "no such table")),
+            ProjectionError::new("the event is not in the store"),
+        ];
+        for error in lasts {
+            assert!(DeadLetterError(error).is_permanent());
+        }
     }
 }

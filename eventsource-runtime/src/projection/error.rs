@@ -213,6 +213,13 @@ impl ProjectionError {
             || self.cause.is::<NoRoom>()
     }
 
+    /// Whether it cannot help to try again, as far as is known: no store is in trouble, no stream busy, and no other
+    /// runner in the way.
+    pub(super) fn is_permanent(&self) -> bool {
+        let may_pass = self.overtaken || self.loses_its_place() || self.is_built_elsewhere();
+        !may_pass && !is_trouble(&*self.cause)
+    }
+
     /// Whether the store itself failed, or a stream of it is busy, and not what was asked of it.
     pub(crate) fn is_trouble(&self) -> bool {
         let is_trouble = || self.cause.downcast_ref().is_some_and(StoreError::is_trouble);

@@ -40,7 +40,7 @@ pub use batch::{Applied, Batch, Events, Took};
 pub(crate) use bookmark::Bookmark;
 pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};
-pub use dead_letters::DeadLetters;
+pub use dead_letters::{DeadLetterError, DeadLetters};
 pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError};
 pub(crate) use lease::Tenure;
 pub use lease::{Claim, Lease, LeaseLost, Taken};
