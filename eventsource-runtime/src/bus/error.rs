@@ -234,6 +234,13 @@ impl BusError {
             Self::Backend { .. } => "backend",
         }
     }
+
+    /// Whether it cannot help to ask the same of this bus again: it was shut down, what was asked for is not possible,
+    /// or no letter can be made of the message. What a broker refuses it may allow later.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Closed | Self::Configuration(_) | Self::Unkeepable { .. })
+    }
 }
 
 /// A handler failed.

@@ -36,6 +36,13 @@ impl SubscriptionStopped {
         group
     }
 
+    /// Whether it cannot help to subscribe again on the same bus: see [`BusError::is_permanent`]. Otherwise a supervisor
+    /// does.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Failed { source, .. } if source.is_permanent())
+    }
+
     /// A short, stable name for telemetry: of what went wrong, or `aborted`.
     #[must_use]
     pub fn error_type(&self) -> &'static str {
@@ -67,6 +74,7 @@ impl MessagesLeft {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::PublishError;
 
     #[test]
     fn a_subscription_that_stopped_tells_its_group_and_a_name_for_what_went_wrong() {
@@ -74,5 +82,18 @@ mod tests {
         assert_eq!((failed.group(), failed.error_type()), ("inbox", "lost"));
         let aborted = SubscriptionStopped::Aborted { group: "outbox".into(), left: 3 };
         assert_eq!((aborted.group(), aborted.error_type()), ("outbox", "aborted"));
+        assert!(!aborted.is_permanent());
+    }
+
+    #[test]
+    fn what_a_bus_cannot_do_it_cannot_do_later() {
+        let stopped = |source| SubscriptionStopped::Failed { group: "inbox".into(), source };
+        let too_long = PublishError::too_large("inbox.dead", 2, 1);
+        for lasts in [BusError::Closed, BusError::Configuration("no dots".into()), BusError::unkeepable(too_long)] {
+            assert!(lasts.is_permanent() && stopped(lasts).is_permanent());
+        }
+        for passes in [BusError::Lost, BusError::backend("reach a broker", "gone")] {
+            assert!(!passes.is_permanent() && !stopped(passes).is_permanent());
+        }
     }
 }

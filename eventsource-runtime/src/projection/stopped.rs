@@ -26,6 +26,8 @@ pub enum ProjectionStopped {
         event: Option<Position>,
         /// A short, stable name of what went wrong.
         error_type: Cow<'static, str>,
+        /// Whether it cannot help to start the projection again: see [`ProjectionStopped::is_permanent`].
+        permanent: bool,
         /// What went wrong.
         source: Arc<dyn Error + Send + Sync + 'static>,
     },
@@ -67,9 +69,9 @@ pub enum ProjectionStopped {
 
 impl ProjectionStopped {
     pub(super) fn failed(projection: &'static str, checkpoint: Position, error: ProjectionError) -> Self {
-        let event = error.event();
+        let (event, permanent) = (error.event(), error.is_permanent());
         let (error_type, source) = error.into_parts();
-        Self::Failed { projection, checkpoint, event, error_type, source: source.into() }
+        Self::Failed { projection, checkpoint, event, error_type, permanent, source: source.into() }
     }
 
     /// The projection's name.
@@ -99,6 +101,15 @@ impl ProjectionStopped {
             Self::Failed { event, .. } => *event,
             _ => None,
         }
+    }
+
+    /// Whether it cannot help to start the projection again, as far as the runtime knows: a step or the set-up failed,
+    /// or what was asked for cannot be, until somebody mends it. Not if a store was in trouble, others appended to a
+    /// stream without a pause or another runner was in the way; nor if the projection did not fail, but is late, was shut
+    /// down or aborted.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Failed { permanent: true, .. })
     }
 
     /// A short, stable name for telemetry: of what went wrong, or `timeout`, `shut_down` or `aborted`.
@@ -157,7 +168,8 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::domain::{Envelope, StoredEvent};
-    use crate::store::{StreamId, Version};
+    use crate::projection::{CheckpointMoved, PartitionsChanged};
+    use crate::store::{StoreError, StreamId, Version};
 
     #[derive(Debug, thiserror::Error)]
     #[error("a row is refused")]
@@ -187,5 +199,19 @@ mod tests {
             stopped.to_string(),
             "`P` stopped after position 4, at the event at position 7; mend the cause and start it again"
         );
+    }
+
+    #[test]
+    fn a_projection_is_started_again_unless_somebody_has_to_mend_the_cause() {
+        let failed = |error| ProjectionStopped::failed("P", Position::new(4), error).is_permanent();
+        assert!(failed(refused()));
+        assert!(failed(PartitionsChanged::new("P", 2, 4).into()));
+        assert!(!failed(ProjectionError::store(StoreError::backend("apply a batch", "nobody is there"))));
+        assert!(!failed(ProjectionError::overtaken(Refused { _row: "" })));
+        assert!(!failed(CheckpointMoved::new("P", Position::new(4), Position::new(7)).into()));
+        let (projection, checkpoint) = ("P", Position::new(4));
+        assert!(!ProjectionStopped::Late { projection, checkpoint, wanted: Position::new(7) }.is_permanent());
+        assert!(!ProjectionStopped::ShutDown { projection, checkpoint }.is_permanent());
+        assert!(!ProjectionStopped::Aborted { projection, checkpoint }.is_permanent());
     }
 }

@@ -1,6 +1,6 @@
 //! Why there is no snapshot.
 
-use crate::store::{StoreError, StreamId, Version};
+use crate::store::{StoreError, StreamId, Version, is_trouble};
 
 /// A snapshot could not be created, looked for or deleted.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,12 @@ impl SnapshotError {
         }
     }
 
+    /// Whether a retry cannot help: no store in trouble is behind the error.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        !is_trouble(self)
+    }
+
     /// A short, stable name for telemetry.
     #[must_use]
     pub fn error_type(&self) -> &'static str {
@@ -57,5 +63,19 @@ impl SnapshotError {
             Self::Encode { .. } => "encode",
             Self::Store(error) => error.error_type(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_may_help_if_the_store_is_in_trouble() {
+        let of_store = |error: StoreError| SnapshotError::from(error).is_permanent();
+        assert!(!of_store(StoreError::backend("save a snapshot", "nobody is there")));
+        assert!(of_store(StoreError::refused("save a snapshot", "it is too long")));
+        assert!(SnapshotError::NotAsked { aggregate: "Order" }.is_permanent());
+        assert!(SnapshotError::NotKept { aggregate: "Order" }.is_permanent());
     }
 }
