@@ -36,8 +36,7 @@ impl SubscriptionStopped {
         group
     }
 
-    /// Whether it cannot help to subscribe again on the same bus: see [`BusError::is_permanent`]. Otherwise a supervisor
-    /// does.
+    /// Whether it cannot help to subscribe again on the same bus: see [`BusError::is_permanent`].
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Failed { source, .. } if source.is_permanent())

@@ -37,9 +37,9 @@ pub enum DispatchError<E> {
 
 impl<E: Error + 'static> DispatchError<E> {
     /// Whether it cannot help to dispatch the command again with the same context: no store in trouble is behind the
-    /// error, the handler did not fail, and no other writers were faster, who may be gone by then. It cannot help if the
-    /// context names a version that the aggregate is not at ([`DispatchError::is_outdated`]). A rejection is permanent
-    /// in that it lasts until the aggregate has changed.
+    /// error, the handler did not fail, and no other writers were faster, who may be gone by then. Nor can it help if
+    /// the context names a version that the aggregate is not at ([`DispatchError::is_outdated`]). A rejection is
+    /// permanent in that it lasts until the aggregate has changed.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -104,7 +104,8 @@ impl PayloadFault {
     }
 }
 
-/// Why a command received as JSON failed. If a store failed, the [`StoreError`] says so in its words, and is its source.
+/// Why a command received as JSON failed, or any command ([`DispatchJsonError::from_typed`]). If a store failed, the
+/// [`StoreError`] says so in its words, and is its source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchJsonError {
@@ -217,7 +218,28 @@ impl DispatchJsonError {
         }
     }
 
-    pub(super) fn from_typed<E: Error + Send + Sync + 'static>(command: &'static str, error: DispatchError<E>) -> Self {
+    /// The error of a command that was dispatched by its type, so that one type stands for those of all aggregates;
+    /// `command` is the command's name, [`Command::NAME`](crate::Command::NAME).
+    ///
+    /// ```
+    /// # use eventsource_runtime::dispatch::{DispatchError, DispatchJsonError};
+    /// # #[derive(Debug, thiserror::Error)]
+    /// # #[error("that is too much")]
+    /// # struct TooMuch;
+    /// fn status(error: &DispatchJsonError) -> u16 {
+    ///     match error {
+    ///         error if error.is_rejected() => 422,
+    ///         error if error.is_outdated() => 412,
+    ///         error if error.conflict().is_some() => 409,
+    ///         error if error.is_permanent() => 500,
+    ///         _ => 503,
+    ///     }
+    /// }
+    /// let refused = DispatchError::Rejected(TooMuch); // of `commands.dispatch(deposit).await`
+    /// assert_eq!(status(&DispatchJsonError::from_typed("Deposit", refused)), 422);
+    /// ```
+    #[must_use]
+    pub fn from_typed<E: Error + Send + Sync + 'static>(command: &'static str, error: DispatchError<E>) -> Self {
         let error_type = error.error_type();
         match error {
             DispatchError::Rejected(refusal) => Self::Rejected { command, error_type, source: Box::new(refusal) },

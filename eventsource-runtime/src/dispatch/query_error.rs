@@ -65,7 +65,7 @@ impl<E: Error + 'static> QueryError<E> {
     }
 }
 
-/// Why a query received as JSON failed.
+/// Why a query received as JSON failed, or any query ([`ExecuteJsonError::from_typed`]).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecuteJsonError {
@@ -162,7 +162,10 @@ impl ExecuteJsonError {
         matches!(self, Self::Rejected { .. })
     }
 
-    pub(super) fn from_typed<E: Error + Send + Sync + 'static>(query: &'static str, error: QueryError<E>) -> Self {
+    /// The error of a query that was executed by its type, so that one type stands for those of all queries; `query` is
+    /// the query's name, [`Query::NAME`](crate::Query::NAME).
+    #[must_use]
+    pub fn from_typed<E: Error + Send + Sync + 'static>(query: &'static str, error: QueryError<E>) -> Self {
         let error_type = error.error_type();
         match error {
             QueryError::Rejected(refusal) => Self::Rejected { query, error_type, source: Box::new(refusal) },

@@ -159,8 +159,8 @@ impl<S: ProjectionStore> fmt::Debug for DeadLetters<S> {
     }
 }
 
-/// Dead letters could not be listed, or one could not be settled. It says what its cause says, which is its source: that
-/// of the step, or the [`StoreError`](crate::store::StoreError).
+/// Dead letters could not be listed, or one could not be settled. It says what its cause says, which is its source: the
+/// error of the step, or a [`StoreError`](crate::store::StoreError).
 pub struct DeadLetterError(ProjectionError);
 
 impl DeadLetterError {

@@ -105,8 +105,8 @@ impl ProjectionStopped {
 
     /// Whether it cannot help to start the projection again, as far as the runtime knows: a step or the set-up failed,
     /// or what was asked for cannot be, until somebody mends it. Not if a store was in trouble, others appended to a
-    /// stream without a pause or another runner was in the way; nor if the projection did not fail, but is late, was shut
-    /// down or aborted.
+    /// stream without a pause or another runner was in the way; nor if the projection did not fail, but is late, was
+    /// shut down or aborted.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Failed { permanent: true, .. })
