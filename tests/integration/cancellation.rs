@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 
+use eventsource_runtime::bus::{InProcessBus, InProcessOptions, Message, Received};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, SqliteStore};
+use eventsource_runtime::telemetry::names;
 use eventsource_tests::orders::{Order, OrderQueries, OrderReadModel, OrdersByStatus};
 use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
@@ -217,4 +219,30 @@ async fn what_a_cancelled_handler_cleans_up_makes_no_span_below_a_bus_that_is_of
     let bus = CommandBus::builder().aggregate(repository).enable_tracing(false).build();
     assert!(recorder.run(dropped_after(1, bus.dispatch(Wait { id: Uuid::now_v7() }))).await.is_none());
     assert_eq!(recorder.trees().names(), "");
+}
+
+/// Only answers were measured: when a database or a broker hung, what it took fell.
+#[tokio::test]
+async fn dropped_calls_to_a_store_and_to_a_bus_are_measured() {
+    let (recorder, metrics) = Recorder::measured();
+    let bus = InProcessBus::with_options(InProcessOptions::default().capacity(1));
+    let _stuck = bus.subscribe("stuck").handle(|_: Received| std::future::pending()).await.unwrap();
+    let dropped = async {
+        assert!(dropped_after(1, remote().read_stream(&StreamId::new("Order", 42), Version::START, 1)).await.is_none());
+        let message = || Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}");
+        // Until its queue is full.
+        while dropped_after(1, bus.publish(message())).await.is_some() {}
+    };
+    recorder.run(dropped).await;
+    recorder.flush().await;
+    let points = Measured::last(&metrics);
+    for (name, operation) in [
+        (names::DB_CLIENT_OPERATION_DURATION, names::DB_OPERATION_NAME),
+        (names::MESSAGING_CLIENT_OPERATION_DURATION, names::MESSAGING_OPERATION_NAME),
+        (names::MESSAGING_CLIENT_SENT_MESSAGES, names::MESSAGING_OPERATION_NAME),
+    ] {
+        let cancelled = |point: &&Measured| point.name == name && point.said(names::ERROR_TYPE) == "cancelled";
+        let [point] = points.iter().filter(cancelled).collect::<Vec<_>>()[..] else { panic!("{name}: {points:?}") };
+        assert_eq!((point.count, point.said(operation).is_empty()), (1, false), "{name}");
+    }
 }

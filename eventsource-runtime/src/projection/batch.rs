@@ -160,6 +160,11 @@ impl Events {
         self.part(0..self.partition_point(|event| event.position < position))
     }
 
+    /// Those up to a position, with the one at it.
+    pub(super) fn until(&self, position: Position) -> Self {
+        self.part(0..self.partition_point(|event| event.position <= position))
+    }
+
     /// The first, if there is one.
     pub(super) fn first_alone(&self) -> Self {
         self.part(0..self.len().min(1))

@@ -277,6 +277,7 @@ impl<S: ProjectionStore> Follower<S> {
                 }
                 continue;
             }
+            let before = place.saved;
             match self.attempt(Step::new(&part, to, mode), place).await {
                 Ok(()) => {
                     trouble = Trouble::default();
@@ -295,6 +296,8 @@ impl<S: ProjectionStore> Follower<S> {
                     if self.find_out(end, place).await?.is_none() {
                         return Ok(None);
                     }
+                    let kept = events.after(before).until(place.saved);
+                    self.count(Step::new(&kept, place.saved, mode));
                 }
             }
         }

@@ -129,6 +129,14 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 
+    /// Counts events that a failed step turned out to have applied.
+    pub(super) fn count(&self, step: Step<'_>) {
+        if let Some(rebuilding) = &self.rebuilding {
+            rebuilding.applied(step.events.len());
+        }
+        step.counted(self.partition.projection, &self.options, &Applied::default());
+    }
+
     pub(super) fn keep(&self, position: Position, place: &mut Place) {
         place.saved_at(position);
         self.tell(place);
@@ -178,9 +186,14 @@ impl<'a> Step<'a> {
             later.text(names::EVENTSOURCE_PROJECTION_STATUS, status);
         });
         self.outcome.log(name, first.position);
-        if !options.metrics {
+        self.counted(name, options, applied);
+    }
+
+    fn counted(self, name: &'static str, options: &Options, applied: &Applied) {
+        if !options.metrics || self.events.is_empty() {
             return;
         }
+        let (now, parked) = (options.clock.now(), applied.parked.len());
         // A rebuild is not late with the past.
         if !self.is_replay() {
             let lags = self.events.iter().map(|event| (&*event.event_type, now.seconds_since(event.recorded_at)));

@@ -3,18 +3,39 @@
 use std::error::Error;
 use std::future::Future;
 use std::time::Instant;
+use std::{mem, thread};
 
 use super::{AppendError, StoreError, StoreInfo, status_code};
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Chain, Span, log, metrics, names};
+use crate::telemetry::{Attributes, Chain, Span, guarded, log, metrics, names};
 
-/// A store call in flight.
+/// A store call in flight. A caller that drops its future, for instance because its time is over, goes past the usual
+/// end; the call is measured all the same.
 pub(crate) struct Call {
     pub(super) span: Span,
     /// The name of the span, whether there is one or not, and of the operation.
     pub(super) what: (&'static str, &'static str),
-    /// When it began, if its duration is measured.
-    pub(super) begun: Option<Instant>,
+    /// If its duration is measured.
+    pub(super) measured: Option<Box<Measured>>,
+}
+
+/// When a measured call began, and at which store.
+pub(super) struct Measured {
+    begun: Instant,
+    info: StoreInfo,
+}
+
+impl Measured {
+    pub(super) fn begin(info: &StoreInfo) -> Box<Self> {
+        Box::new(Self { begun: Instant::now(), info: info.clone() })
+    }
+
+    fn end(&self, span: &Span, operation: &'static str, fault: Option<Fault<'_>>) {
+        let elapsed = self.begun.elapsed();
+        if metrics::store_operation(&self.info, operation, fault, elapsed) {
+            span.in_scope(|| log::store_slow(self.info.target, operation, elapsed));
+        }
+    }
 }
 
 impl Call {
@@ -25,20 +46,19 @@ impl Call {
 
     /// The store's info is asked for only if it is reported.
     pub(crate) fn end(
-        self,
+        mut self,
         info: impl FnOnce() -> StoreInfo,
         fault: Option<Fault<'_>>,
         record: &mut dyn FnMut(&mut Attributes),
     ) {
-        let Self { span, what: (name, operation), begun } = self;
-        let info = (begun.is_some() || fault.is_some()).then(info);
-        if let (Some(info), Some(begun)) = (&info, begun) {
-            let elapsed = begun.elapsed();
-            if metrics::store_operation(info, operation, fault, elapsed) {
-                span.in_scope(|| log::store_slow(info.target, operation, elapsed));
-            }
+        let (name, operation) = self.what;
+        let measured = self.measured.take();
+        if let Some(measured) = &measured {
+            measured.end(&self.span, operation, fault);
         }
-        if let (Some(Fault { error_type, error }), Some(info)) = (fault, info) {
+        let span = mem::replace(&mut self.span, Span::OFF);
+        if let Some(Fault { error_type, error }) = fault {
+            let info = measured.map_or_else(info, |measured| measured.info);
             span.record(&mut |later| {
                 if let Some(code) = status_code(error) {
                     later.string(names::DB_RESPONSE_STATUS_CODE, code);
@@ -55,6 +75,20 @@ impl Call {
         }
     }
 }
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Some(measured) = self.measured.take() else { return };
+        let error_type = if thread::panicking() { "panic" } else { "cancelled" };
+        // A second panic in here would abort the process.
+        guarded(|| measured.end(&self.span, self.what.1, Some(Fault { error_type, error: &NoAnswer })));
+    }
+}
+
+/// There was no answer in time, or it was of no use.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer")]
+struct NoAnswer;
 
 /// How a call failed.
 #[derive(Clone, Copy, Debug)]

@@ -7,11 +7,11 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use super::call::{Call, Fault};
+use super::call::{Call, Fault, Measured};
 use super::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
     StoreInfo, StreamId, Version, Visitor, handed_on,
@@ -98,12 +98,12 @@ impl<S> Traced<S> {
             },
             &mut |_| (),
         );
-        Call { span, what, begun: self.begun(info) }
+        Call { span, what, measured: self.measured(info) }
     }
 
     /// A call of which only the failure is visible.
     pub(crate) fn unseen_call(&self, what: (&'static str, &'static str)) -> Call {
-        Call { span: self.unseen(), what, begun: None }
+        Call { span: self.unseen(), what, measured: None }
     }
 
     /// Whether more than the failure of such a call is visible: it has a span, or is measured as a database call.
@@ -131,8 +131,8 @@ impl<S> Traced<S> {
     }
 
     /// Only database calls are measured: for others reading the clock would cost more than the call.
-    fn begun(&self, info: &StoreInfo) -> Option<Instant> {
-        metrics::begun(self.metrics && info.system.is_some())
+    fn measured(&self, info: &StoreInfo) -> Option<Box<Measured>> {
+        metrics::are_read(self.metrics && info.system.is_some()).then(|| Measured::begin(info))
     }
 }
 
@@ -228,11 +228,12 @@ impl<S: EventStore> EventStore for Traced<S> {
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
         let info = self.inner.info();
-        let begun = self.begun(&info);
+        let what = (names::EVENT_STORE_READ_ALL, SELECT);
+        let mut call = Call { span: self.unseen(), what, measured: self.measured(&info) };
         // An empty page makes no span, so the span is made once the page is known, and backdated.
         let since = (self.tracing && telemetry::is_on()).then(SystemTime::now);
-        let result = self.unseen().run(self.inner.read_all(after, filter, limit)).await;
-        let span = match (&result, since) {
+        let result = call.run(self.inner.read_all(after, filter, limit)).await;
+        call.span = match (&result, since) {
             (Ok(page), _) if page.events.is_empty() => Span::OFF,
             (_, None) => Span::OFF,
             (_, Some(since)) => self.start(names::EVENT_STORE_READ_ALL, &info).since(since).begin(
@@ -243,7 +244,6 @@ impl<S: EventStore> EventStore for Traced<S> {
                 &mut |_| (),
             ),
         };
-        let call = Call { span, what: (names::EVENT_STORE_READ_ALL, SELECT), begun };
         call.end(|| info, result.as_ref().err().map(Fault::from), &mut |attributes| {
             let Ok(page) = &result else { return };
             attributes.number(names::EVENTSOURCE_TO_POSITION, page.scanned.get());

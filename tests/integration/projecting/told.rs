@@ -44,3 +44,44 @@ async fn an_event_is_told_as_what_became_of_it_though_the_answer_was_lost() {
         assert_eq!(statuses(&metrics), [status]);
     }
 }
+
+/// Notes cancellations, one of which fails the first time.
+#[derive(Default)]
+struct Stumbling {
+    seen: AtomicUsize,
+}
+
+#[projection]
+impl Stumbling {
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) -> Result<(), ProjectionError> {
+        if self.seen.fetch_add(1, Ordering::SeqCst) == 40 { Err(ProjectionError::new("not now")) } else { Ok(()) }
+    }
+}
+
+/// Events were applied, as the checkpoint showed, and not counted: those of a batch whose answer was lost, and those
+/// before the one at fault in a store without transactions.
+#[tokio::test]
+async fn each_event_of_a_batch_is_counted_once_whatever_failed() {
+    for (lost, stumbles) in [(1, false), (0, true), (1, true)] {
+        let (recorder, metrics) = Recorder::measured();
+        recorder
+            .run(async {
+                let store = Faulty::default();
+                let mut last = Position::START;
+                for _ in 0..100 {
+                    last = cancel(&store, &a_stream(), REASON, 1).await;
+                }
+                store.lose_answers(lost);
+                let stumbling = Stumbling { seen: AtomicUsize::new(if stumbles { 0 } else { 1000 }) };
+                let projections = ProjectionRunner::new(store.clone()).projection(stumbling).spawn();
+                projections.wait_for(last).await.unwrap();
+                projections.shutdown().await.unwrap();
+            })
+            .await;
+        recorder.flush().await;
+        let points = Measured::last(&metrics);
+        let events = points.iter().filter(|point| point.name == names::EVENTSOURCE_PROJECTION_EVENTS);
+        let counted = events.map(|point| point.count).sum::<u64>();
+        assert_eq!(counted, 100, "answers lost: {lost}, stumbles: {stumbles}");
+    }
+}

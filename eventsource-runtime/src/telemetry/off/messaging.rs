@@ -8,6 +8,8 @@ use crate::bus::{BusInfo, Health, PublishError, Published};
 
 pub(crate) fn sent(_: &BusInfo, _: &str, _: &[Result<Published, PublishError>], _: Duration) {}
 
+pub(crate) fn unanswered(_: &BusInfo, _: &str, _: u64, _: &'static str, _: Duration) {}
+
 pub(crate) fn consumed(_: &BusInfo, _: &str, _: (&str, Option<i32>), _: u64) {}
 
 pub(crate) fn processed(_: &BusInfo, _: &str, _: (&str, Option<i32>), _: Option<&str>, _: Duration) {}

@@ -109,13 +109,34 @@ pub(crate) fn sent(info: &BusInfo, destination: &str, results: &[Result<Publishe
             [(partition, ..)] => *partition,
             _ => None,
         };
-        let mut done = attributes(info, SEND, (destination, partition), results.iter().find_map(failed));
-        done.push(KeyValue::new(names::MESSAGING_OPERATION_TYPE, SEND));
-        messaging.operation_duration.record(elapsed.as_secs_f64(), &done);
+        let error = results.iter().find_map(failed);
+        messaging.operation_duration.record(elapsed.as_secs_f64(), &sending(info, (destination, partition), error));
         for (partition, error, count) in counts {
             messaging.sent_messages.add(count, &attributes(info, SEND, (destination, partition), error));
         }
     });
+}
+
+/// Messages were handed to a bus, and nobody waited for the answer: any of them may have been sent.
+pub(crate) fn unanswered(
+    info: &BusInfo,
+    destination: &str,
+    messages: u64,
+    error_type: &'static str,
+    elapsed: Duration,
+) {
+    with(|instruments| {
+        let (messaging, error) = (&instruments.messaging, Some(instruments.error_type(error_type)));
+        let duration = sending(info, (destination, None), error.clone());
+        messaging.operation_duration.record(elapsed.as_secs_f64(), &duration);
+        messaging.sent_messages.add(messages, &attributes(info, SEND, (destination, None), error));
+    });
+}
+
+fn sending(info: &BusInfo, place: (&str, Option<i32>), error: Option<KeyValue>) -> Vec<KeyValue> {
+    let mut attributes = attributes(info, SEND, place, error);
+    attributes.push(KeyValue::new(names::MESSAGING_OPERATION_TYPE, SEND));
+    attributes
 }
 
 fn processing(info: &BusInfo, group: &str, place: (&str, Option<i32>), error: Option<KeyValue>) -> Vec<KeyValue> {
