@@ -72,7 +72,8 @@ pub struct Relay<S, B> {
 
 impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// A relay from a store to a bus. The name is that of its checkpoint: it begins with the first event unless told
-    /// otherwise, and continues where the last relay of the name stopped. No projection of the store may have the same.
+    /// otherwise, and continues where the last relay of the name stopped. No projection of the store may have the same,
+    /// nor a relay to another bus: they would share the checkpoint, and each would pass over what the other has done.
     pub fn new(name: &'static str, store: S, bus: Traced<B>) -> Self {
         let outbox = Outbox { store, bus, filter: Filter::all(), translation: Translation::default(), tracing: true };
         let (begin, on_failure) = (Begin::default(), OnFailure::Stop);

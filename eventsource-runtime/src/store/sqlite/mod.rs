@@ -199,6 +199,9 @@ impl SqliteReader {
     /// at bound values, so that no statement is prepared again for them: for an index to be used, write out the
     /// beginning of a `LIKE`, and the condition of a partial index.
     ///
+    /// Commands are loaded on the same threads, as many as [`SqliteOptions::readers`] says: closures that take long, such
+    /// as reports, hold them up. Run those on a connection of your own, opened for reading.
+    ///
     /// If the future is dropped before the closure began, it is not run. A panic in the closure continues in the
     /// caller.
     ///
