@@ -2,6 +2,7 @@
 
 mod attached;
 mod canary;
+mod confirming;
 mod correlation;
 mod counted;
 mod handling;

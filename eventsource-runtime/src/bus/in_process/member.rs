@@ -115,7 +115,7 @@ impl Settle for Unsettled {
     async fn ack(mut self) -> Result<(), BusError> {
         if let Some(Held::Item(item)) = self.held.take() {
             // Room first, so that whoever waits for the queue to drain finds it empty.
-            drop(item);
+            item.handled();
             self.queue.settled();
         }
         Ok(())

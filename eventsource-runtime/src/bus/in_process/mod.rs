@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use self::member::Member;
 
@@ -35,7 +35,8 @@ use crate::telemetry::names;
 /// A group without a member gets nothing, even if it had one before: what is published between the end of its last
 /// subscription and the start of the next is confirmed, and passes it by. So subscribe before you publish, or before
 /// you spawn a [`Relay`](super::Relay). With [`InProcessOptions::refuse_unroutable`] a message that no group at all
-/// would get is refused instead.
+/// would get is refused instead. With [`InProcessOptions::confirm_handled`] and a relay, no message is lost that is not
+/// handled when the process dies.
 pub type InProcessBus = Traced<InProcess>;
 
 impl InProcessBus {
@@ -99,11 +100,13 @@ pub struct InProcessOptions {
     slow: SlowSubscriber,
     dead_letters: usize,
     refuses_unroutable: bool,
+    confirms_handled: bool,
 }
 
 impl Default for InProcessOptions {
     fn default() -> Self {
-        Self { capacity: 1024, slow: SlowSubscriber::Wait, dead_letters: 1024, refuses_unroutable: false }
+        let slow = SlowSubscriber::default();
+        Self { capacity: 1024, slow, dead_letters: 1024, refuses_unroutable: false, confirms_handled: false }
     }
 }
 
@@ -130,6 +133,40 @@ impl InProcessOptions {
     /// all left is not waited for while another one has members.
     pub fn refuse_unroutable(self) -> Self {
         Self { refuses_unroutable: true, ..self }
+    }
+
+    /// Confirms a message when every group that got it has handled it, or has it as a dead letter; by default once it is
+    /// in their queues, where it ends with the process. With a [`Relay`](super::Relay) from the store, effects that are
+    /// no read model, such as an e-mail, then need no broker: what a process has not handled when it dies, the next one
+    /// handles, with all that was published in the same batch. A dead letter still ends with the process.
+    ///
+    /// A publisher waits for the slowest group, and as long as one has no member that it had when the message was
+    /// published. What a handler of such a bus publishes is confirmed at once, since it may be behind its own message.
+    /// [`PublishError::Closed`] says that the bus was shut down before the message was handled.
+    ///
+    /// ```
+    /// use eventsource_runtime::bus::{HandlerError, InProcessBus, InProcessOptions, Received, Relay};
+    /// # use eventsource_runtime::bus::Message;
+    /// # use eventsource_runtime::store::{EventStore, ExpectedVersion, MemoryStore, StreamId};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let store = MemoryStore::new();
+    /// let bus = InProcessBus::with_options(InProcessOptions::default().confirm_handled().refuse_unroutable());
+    /// let mails = bus.subscribe("mails").handle(|event: Received| async move {
+    ///     // Sends an e-mail, with the event's id, by which its recipient can tell one that comes twice.
+    ///     println!("{:?} of {:?}", event.event_type(), event.stream());
+    ///     Ok::<_, HandlerError>(())
+    /// }).await?;
+    /// let relay = Relay::new("mails", store, bus.clone()).spawn();
+    /// // Commands are dispatched on the store. Once `relay.wait_for(position)` is done, the e-mails are on their way.
+    /// relay.shutdown().await?;
+    /// mails.shutdown().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    #[doc(alias = "effect")]
+    #[doc(alias = "reactor")]
+    pub fn confirm_handled(self) -> Self {
+        Self { confirms_handled: true, ..self }
     }
 }
 
@@ -210,8 +247,8 @@ impl Shared {
     }
 
     /// Publishes one message to all groups, or to none: the groups present once it has waited for them, since members
-    /// may leave and join meanwhile.
-    async fn publish(&self, attached: &mut Attached, message: Message) -> Result<Published, PublishError> {
+    /// may leave and join meanwhile. Returns which of them are still to handle it, if that is waited for.
+    async fn publish(&self, attached: &mut Attached, message: Message) -> Result<Vec<Unhandled>, PublishError> {
         loop {
             let mut rooms = Vec::with_capacity(attached.queues.len());
             for queue in &attached.queues {
@@ -229,15 +266,22 @@ impl Shared {
             if self.options.refuses_unroutable && rooms.iter().all(Option::is_none) {
                 return Err(PublishError::unroutable(&*BusInfo::in_process().destination));
             }
+            let (mut unhandled, waits) = (Vec::new(), self.options.confirms_handled && !Handled::is_in_process());
             for (queue, room) in attached.queues.iter().zip(rooms) {
-                if let Some(room) = room {
-                    queue.push(message.clone(), room);
-                }
+                let Some(room) = room else { continue };
+                let handled = waits.then(oneshot::channel).map(|(handled, is_handled)| {
+                    unhandled.push(is_handled);
+                    handled
+                });
+                queue.push(message.clone(), room, handled);
             }
-            return Ok(Published::default());
+            return Ok(unhandled);
         }
     }
 }
+
+/// What tells a publisher that a group has handled its message.
+type Unhandled = oneshot::Receiver<()>;
 
 /// Who receives what is published, as long as nobody joins.
 struct Attached {
@@ -297,7 +341,8 @@ impl EventBus for InProcess {
         };
         let mut behind = Behind::default();
         let mut published = Vec::with_capacity(messages.len());
-        for message in messages {
+        let mut unhandled = Vec::new();
+        for (index, message) in messages.into_iter().enumerate() {
             let result = match behind.check(&message) {
                 Ok(()) => self.shared.publish(&mut attached, message.clone()).await,
                 Err(error) => Err(error),
@@ -305,7 +350,16 @@ impl EventBus for InProcess {
             if result.is_err() {
                 behind.note(&message);
             }
-            published.push(result);
+            published.push(result.map(|groups| {
+                unhandled.extend(groups.into_iter().map(|group| (index, group)));
+                Published::default()
+            }));
+        }
+        for (index, group) in unhandled {
+            // Only a bus that was shut down lets go of what is not handled.
+            if let (Err(_), Some(result)) = (group.await, published.get_mut(index)) {
+                *result = Err(PublishError::Closed);
+            }
         }
         published
     }

@@ -1,9 +1,10 @@
 //! The queue of a group: what is waiting, in flight, and set aside.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use super::{InProcessOptions, SlowSubscriber};
 use crate::bus::error::PublishError;
@@ -54,7 +55,17 @@ pub(super) struct Item {
     number: u64,
     pub(super) message: Message,
     pub(super) redelivered: bool,
+    /// For a publisher that waits until it is handled.
+    handled: Option<oneshot::Sender<()>>,
     _room: Room,
+}
+
+impl Item {
+    /// Tells its publisher, and makes room.
+    pub(super) fn handled(self) {
+        // Who no longer waits need not know.
+        let _ = self.handled.map(|handled| handled.send(()));
+    }
 }
 
 pub(super) enum Popped {
@@ -95,7 +106,10 @@ impl Queue {
         let mut inside = self.inside.lock();
         inside.closed = true;
         let left = inside.outstanding;
+        // Nobody can join any more: whoever waits until these are handled waits in vain.
+        let waiting = mem::take(&mut inside.waiting);
         drop(inside);
+        drop(waiting);
         self.changed.notify_waiters();
         left
     }
@@ -126,12 +140,12 @@ impl Queue {
         }
     }
 
-    pub(super) fn push(&self, message: Message, room: Room) {
+    pub(super) fn push(&self, message: Message, room: Room, handled: Option<oneshot::Sender<()>>) {
         let mut inside = self.inside.lock();
         inside.last_number += 1;
         inside.outstanding += 1;
         let number = inside.last_number;
-        inside.waiting.push_back(Item { number, message, redelivered: false, _room: room });
+        inside.waiting.push_back(Item { number, message, redelivered: false, handled, _room: room });
         drop(inside);
         self.changed.notify_waiters();
     }
@@ -170,6 +184,9 @@ impl Queue {
     /// Puts an item back in its place.
     pub(super) fn put_back(&self, item: Item) {
         let mut inside = self.inside.lock();
+        if inside.closed {
+            return;
+        }
         let at = inside.waiting.partition_point(|waiting| waiting.number < item.number);
         inside.waiting.insert(at, Item { redelivered: true, ..item });
         drop(inside);

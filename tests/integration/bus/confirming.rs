@@ -1,0 +1,81 @@
+//! The bus within the process that confirms what is handled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventsource_runtime::bus::{InProcessBus, InProcessOptions, PublishError, Received, Relay};
+use eventsource_runtime::store::MemoryStore;
+use tokio::sync::Semaphore;
+
+use super::in_process::{message, waiting};
+use super::spans::until_settled;
+use crate::following::place_many;
+
+fn confirming() -> InProcessBus {
+    InProcessBus::with_options(InProcessOptions::default().confirm_handled())
+}
+
+#[tokio::test]
+async fn a_message_is_confirmed_when_every_group_has_handled_it() {
+    let (bus, permits) = (confirming(), Arc::new(Semaphore::new(0)));
+    let quick = bus.subscribe("quick").handle(async |_: Received| Ok(())).await.unwrap();
+    let slow = bus.subscribe("slow").handle(waiting(&permits)).await.unwrap();
+    let mut publishing = Box::pin(bus.publish_all([message(1), message(2)]));
+    tokio::select! {
+        biased;
+        _ = &mut publishing => panic!("nobody has handled them"),
+        () = until_settled(&quick, 2) => permits.add_permits(1),
+    }
+    tokio::select! {
+        biased;
+        _ = &mut publishing => panic!("one of them is not handled"),
+        () = until_settled(&slow, 1) => permits.add_permits(1),
+    }
+    publishing.await.unwrap();
+
+    let publishing = bus.publish(message(3));
+    let (published, ended) = tokio::join!(publishing, bus.shutdown_within(Duration::ZERO));
+    assert!(matches!(published, Err(PublishError::Closed)), "{published:?}");
+    assert_eq!(ended.unwrap_err().left, 1);
+}
+
+/// A handler would wait for itself.
+#[tokio::test]
+async fn what_a_handler_publishes_is_confirmed_at_once() {
+    let bus = confirming();
+    let again = bus.clone();
+    let handle = move |received: Received| {
+        let again = again.clone();
+        async move {
+            if received.stream() == message(1).stream() {
+                Ok(again.publish(message(2)).await.map(drop)?)
+            } else {
+                Ok(())
+            }
+        }
+    };
+    let running = bus.subscribe("echo").handle(handle).await.unwrap();
+    bus.publish(message(1)).await.unwrap();
+    until_settled(&running, 2).await;
+}
+
+/// What was in a queue was lost with the process: nothing but a broker kept it.
+#[tokio::test(start_paused = true)]
+async fn what_a_relay_has_published_and_nobody_has_handled_comes_again() {
+    let store = MemoryStore::new();
+    let last = place_many(&store, 3).await;
+    let relayed = async |permits: usize, seen: usize| {
+        let (bus, permits) = (confirming(), Arc::new(Semaphore::new(permits)));
+        let running = bus.subscribe("mails").handle(waiting(&permits)).await.unwrap();
+        let relay = Relay::new("mails", store.clone(), bus).spawn();
+        until_settled(&running, seen as u64).await;
+        (relay, running)
+    };
+    let (relay, running) = relayed(2, 2).await;
+    drop(running);
+    relay.shutdown().await.unwrap();
+    // All of the batch, since one of it was not handled.
+    let (relay, _running) = relayed(3, 3).await;
+    relay.wait_for(last).await.unwrap();
+    relay.shutdown().await.unwrap();
+}
