@@ -26,8 +26,8 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    pub(super) fn begin(info: &StoreInfo) -> Box<Self> {
-        Box::new(Self { begun: Instant::now(), info: info.clone() })
+    pub(super) fn begin(info: &StoreInfo) -> Self {
+        Self { begun: Instant::now(), info: info.clone() }
     }
 
     fn end(&self, span: &Span, operation: &'static str, fault: Option<Fault<'_>>) {

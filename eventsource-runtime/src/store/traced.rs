@@ -132,7 +132,7 @@ impl<S> Traced<S> {
 
     /// Only database calls are measured: for others reading the clock would cost more than the call.
     fn measured(&self, info: &StoreInfo) -> Option<Box<Measured>> {
-        metrics::are_read(self.metrics && info.system.is_some()).then(|| Measured::begin(info))
+        metrics::are_read(self.metrics && info.system.is_some()).then(|| Box::new(Measured::begin(info)))
     }
 }
 

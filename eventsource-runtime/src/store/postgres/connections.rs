@@ -137,9 +137,9 @@ impl Connecting {
         // A closed connection is not lent; whether an open one works, its user finds out.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let retired = self.link.retired.clone();
-        let is_lent = Hook::sync_fn(move |_, metrics| match retired.has(metrics.created) {
-            true => Err(HookError::message("its server takes no writes")),
-            false => Ok(()),
+        let is_lent = Hook::sync_fn(move |_, metrics| {
+            let is_retired = retired.has(metrics.created);
+            if is_retired { Err(HookError::message("its server takes no writes")) } else { Ok(()) }
         });
         Pool::builder(Manager::from_connect(self.config.clone(), connect, recycling))
             .max_size(size)

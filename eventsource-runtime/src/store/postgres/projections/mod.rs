@@ -313,7 +313,9 @@ impl Postgres {
     /// again, and so learns of it soon.
     fn noted<T>(&self, done: Result<T, ProjectionError>) -> Result<T, ProjectionError> {
         let refusal = done.as_ref().err().and_then(|error| causes(error.cause()).find_map(<dyn Error>::downcast_ref));
-        refusal.into_iter().for_each(|error| self.shared.connecting.link.note(error));
+        if let Some(error) = refusal {
+            self.shared.connecting.link.note(error);
+        }
         done
     }
 
