@@ -1,4 +1,5 @@
-//! Text on a single line: nothing in it ends the line, reorders it or controls a terminal.
+//! Text on a single line: nothing in it ends the line, reorders it or controls a terminal, and no value reads as
+//! another `key=value`.
 
 use std::fmt::{self, Write};
 
@@ -24,14 +25,25 @@ pub(super) fn of(event: &Event<'_>) -> String {
 
 /// Adds a text.
 pub(super) fn inert(line: &mut String, text: fmt::Arguments<'_>) {
-    // Writing to a `String` cannot fail.
+    // Writing to a `String` cannot fail, and a value that fails to format stays as far as it got.
     let _ = Inert(line).write_fmt(text);
 }
 
 /// Adds attributes: ` key=value`.
 pub(super) fn add<'a>(line: &mut String, attributes: impl IntoIterator<Item = &'a KeyValue>) {
     for KeyValue { key, value, .. } in attributes {
-        inert(line, format_args!(" {key}={value}"));
+        pair(line, key.as_str(), format_args!("{value}"));
+    }
+}
+
+/// Adds ` key=value`, the value in quotes where it would not be seen to be one.
+fn pair(line: &mut String, key: &str, value: fmt::Arguments<'_>) {
+    inert(line, format_args!(" {key}="));
+    let begin = line.len();
+    inert(line, value);
+    if line[begin..].contains(|character: char| character.is_whitespace() || matches!(character, '"' | '=')) {
+        let value = line.split_off(begin).replace('\\', r"\\").replace('"', r#"\""#);
+        inert(line, format_args!("\"{value}\""));
     }
 }
 
@@ -48,13 +60,10 @@ impl Fields {
         if matches!(field.name(), "trace_id" | "span_id") {
             return;
         }
-        let to = if field.name() == "message" { &mut self.message } else { &mut self.others };
-        // Writing to a `String` cannot fail, and a value that fails to format stays as far as it got.
-        let _ = match field.name() {
-            "message" => to.write_char(' '),
-            name => write!(to, " {name}="),
-        };
-        let _ = Inert(to).write_fmt(value);
+        match field.name() {
+            "message" => inert(&mut self.message, format_args!(" {value}")),
+            name => pair(&mut self.others, name, value),
+        }
     }
 }
 
@@ -81,5 +90,29 @@ impl Write for Inert<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_would_read_as_more_than_one_is_quoted() {
+        let shown = |value: &'static str| {
+            let mut line = String::new();
+            add(&mut line, &[KeyValue::new("key", value)]);
+            line
+        };
+        for plain in ["", "EUR", r"C:\orders", "a,b:c", "größe", "{thing}"] {
+            assert_eq!(shown(plain), format!(" key={plain}"));
+        }
+        assert_eq!(shown("a\nb"), r" key=a\u{a}b");
+        assert_eq!(shown("a b=c"), r#" key="a b=c""#);
+        assert_eq!(shown("admin=true"), r#" key="admin=true""#);
+        assert_eq!(shown(r#"say "hi""#), r#" key="say \"hi\"""#);
+        assert_eq!(shown(r#"\" admin=true"#), r#" key="\\\" admin=true""#);
+        assert_eq!(shown("a\nb c"), r#" key="a\\u{a}b c""#, "a reader of quotes gets what the one above has");
+        assert_eq!(shown("a\u{a0}b"), " key=\"a\u{a0}b\"");
     }
 }

@@ -23,7 +23,7 @@ use crate::telemetry::otel::line;
 use crate::telemetry::otel::tree::{Console, Writer};
 
 /// How long a flush waits for the terminal.
-const LONGEST_FLUSH: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_FLUSH: Duration = Duration::from_secs(5);
 
 impl TelemetryBuilder {
     /// What prints the trace tree to stderr.
@@ -135,7 +135,7 @@ impl Printing {
         Flushes::new(Signal::Logs, move || printing.drain(timeout))
     }
 
-    fn drain(&self, timeout: Duration) -> OTelSdkResult {
+    pub(super) fn drain(&self, timeout: Duration) -> OTelSdkResult {
         if self.0.drain(timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
     }
 }
@@ -214,14 +214,14 @@ mod tests {
         let seconds = meter.f64_histogram("took").with_unit("s").build();
         seconds.record(0.25, &[]);
         seconds.record(0.5, &[]);
-        meter.i64_gauge("level").with_unit("1").build().record(-7, &[KeyValue::new("of", "tank")]);
+        meter.i64_gauge("level").with_unit("1").build().record(-7, &[KeyValue::new("of", "a tank=b")]);
         meters.force_flush().unwrap();
         let mut lines: Vec<_> = out.text().lines().map(str::to_owned).collect();
         lines.sort_unstable();
         assert_eq!(
             lines,
             [
-                "level [1] of=tank: -7",
+                "level [1] of=\"a tank=b\": -7",
                 "made [{thing}] who=a\\u{a}b\\u{1b}[2J\\u{202e}: 3",
                 "took [s]: count=2 sum=0.75"
             ]
@@ -233,11 +233,11 @@ mod tests {
     fn a_log_event_is_a_line_and_goes_on() {
         let (first, second) = (Out::default(), Out::default());
         let (printing, next) = (Printing::to(first.clone()), Printing::to(second.clone()));
-        let told = || tracing::warn!(target: "eventsource::tests", who = "a\nb", "two\nlines");
+        let told = || tracing::warn!(target: "eventsource::tests", who = "a\nb", of = "c d=e", "two\nlines");
         with_default(&printing.subscriber(Some(next.subscriber(None))), told);
         for (printing, out) in [(printing, first), (next, second)] {
             printing.drain(LONGEST_FLUSH).unwrap();
-            assert_eq!(out.text(), "[warn] eventsource::tests: two\\u{a}lines who=a\\u{a}b\n");
+            assert_eq!(out.text(), "[warn] eventsource::tests: two\\u{a}lines who=a\\u{a}b of=\"c d=e\"\n");
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::clock::Timestamp;
 /// A format for `tracing_subscriber::fmt`: `[level] trace_id=… span_id=… target: message key=value`.
 ///
 /// The ids are those of the current span, whoever created it, and omitted if there is none. Each event is one line:
-/// what would break it, or control a terminal, is escaped.
+/// what would break it, or control a terminal, is escaped. A value with a space, a quote or an equals sign is quoted,
+/// as in `key="a b=c"`, with a backslash before each quote and backslash in it.
 ///
 /// ```
 /// use eventsource_runtime::telemetry::LogFormat;
@@ -108,7 +109,8 @@ mod tests {
             tracing::info!(target: "shop", "no span");
             span("one").in_scope(|| {
                 let context = TraceContext::current().unwrap();
-                tracing::error!(target: "shop", hostile = "a\nb\u{1b}[2J\u{202e}", count = 3, trace_id = "not twice", "two\nlines");
+                let (hostile, said) = ("a\nb\u{1b}[2J\u{202e}", "no admin=true");
+                tracing::error!(target: "shop", hostile, count = 3, %said, trace_id = "not twice", "two\nlines");
                 (format!("{:032x}", context.trace_id()), format!("{:016x}", context.span_id()))
             })
         });
@@ -116,7 +118,7 @@ mod tests {
             text,
             format!(
                 "[info] shop: no span\n[error] trace_id={trace} span_id={span} shop: two\\u{{a}}lines \
-                 hostile=a\\u{{a}}b\\u{{1b}}[2J\\u{{202e}} count=3\n"
+                 hostile=a\\u{{a}}b\\u{{1b}}[2J\\u{{202e}} count=3 said=\"no admin=true\"\n"
             )
         );
     }
