@@ -16,15 +16,21 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use opentelemetry_sdk::logs::{InMemoryLogExporter, LogBatch, LogExporter};
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 /// What a program says, one of those below, in an environment with these variables.
 fn said(program: &str, variables: &[(&str, &str)]) -> String {
+    told(program, variables).0
+}
+
+/// The same, and the lines on its stderr that tell of settings.
+fn told(program: &str, variables: &[(&str, &str)]) -> (String, Vec<String>) {
     let output = passed(alone(&format!("environment::{program}")).envs(variables.iter().copied()), 1);
-    let shown = String::from_utf8(output.stdout).unwrap();
-    shown.lines().find_map(|line| Some(line.split_once("said: ")?.1.to_owned())).expect("it says something")
+    let [shown, told] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    let said = shown.lines().find_map(|line| Some(line.split_once("said: ")?.1.to_owned())).expect("it says something");
+    (said, told.lines().filter(|line| line.contains("eventsource::telemetry")).map(str::to_owned).collect())
 }
 
 fn telemetry() -> TelemetryBuilder {
@@ -195,6 +201,45 @@ fn a_switch_that_is_neither_on_nor_off_is_told_once() {
     let told = |value| said("a_program_that_is_told", &[("OTEL_SDK_DISABLED", value)]);
     assert_eq!(["1", "yes"].map(told), ["1", "1"]);
     assert_eq!(["TRUE", "false", ""].map(told), ["0", "0", "0"]);
+}
+
+/// Says how many log records were exported, without a subscriber: its layers would need the set-up.
+#[tokio::test]
+async fn a_program_without_a_subscriber() {
+    if !is_alone() {
+        return;
+    }
+    let logs = InMemoryLogExporter::default();
+    let telemetry = telemetry().log_exporter(logs.clone()).install().unwrap();
+    telemetry.force_flush().await.unwrap();
+    println!("said: {}", logs.get_emitted_logs().unwrap().len());
+    telemetry.shutdown().await.unwrap();
+}
+
+/// Nobody was told of a sampler that was misspelt: the set-up comes before the subscriber.
+#[test]
+fn what_is_ignored_before_anybody_listens_is_printed_and_exported() {
+    let variables =
+        [("OTEL_PROPAGATORS", "b3"), ("OTEL_TRACES_SAMPLER", "some\ntimes"), ("OTEL_BSP_SCHEDULE_DELAY", "x")];
+    let line = |name: &str, value: &str, hint: &str| {
+        format!(
+            "[warn] eventsource::telemetry: setting ignored eventsource.setting.name={name} \
+             eventsource.setting.value={value} eventsource.setting.hint=\"{hint}\""
+        )
+    };
+    let lines = [
+        line("OTEL_PROPAGATORS", "b3", "write `tracecontext`, `baggage` or `none`"),
+        line("OTEL_TRACES_SAMPLER", "some\\u{a}times", "`parentbased_always_on` is used"),
+    ];
+    let program = "a_program_without_a_subscriber";
+    assert_eq!(told(program, &variables), ("2".to_owned(), lines.to_vec()), "nobody reads the delay");
+    let printing = [&variables[..], &[("OTEL_LOGS_EXPORTER", "console")]].concat();
+    assert_eq!(told(program, &printing), ("2".to_owned(), lines.to_vec()), "once");
+    let delay = line("OTEL_BSP_SCHEDULE_DELAY", "x", "write a whole number");
+    let tracing = [variables[2], ("OTEL_TRACES_EXPORTER", "otlp")];
+    assert_eq!(told(program, &tracing), ("1".to_owned(), vec![delay]));
+    assert_eq!(told(program, &[]), ("0".to_owned(), vec![]));
+    assert_eq!(told("a_program_that_is_told", &variables), ("2".to_owned(), vec![]), "somebody listens");
 }
 
 /// It was as if nothing were said, and nobody was told.

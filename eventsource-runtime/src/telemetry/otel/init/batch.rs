@@ -13,6 +13,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
 use super::env::Signal;
+use super::ignored::Ignored;
 use super::numbers::{milliseconds, size};
 use super::reporting::{Alarm, Reporting};
 use crate::telemetry::log;
@@ -72,21 +73,19 @@ pub(in crate::telemetry::otel) struct Door {
 }
 
 impl Batches<BatchSpanProcessor> {
-    pub(super) fn new<E>(exporter: Reporting<E>, losses: &Losses) -> Self
+    pub(super) fn new<E>(exporter: Reporting<E>, losses: &Losses, ignored: &Ignored) -> Self
     where
         E: SpanExporter + 'static,
     {
-        Self::of(
-            exporter,
-            Door::new(Signal::Traces, most_waiting("OTEL_BSP_MAX_QUEUE_SIZE"), &losses.spans, &losses.alarm),
-        )
+        let most = most_waiting("OTEL_BSP_MAX_QUEUE_SIZE", ignored);
+        Self::of(exporter, Door::new(Signal::Traces, most, &losses.spans, &losses.alarm), ignored)
     }
 
-    fn of<E: SpanExporter + 'static>(exporter: Reporting<E>, door: Arc<Door>) -> Self {
+    fn of<E: SpanExporter + 'static>(exporter: Reporting<E>, door: Arc<Door>, ignored: &Ignored) -> Self {
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(door.most)
-            .with_max_export_batch_size(size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH))
-            .with_scheduled_delay(milliseconds("OTEL_BSP_SCHEDULE_DELAY", DELAY))
+            .with_max_export_batch_size(size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH, ignored))
+            .with_scheduled_delay(milliseconds("OTEL_BSP_SCHEDULE_DELAY", DELAY, ignored))
             .build();
         let processor = BatchSpanProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
         Self { processor, door }
@@ -95,8 +94,8 @@ impl Batches<BatchSpanProcessor> {
 
 /// The size of a queue, however the set-up was made: more than a million only as far as memory goes, since the SDK
 /// allocates room for all of them at once.
-pub(super) fn most_waiting(variable: &str) -> usize {
-    size(variable, MOST_WAITING).min(MOST_ROOM)
+pub(super) fn most_waiting(variable: &str, ignored: &Ignored) -> usize {
+    size(variable, MOST_WAITING, ignored).min(MOST_ROOM)
 }
 
 impl Losses {
@@ -295,7 +294,7 @@ mod tests {
         let exporter = Exporter { act, open: Arc::default() };
         let (processed, alarm) = (Arc::default(), Arc::default());
         let door = Door::new(Signal::Traces, 1000, &processed, &alarm);
-        let batches = Batches::of(Reporting::new(exporter.clone(), Signal::Traces, &alarm), door);
+        let batches = Batches::of(Reporting::new(exporter.clone(), Signal::Traces, &alarm), door, &Ignored::default());
         for id in 0..ended {
             batches.on_end(span(1, id + 1, 0, "a", 0, 1));
         }

@@ -23,7 +23,7 @@ use crate::telemetry::otel::line;
 use crate::telemetry::otel::tree::{Console, Writer};
 
 /// How long a flush waits for the terminal.
-pub(super) const LONGEST_FLUSH: Duration = Duration::from_secs(5);
+const LONGEST_FLUSH: Duration = Duration::from_secs(5);
 
 impl TelemetryBuilder {
     /// What prints the trace tree to stderr.
@@ -135,7 +135,7 @@ impl Printing {
         Flushes::new(Signal::Logs, move || printing.drain(timeout))
     }
 
-    pub(super) fn drain(&self, timeout: Duration) -> OTelSdkResult {
+    fn drain(&self, timeout: Duration) -> OTelSdkResult {
         if self.0.drain(timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
     }
 }

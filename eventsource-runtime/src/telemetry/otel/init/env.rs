@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::telemetry::log;
+use super::ignored::Ignored;
 
 /// The variables that matter, as they were when the builder was made.
 #[derive(Clone, Default)]
 pub(super) struct Env {
     values: HashMap<String, String>,
+    /// Those whose values mean nothing here.
+    pub(super) ignored: Ignored,
 }
 
 /// What is exported.
@@ -66,12 +68,13 @@ impl Env {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .filter(|(name, _)| matters(name))
             .collect();
-        Self { values }
+        Self { values, ignored: Ignored::default() }
     }
 
     #[cfg(test)]
     pub(super) fn of(values: &[(&str, &str)]) -> Self {
-        Self { values: values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { values, ignored: Ignored::default() }
     }
 
     /// The value of a variable; empty means unset, as the specification demands.
@@ -81,7 +84,7 @@ impl Env {
 
     pub(super) fn is_disabled(&self) -> bool {
         let variable = "OTEL_SDK_DISABLED";
-        self.get(variable).is_some_and(|value| is_true(variable, value))
+        self.get(variable).is_some_and(|value| self.is_true(variable, value))
     }
 
     /// The exporters requested by name; `None` if none were.
@@ -95,7 +98,12 @@ impl Env {
 
     /// The meanings of the names in a list, in any case, each once; nothing for `none`. An unknown name is ignored with
     /// a warning: if the list has no other, the result is `None`, as without a list.
-    fn named<T: PartialEq>(&self, variable: &str, hint: &str, meaning: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    fn named<T: PartialEq>(
+        &self,
+        variable: &str,
+        hint: &'static str,
+        meaning: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let (mut known, mut none) = (Vec::new(), false);
         for name in self.get(variable)?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let lower_case = name.to_ascii_lowercase();
@@ -103,7 +111,7 @@ impl Env {
                 Some(meant) if known.contains(&meant) => {}
                 Some(meant) => known.push(meant),
                 None if lower_case == "none" => none = true,
-                None => log::setting_ignored(variable, name, hint),
+                None => self.ignored.add(variable, name, hint),
             }
         }
         (none || !known.is_empty()).then_some(known)
@@ -125,15 +133,15 @@ impl Env {
         });
         named.unwrap_or_else(|| vec![Propagator::TraceContext])
     }
-}
 
-/// Whether a switch is on; one that is neither on nor off is ignored with a warning.
-pub(super) fn is_true(variable: &str, value: &str) -> bool {
-    let [on, off] = ["true", "false"].map(|word| value.eq_ignore_ascii_case(word));
-    if !on && !off {
-        log::setting_ignored(variable, value, "write `true` or `false`");
+    /// Whether a switch is on; one that is neither on nor off is ignored with a warning.
+    pub(super) fn is_true(&self, variable: &str, value: &str) -> bool {
+        let [on, off] = ["true", "false"].map(|word| value.eq_ignore_ascii_case(word));
+        if !on && !off {
+            self.ignored.add(variable, value, "write `true` or `false`");
+        }
+        on
     }
-    on
 }
 
 /// Undoes percent-encoding; `None` if it is malformed.

@@ -101,6 +101,11 @@ impl Telemetry {
         &self.shared.providers.tracers.provider
     }
 
+    /// Whether our log events are printed.
+    pub(super) fn prints_logs(&self) -> bool {
+        self.shared.providers.printing.is_some()
+    }
+
     /// What exports logs, if anything does.
     #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     pub(super) fn loggers(&self) -> Option<&Loggers> {

@@ -27,6 +27,7 @@ use super::apart::{Apart, Processor, Shared};
 use super::batch::{BATCH, Batches, Door, Losses, most_waiting};
 use super::env::Signal;
 use super::flushes::Flushes;
+use super::ignored::Ignored;
 use super::numbers::{milliseconds, size};
 use super::reporting::Reporting;
 use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
@@ -45,13 +46,13 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) fn add(&mut self, exporter: Reporting<impl LogExporter + 'static>, losses: &Losses) {
-        let most = most_waiting("OTEL_BLRP_MAX_QUEUE_SIZE");
+    pub(super) fn add(&mut self, exporter: Reporting<impl LogExporter + 'static>, losses: &Losses, ignored: &Ignored) {
+        let most = most_waiting("OTEL_BLRP_MAX_QUEUE_SIZE", ignored);
         let door = Door::new(Signal::Logs, most, &losses.logs, &losses.alarm);
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(most)
-            .with_max_export_batch_size(size("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", BATCH))
-            .with_scheduled_delay(milliseconds("OTEL_BLRP_SCHEDULE_DELAY", DELAY))
+            .with_max_export_batch_size(size("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", BATCH, ignored))
+            .with_scheduled_delay(milliseconds("OTEL_BLRP_SCHEDULE_DELAY", DELAY, ignored))
             .build();
         let processor = BatchLogProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
         self.exporters.push(Batches { processor, door });
@@ -210,7 +211,8 @@ impl TelemetryBuilder {
     /// Adds a log exporter, which gets the log events of this crate in batches, on a thread of its own, whether or not
     /// the application has a `tracing` subscriber. It may fail, hang or panic.
     pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
-        self.logs.add(Reporting::new(exporter, Signal::Logs, &self.losses.alarm), &self.losses);
+        let exporter = Reporting::new(exporter, Signal::Logs, &self.losses.alarm);
+        self.logs.add(exporter, &self.losses, &self.env.ignored);
         self
     }
 }

@@ -11,6 +11,7 @@ mod env;
 mod flush;
 mod flushes;
 mod handle;
+mod ignored;
 #[cfg(feature = "otlp")]
 mod logs;
 #[cfg(not(feature = "otlp"))]
@@ -196,7 +197,7 @@ impl TelemetryBuilder {
     /// does not create its own spans: they count as dropped. What runs in them is in the trace of the first of them.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         let exporter = Reporting::new(exporter, Signal::Traces, &self.losses.alarm);
-        self.spans.export(Batches::new(exporter, &self.losses));
+        self.spans.export(Batches::new(exporter, &self.losses, &self.env.ignored));
         self
     }
 
@@ -208,7 +209,8 @@ impl TelemetryBuilder {
     /// Adds a metric exporter, which gets metrics every `OTEL_METRIC_EXPORT_INTERVAL` and on each flush.
     pub fn metric_exporter(self, exporter: impl PushMetricExporter) -> Self {
         let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
-        self.meters(|meters| meters.with_reader(periodic(exporter)))
+        let reader = periodic(exporter, &self.env.ignored);
+        self.meters(|meters| meters.with_reader(reader))
     }
 
     /// Adds readers and views of metrics, through the builder of OpenTelemetry's SDK, which has no type for readers in
@@ -285,7 +287,14 @@ impl TelemetryBuilder {
         self.set_up(false)
     }
 
-    fn set_up(mut self, installed: bool) -> Result<Telemetry, TelemetryError> {
+    fn set_up(self, installed: bool) -> Result<Telemetry, TelemetryError> {
+        let ignored = self.env.ignored.clone();
+        let telemetry = self.create(installed);
+        ignored.tell(telemetry.as_ref().ok());
+        telemetry
+    }
+
+    fn create(mut self, installed: bool) -> Result<Telemetry, TelemetryError> {
         let disabled = self.env.is_disabled();
         let sampling = if disabled {
             self.spans.clear();
@@ -339,16 +348,6 @@ impl TelemetryBuilder {
         Ok(Telemetry::new(pipeline, providers, self.timeout, installed && !disabled))
     }
 
-    fn choose_sampler(&mut self) -> Sampling {
-        if let Some((own, known)) = self.sampler.take() {
-            self.spans.sample(own);
-            return known;
-        }
-        let (sampler, sampling) = sampler::of(&self.env);
-        self.spans.sample(sampler);
-        sampling
-    }
-
     fn add_exporters(&mut self) -> Result<(), TelemetryError> {
         let env = self.env.clone();
         let otlp = Otlp::new(&env, &self.losses);
@@ -366,7 +365,7 @@ impl TelemetryBuilder {
                 Exporter::Console => {
                     let exporter = ConsoleMetrics::to(std::io::stderr());
                     let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
-                    meters.with_reader(periodic(exporter))
+                    meters.with_reader(periodic(exporter, &env.ignored))
                 }
             };
         }

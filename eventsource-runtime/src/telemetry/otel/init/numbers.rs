@@ -8,33 +8,33 @@ use std::time::Duration;
 use opentelemetry_sdk::metrics::PeriodicReader;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
-use crate::telemetry::log;
+use super::ignored::Ignored;
 
 /// How often metrics are exported by default, as in OpenTelemetry.
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// A size, however the set-up was made.
-pub(super) fn size(variable: &str, otherwise: usize) -> usize {
-    said::<NonZeroUsize>(variable).map_or(otherwise, NonZeroUsize::get)
+pub(super) fn size(variable: &str, otherwise: usize, ignored: &Ignored) -> usize {
+    said::<NonZeroUsize>(variable, ignored).map_or(otherwise, NonZeroUsize::get)
 }
 
 /// A number of milliseconds, however the set-up was made.
-pub(super) fn milliseconds(variable: &str, otherwise: Duration) -> Duration {
-    said::<NonZeroU64>(variable).map_or(otherwise, |number| Duration::from_millis(number.get()))
+pub(super) fn milliseconds(variable: &str, otherwise: Duration, ignored: &Ignored) -> Duration {
+    said::<NonZeroU64>(variable, ignored).map_or(otherwise, |number| Duration::from_millis(number.get()))
 }
 
 /// Gives an exporter the metrics every `OTEL_METRIC_EXPORT_INTERVAL`.
-pub(super) fn periodic<E: PushMetricExporter>(exporter: E) -> PeriodicReader<E> {
-    let interval = milliseconds("OTEL_METRIC_EXPORT_INTERVAL", INTERVAL);
+pub(super) fn periodic<E: PushMetricExporter>(exporter: E, ignored: &Ignored) -> PeriodicReader<E> {
+    let interval = milliseconds("OTEL_METRIC_EXPORT_INTERVAL", INTERVAL, ignored);
     PeriodicReader::builder(exporter).with_interval(interval).build()
 }
 
-fn said<N: FromStr>(variable: &str) -> Option<N> {
+fn said<N: FromStr>(variable: &str, ignored: &Ignored) -> Option<N> {
     let text = std::env::var(variable).ok()?;
     let text = text.trim();
     let number = text.parse().ok();
     if number.is_none() && !matches!(text, "" | "0") {
-        log::setting_ignored(variable, text, "write a whole number");
+        ignored.add(variable, text, "write a whole number");
     }
     number
 }

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::TelemetryBuilder;
 use super::env::{Env, decode};
-use crate::telemetry::log;
 
 impl TelemetryBuilder {
     /// Says of the service what only its code knows, with every span, metric and log record: an attribute of the
@@ -66,7 +65,7 @@ impl Env {
         };
         let pairs: Option<Vec<_>> = text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect();
         pairs.unwrap_or_else(|| {
-            log::setting_ignored(variable, text, "write `key=value,key=value`, with `,` and `=` as `%2C` and `%3D`");
+            self.ignored.add(variable, text, "write `key=value,key=value`, with `,` and `=` as `%2C` and `%3D`");
             Vec::new()
         })
     }

@@ -8,7 +8,6 @@ use opentelemetry_sdk::trace::{Sampler, ShouldSample};
 use super::TelemetryBuilder;
 use super::contained::Contained;
 use super::env::Env;
-use crate::telemetry::log;
 use crate::telemetry::otel::pipeline::{Root, Sampling};
 
 const VARIABLE: &str = "OTEL_TRACES_SAMPLER";
@@ -23,11 +22,22 @@ impl TelemetryBuilder {
         self.sampler = Some((Box::new(Contained(Arc::new(sampler))), sampling));
         self
     }
+
+    /// The code's sampler, or else the environment's.
+    pub(super) fn choose_sampler(&mut self) -> Sampling {
+        if let Some((own, known)) = self.sampler.take() {
+            self.spans.sample(own);
+            return known;
+        }
+        let (sampler, sampling) = of(&self.env);
+        self.spans.sample(sampler);
+        sampling
+    }
 }
 
 /// The sampler of `OTEL_TRACES_SAMPLER`. An unknown name or a bad ratio is ignored with a warning, as the specification
 /// demands: a typo must not cost the traces.
-pub(super) fn of(env: &Env) -> (Sampler, Sampling) {
+fn of(env: &Env) -> (Sampler, Sampling) {
     let root = |sampler: Sampler| Sampler::ParentBased(Box::new(sampler));
     let named = env.get(VARIABLE).unwrap_or("parentbased_always_on");
     match &*named.to_ascii_lowercase() {
@@ -40,7 +50,7 @@ pub(super) fn of(env: &Env) -> (Sampler, Sampling) {
             (root(Sampler::TraceIdRatioBased(share(env))), Sampling::ParentBased(Root::Ratio))
         }
         _ => {
-            log::setting_ignored(VARIABLE, named, "`parentbased_always_on` is used");
+            env.ignored.add(VARIABLE, named, "`parentbased_always_on` is used");
             (root(Sampler::AlwaysOn), Sampling::ParentBased(Root::On))
         }
     }
@@ -71,7 +81,7 @@ fn share(env: &Env) -> f64 {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => share,
         _ => {
-            log::setting_ignored(ARGUMENT, text, "write a share from 0.0 to 1.0; 1.0 is used");
+            env.ignored.add(ARGUMENT, text, "write a share from 0.0 to 1.0; 1.0 is used");
             1.0
         }
     }

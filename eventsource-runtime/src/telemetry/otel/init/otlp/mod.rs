@@ -64,7 +64,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings, heard)?.build()),
             Protocol::Grpc(grpc) => grpc.spans(settings),
         })?;
-        spans.export(Batches::new(exporter, self.losses));
+        spans.export(Batches::new(exporter, self.losses, &self.env.ignored));
         Ok(())
     }
 
@@ -73,7 +73,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(MetricExporter::builder().with_http(), settings, heard)?.build()),
             Protocol::Grpc(grpc) => grpc.metrics(settings),
         })?;
-        Ok(meters.with_reader(periodic(exporter)))
+        Ok(meters.with_reader(periodic(exporter, &self.env.ignored)))
     }
 
     pub(super) fn logs(&self, logs: &mut Logs) -> Result<(), TelemetryError> {
@@ -81,7 +81,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(LogExporter::builder().with_http(), settings, heard)?.build()),
             Protocol::Grpc(grpc) => grpc.logs(settings),
         })?;
-        logs.add(exporter, self.losses);
+        logs.add(exporter, self.losses, &self.env.ignored);
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use super::grpc::Grpc;
 use super::tls::{self, Tls};
 use super::variables::variables;
-use crate::telemetry::otel::init::env::{Env, Signal, decode, is_true};
-use crate::telemetry::{TelemetryError, log};
+use crate::telemetry::TelemetryError;
+use crate::telemetry::otel::init::env::{Env, Signal, decode};
 
 /// How long an export may take by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,11 +66,11 @@ fn tell_what_the_exporter_ignores(env: &Env, signal: Signal) {
 }
 
 /// Whether a variable has one of these values; another one is told.
-fn is_one_of(env: &Env, variable: &str, known: &[&str], hint: &str) -> bool {
+fn is_one_of(env: &Env, variable: &str, known: &[&str], hint: &'static str) -> bool {
     let Some(text) = env.get(variable) else { return false };
     let is_known = known.contains(&&*text.to_ascii_lowercase());
     if !is_known {
-        log::setting_ignored(variable, text, hint);
+        env.ignored.add(variable, text, hint);
     }
     is_known
 }
@@ -130,7 +130,7 @@ fn with_scheme(
     match url.split_once("://") {
         Some(("http" | "https", _)) => Ok(url),
         None if protocol != Protocol::Http => {
-            let insecure = Variable::Insecure.get(env, signal).is_some_and(|(name, value)| is_true(name, value));
+            let insecure = Variable::Insecure.get(env, signal).is_some_and(|(name, value)| env.is_true(name, value));
             Ok(format!("{}://{url}", if insecure { "http" } else { "https" }))
         }
         _ => malformed(url),
@@ -156,7 +156,7 @@ fn milliseconds(env: &Env, variable: &str) -> Option<Duration> {
         Ok(0) => Some(FOR_EVER),
         Ok(number) => Some(Duration::from_millis(number)),
         Err(_) => {
-            log::setting_ignored(variable, text, "write a number of milliseconds");
+            env.ignored.add(variable, text, "write a number of milliseconds");
             None
         }
     }
@@ -171,7 +171,7 @@ fn headers(env: &Env, signal: Signal) -> HeaderMap {
         let header = header(pair);
         if header.is_none() {
             // The value may be a secret.
-            log::setting_ignored(variable, "one of its pairs", "write `name=value,name=value`, with `,` as `%2C`");
+            env.ignored.add(variable, "one of its pairs", "write `name=value,name=value`, with `,` as `%2C`");
         }
         header
     };
