@@ -6,6 +6,7 @@ mod failures;
 mod faults;
 mod repeated;
 mod turns;
+mod twice;
 
 use std::convert::Infallible;
 use std::future::Future;

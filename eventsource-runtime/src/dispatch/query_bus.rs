@@ -178,6 +178,8 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
         &mut |user| {
             guarded(|| query.attributes(user));
             guarded(|| HandleQuery::attributes(handler, &query, user));
+            // Each may name what the other does.
+            user.keep_last();
         },
     );
     let at_hand = AtHand::new(&QUERIES, (Q::NAME, Q::SPAN), &span, begun);

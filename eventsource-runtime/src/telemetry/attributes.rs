@@ -95,6 +95,11 @@ impl Attributes {
         self.list.len() == 0
     }
 
+    /// Of several values with one key, keeps only the last: a span must not have more.
+    pub(crate) fn keep_last(&mut self) {
+        self.list.keep_last();
+    }
+
     /// A text known at compile time.
     pub(crate) fn text(&mut self, key: &'static str, value: &'static str) {
         self.list.text(key, value);

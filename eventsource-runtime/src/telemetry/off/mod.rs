@@ -47,6 +47,8 @@ impl List {
 
     pub(in crate::telemetry) fn truncate(&mut self, _: usize) {}
 
+    pub(in crate::telemetry) fn keep_last(&mut self) {}
+
     pub(in crate::telemetry) fn text(&mut self, _: &'static str, _: &'static str) {}
 
     pub(in crate::telemetry) fn string(&mut self, _: &'static str, _: String) {}

@@ -22,6 +22,17 @@ impl List {
         self.0.truncate(len);
     }
 
+    pub(in crate::telemetry) fn keep_last(&mut self) {
+        let mut place = 0;
+        while let Some((one, later)) = self.0.get(place..).and_then(<[_]>::split_first) {
+            if later.iter().any(|other| other.key == one.key) {
+                self.0.remove(place);
+            } else {
+                place += 1;
+            }
+        }
+    }
+
     pub(in crate::telemetry) fn text(&mut self, key: &'static str, value: &'static str) {
         self.push(key, Value::String(value.into()));
     }
@@ -62,5 +73,20 @@ impl List {
     #[inline]
     fn push(&mut self, key: &'static str, value: Value) {
         self.0.push(KeyValue::new(key, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_values_with_one_key_the_last_is_kept() {
+        let mut list = List::default();
+        for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4), ("a", 5), ("b", 6)] {
+            list.int(key, value);
+        }
+        list.keep_last();
+        assert_eq!(list.into_vec(), [("c", 4), ("a", 5), ("b", 6)].map(|(key, value)| KeyValue::new(key, value)));
     }
 }
