@@ -12,6 +12,7 @@ use eventsource_runtime::telemetry::{TelemetryBuilder, span};
 use eventsource_tests::logged::listen;
 use eventsource_tests::orders::OrderCancelled;
 use eventsource_tests::recorder::Recorder;
+use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::AnyValue;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{InMemoryLogExporter, LogBatch, LogExporter, SdkLogRecord};
@@ -86,6 +87,26 @@ async fn the_applications_events_are_exported_by_a_layer_and_ours_once() {
     let outer = spans.iter().find(|span| span.name == "outer").unwrap();
     assert_eq!(records[0].trace_context().unwrap().span_id, outer.span_context.span_id());
     assert_eq!(attribute(&records[0], "kind").as_deref(), Some("gift"));
+}
+
+/// A receiver could not tell which conventions its names follow.
+#[tokio::test]
+async fn the_records_of_our_events_have_the_scope_of_our_spans_and_the_applications_none() {
+    let (recorder, logs) = recorded(|builder| builder);
+    let subscriber = Dispatch::new(tracing_subscriber::registry().with(recorder.telemetry().log_layer()));
+    let _default = tracing::dispatcher::set_default(&subscriber);
+    let (store, order) = (MemoryStore::new(), Uuid::now_v7());
+    let work = async {
+        tracing::info!(target: "orders", "about to place twice");
+        bus(&store).dispatch(place(order)).await.unwrap();
+        bus(&store).dispatch(place(order)).await.unwrap_err();
+    };
+    recorder.run(work).await;
+    recorder.flush().await;
+    let scopes: Vec<_> = logs.get_emitted_logs().unwrap().into_iter().map(|log| log.instrumentation).collect();
+    let ours = recorder.trees().span("command.PlaceOrder").instrumentation_scope.clone();
+    assert!(ours.version().is_some() && ours.schema_url().is_some(), "{ours:?}");
+    assert_eq!(scopes, [InstrumentationScope::default(), ours]);
 }
 
 /// A repository with more events in one command than a span keeps.

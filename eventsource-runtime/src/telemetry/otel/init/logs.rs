@@ -7,14 +7,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::logs::{AnyValue, LogRecord as _, Severity};
+use opentelemetry::logs::{AnyValue, LogRecord as _, LoggerProvider, Severity};
 use opentelemetry::{Array, Context, InstrumentationScope, Value};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{
     BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, LogProcessor, LoggerProviderBuilder, SdkLogRecord,
-    SdkLoggerProvider,
+    SdkLogger, SdkLoggerProvider,
 };
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Metadata, Subscriber};
@@ -32,6 +32,7 @@ use super::numbers::{milliseconds, size};
 use super::reporting::Reporting;
 use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
 use crate::telemetry::log::Named;
+use crate::telemetry::otel::pipeline::SCOPE;
 
 /// How long log records wait for a batch by default, as in OpenTelemetry.
 const DELAY: Duration = Duration::from_secs(1);
@@ -99,7 +100,8 @@ impl Loggers {
     /// logs would have to ask.
     pub(super) fn subscriber(&self) -> Dispatch {
         let ours = Targets::new().with_target(OURS, LevelFilter::INFO);
-        Dispatch::new(Registry::default().with(ours).with(OpenTelemetryTracingBridge::new(&self.loggers)))
+        let exported = OpenTelemetryTracingBridge::new(&InScope(self.loggers.clone()));
+        Dispatch::new(Registry::default().with(ours).with(exported))
     }
 
     pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
@@ -109,6 +111,18 @@ impl Loggers {
     pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
         let loggers = self.loggers.clone();
         self.exporters.shutdown(timeout, move || loggers.shutdown_with_timeout(timeout))
+    }
+}
+
+/// Gives the appender, which asks for a logger of no scope, one of ours. OTLP writes the target in place of the scope's
+/// name, and its version and schema as they are.
+struct InScope(SdkLoggerProvider);
+
+impl LoggerProvider for InScope {
+    type Logger = SdkLogger;
+
+    fn logger_with_scope(&self, _: InstrumentationScope) -> SdkLogger {
+        self.0.logger_with_scope(SCOPE.clone())
     }
 }
 
