@@ -103,6 +103,24 @@ async fn what_users_trace_has_a_target_of_its_own() {
     }
 }
 
+/// All were said to be ours.
+#[tokio::test]
+async fn each_has_the_scope_of_whoever_made_it() {
+    let recorder = bridged();
+    below("info", &recorder, async {
+        let theirs = info_span!(target: "shop::checkout", "theirs", target = "a field");
+        theirs.in_scope(|| telemetry::span("ours").in_scope(|| ()));
+    })
+    .await;
+    let trees = recorder.trees();
+    assert_eq!(trees.render(), "theirs\n  . target=a field\n  ours\n");
+    let scope = |name| {
+        let scope = &trees.span(name).instrumentation_scope;
+        (scope.name(), scope.version().is_some() && scope.schema_url().is_some())
+    };
+    assert_eq!([scope("theirs"), scope("ours")], [("shop::checkout", false), ("eventsource-runtime", true)]);
+}
+
 #[tokio::test]
 async fn each_nests_in_the_other() {
     let recorder = bridged();

@@ -3,9 +3,9 @@
 //! A `tracing` span is created first, and the layer of `tracing-opentelemetry` creates OpenTelemetry's from it; the
 //! rest of the crate works on that one, as on any. So both trees are one tree, and each nests in the other.
 
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvider};
-use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tracing::span::EnteredSpan;
 use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Dispatch, Metadata, Subscriber};
@@ -14,6 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::init::is_ours;
 use super::pipeline::SCOPE;
 use super::toggle;
 use crate::telemetry::{Telemetry, names};
@@ -128,13 +129,37 @@ fn is_span(metadata: &Metadata<'_>) -> bool {
     metadata.is_span()
 }
 
+/// Makes our spans in our scope, and any other in one that is called like its target.
+struct ByTarget {
+    ours: SdkTracer,
+    provider: SdkTracerProvider,
+}
+
+impl Tracer for ByTarget {
+    type Span = opentelemetry_sdk::trace::Span;
+
+    fn build_with_context(&self, mut builder: SpanBuilder, parent: &Context) -> Self::Span {
+        match target(&mut builder) {
+            Some(target) if !is_ours(&target) => self.provider.tracer(target).build_with_context(builder, parent),
+            _ => self.ours.build_with_context(builder, parent),
+        }
+    }
+}
+
+/// Takes the target out of the attributes, of which the layer makes it the first.
+fn target(builder: &mut SpanBuilder) -> Option<String> {
+    let attributes = builder.attributes.as_mut()?;
+    let is_there = attributes.first().is_some_and(|first| first.key.as_str() == "target");
+    is_there.then(|| attributes.remove(0)).map(|KeyValue { value, .. }| value.as_str().into_owned())
+}
+
 impl Telemetry {
     /// A layer that creates OpenTelemetry's spans from `tracing` spans, yours and, after
     /// [`bridge_to_tracing`](crate::telemetry::TelemetryBuilder::bridge_to_tracing), ours. Add it to your subscriber,
     /// under a filter if you like: the targets of our spans begin with `eventsource::`.
     ///
     /// It adds no attributes of its own (times, threads, code locations), and handles spans only: `tracing` events are
-    /// logs, not span events.
+    /// logs, not span events. The instrumentation scope of your spans is called like their target.
     ///
     /// ```
     /// use eventsource_runtime::telemetry::Telemetry;
@@ -152,14 +177,15 @@ impl Telemetry {
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
     {
-        let tracer: SdkTracer = self.tracer_provider().tracer_with_scope(SCOPE.clone());
+        let provider = self.tracer_provider().clone();
         let layer = tracing_opentelemetry::layer()
-            .with_tracer(tracer)
+            .with_tracer(ByTarget { ours: provider.tracer_with_scope(SCOPE.clone()), provider })
             .with_location(false)
             .with_threads(false)
             .with_tracked_inactivity(false)
             .with_level(false)
-            .with_target(false);
+            // For the scope.
+            .with_target(true);
         layer.with_filter(
             dynamic_filter_fn(|metadata, _| is_span(metadata) && !is_suppressed()).with_callsite_filter(interest),
         )

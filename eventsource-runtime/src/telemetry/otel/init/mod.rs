@@ -390,6 +390,6 @@ impl TelemetryBuilder {
     }
 }
 
-fn is_ours(target: &str) -> bool {
+pub(super) fn is_ours(target: &str) -> bool {
     target.split("::").next() == Some(OURS)
 }
