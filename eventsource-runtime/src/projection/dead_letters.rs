@@ -223,7 +223,7 @@ mod tests {
         let error = BoxError::from(DeadLetterError(Refused { _row: "secret" }.into()));
         assert_eq!(error.to_string(), "a row is refused");
         assert_eq!(format!("{error:?}"), "DeadLetterError(Refused: a row is refused)");
-        assert!(error.source().is_some_and(|cause| cause.is::<Refused>()));
+        assert!(matches!(error.source(), Some(cause) if cause.is::<Refused>()));
     }
 
     #[test]

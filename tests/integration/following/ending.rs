@@ -119,7 +119,7 @@ async fn a_feed_that_no_longer_answers_holds_up_no_end() {
             async move {
                 if let Some(hangs) = hangs {
                     hangs.notify_one();
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             }
         }
