@@ -114,9 +114,9 @@ enum Held {
 impl Settle for Unsettled {
     async fn ack(mut self) -> Result<(), BusError> {
         if let Some(Held::Item(item)) = self.held.take() {
-            // Room first, so that whoever waits for the queue to drain finds it empty.
-            item.handled();
-            self.queue.settled();
+            let number = item.number;
+            drop(item);
+            self.queue.settled(number);
         }
         Ok(())
     }

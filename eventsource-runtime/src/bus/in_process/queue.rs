@@ -1,7 +1,6 @@
 //! The queue of a group: what is waiting, in flight, and set aside.
 
-use std::collections::VecDeque;
-use std::mem;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
@@ -39,6 +38,8 @@ struct Inside {
     last_letter: u64,
     /// How many are waiting or in flight.
     outstanding: usize,
+    /// Whom to tell when those are handled that are waited for, by their numbers.
+    unhandled: HashMap<u64, oneshot::Sender<()>>,
     /// The members that take what is published.
     members: usize,
     /// Those, and stopped ones that still handle what is there.
@@ -52,20 +53,10 @@ struct Inside {
 
 /// A message in a queue, until it is settled.
 pub(super) struct Item {
-    number: u64,
+    pub(super) number: u64,
     pub(super) message: Message,
     pub(super) redelivered: bool,
-    /// For a publisher that waits until it is handled.
-    handled: Option<oneshot::Sender<()>>,
     _room: Room,
-}
-
-impl Item {
-    /// Tells its publisher, and makes room.
-    pub(super) fn handled(self) {
-        // Who no longer waits need not know.
-        let _ = self.handled.map(|handled| handled.send(()));
-    }
 }
 
 pub(super) enum Popped {
@@ -106,10 +97,9 @@ impl Queue {
         let mut inside = self.inside.lock();
         inside.closed = true;
         let left = inside.outstanding;
-        // Nobody can join any more: whoever waits until these are handled waits in vain.
-        let waiting = mem::take(&mut inside.waiting);
+        // Nobody can join any more, and what a handler has begun may take forever.
+        inside.unhandled.clear();
         drop(inside);
-        drop(waiting);
         self.changed.notify_waiters();
         left
     }
@@ -145,7 +135,8 @@ impl Queue {
         inside.last_number += 1;
         inside.outstanding += 1;
         let number = inside.last_number;
-        inside.waiting.push_back(Item { number, message, redelivered: false, handled, _room: room });
+        inside.waiting.push_back(Item { number, message, redelivered: false, _room: room });
+        inside.unhandled.extend(handled.map(|handled| (number, handled)));
         drop(inside);
         self.changed.notify_waiters();
     }
@@ -176,17 +167,21 @@ impl Queue {
         }
     }
 
-    pub(super) fn settled(&self) {
-        self.inside.lock().outstanding -= 1;
+    /// An item is done, and was dropped before: whoever waits for the queue to drain finds room in it.
+    pub(super) fn settled(&self, number: u64) {
+        let mut inside = self.inside.lock();
+        inside.outstanding -= 1;
+        if let Some(handled) = inside.unhandled.remove(&number) {
+            // Who no longer waits need not know.
+            let _ = handled.send(());
+        }
+        drop(inside);
         self.changed.notify_waiters();
     }
 
     /// Puts an item back in its place.
     pub(super) fn put_back(&self, item: Item) {
         let mut inside = self.inside.lock();
-        if inside.closed {
-            return;
-        }
         let at = inside.waiting.partition_point(|waiting| waiting.number < item.number);
         inside.waiting.insert(at, Item { redelivered: true, ..item });
         drop(inside);
