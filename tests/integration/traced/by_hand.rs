@@ -1,8 +1,6 @@
 //! Spans by hand.
 
 use eventsource_runtime::telemetry::{self, Kind};
-use eventsource_tests::recorder::Recorder;
-use tokio::task::yield_now;
 
 use super::{rendered, values};
 
@@ -16,19 +14,6 @@ async fn spans_by_hand_stand_behind_the_same_switch() {
     })
     .await;
     assert_eq!(tree, "");
-}
-
-/// What a set-up was told to run hung on what was current when it was told.
-#[tokio::test]
-async fn what_runs_in_a_set_up_is_below_the_span_that_it_is_polled_in() {
-    let recorder = Recorder::new();
-    let body = async {
-        let inner = || recorder.telemetry().run(telemetry::span("inner").run(yield_now()));
-        let told_elsewhere = telemetry::span("elsewhere").in_scope(inner);
-        telemetry::span("outer").run(async { tokio::join!(told_elsewhere, inner()) }).await;
-    };
-    recorder.run(body).await;
-    assert_eq!(recorder.trees().render(), "elsewhere\nouter\n  inner\n  inner\n");
 }
 
 /// As a traced function's; the body that fails is none the wiser.

@@ -118,17 +118,17 @@ impl Telemetry {
     /// Sends this thread's telemetry to this set-up, until the guard is dropped. In async code use [`run`](Self::run):
     /// a guard must not live across an await.
     pub fn attach(&self) -> TelemetryGuard {
-        TelemetryGuard { _guard: self.place().enter() }
+        TelemetryGuard { _guard: toggle::has_context().then(|| self.context().attach()) }
     }
 
-    /// Sends a future's telemetry to this set-up. It applies in each poll, and while the future is dropped. The spans of
-    /// the future are below the one in which it is first polled.
+    /// Sends a future's telemetry to this set-up. It applies in each poll, and while the future is dropped.
     pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<F> {
-        Inside::new(self.place(), body)
+        Inside::new(self.context(), body)
     }
 
-    fn place(&self) -> InSetUp {
-        InSetUp { pipeline: Arc::clone(&self.shared.pipeline), context: OnceLock::new() }
+    fn context(&self) -> Context {
+        let current = if toggle::has_context() { Context::current() } else { Context::new() };
+        pipeline::scope(&current, Arc::clone(&self.shared.pipeline))
     }
 
     /// Exports what has ended so far. It waits no longer than
@@ -240,18 +240,10 @@ pub struct TelemetryGuard {
     _guard: Option<ContextGuard>,
 }
 
-/// Where telemetry goes to one set-up.
-struct InSetUp {
-    pipeline: Arc<Pipeline>,
-    /// What was current when it was first entered, with the pipeline: to make it again each time would allocate.
-    context: OnceLock<Context>,
-}
-
-impl Place for InSetUp {
+impl Place for Context {
     type Entered = Option<ContextGuard>;
 
     fn enter(&self) -> Self::Entered {
-        let within = || pipeline::scope(&Context::current(), Arc::clone(&self.pipeline));
-        toggle::has_context().then(|| self.context.get_or_init(within).clone().attach())
+        toggle::has_context().then(|| self.clone().attach())
     }
 }
