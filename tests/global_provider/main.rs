@@ -1,7 +1,6 @@
 //! OpenTelemetry's globals: a process has them once, so these tests take turns, in a process of their own.
 
 mod metrics;
-mod replaced;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::thread;
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -239,40 +238,18 @@ pub(super) fn takes_spans(way: &Way) -> bool {
         || makes_nothing(&foreign_tracer())
 }
 
-/// Makes `pipeline` the process's, and its provider OpenTelemetry's global one, if it takes those spans. Returns what
-/// was there before, if it was a set-up of ours.
-pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) -> Option<Replaced> {
+/// Makes `pipeline` the process's, and its provider OpenTelemetry's global one, if it takes those spans.
+pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) {
     let changing = CHANGE.lock();
     let replaced = INSTALLED.swap(Some(Arc::clone(&pipeline)));
     IS_INSTALLED.store(true, Ordering::Relaxed);
     let drops = pipeline.has_global_spans && pipeline.sampling.drops_below_unsampled();
     DROPS_BELOW_UNSAMPLED.store(drops, Ordering::Relaxed);
     drop(changing);
-    let replaced = replaced.map(|pipeline| {
-        let has_meters = pipeline.has_global_meters.load(Ordering::Relaxed);
-        Replaced { _pipeline: pipeline, _meters: has_meters.then(global::meter_provider) }
-    });
+    // Dropping it may run an exporter: not under the lock.
+    drop(replaced);
     if pipeline.has_global_spans {
         global::set_tracer_provider(Watched { provider, pipeline });
-    }
-    replaced
-}
-
-/// A set-up that is no longer the process's. If nobody else holds it, dropping it shuts its exporters down, which may
-/// take long: OpenTelemetry's globals, which drop what they held under their locks, must not be the last to do so.
-#[must_use = "it ends on this thread if it is dropped"]
-pub(super) struct Replaced {
-    /// Its tracer holds the provider of its spans.
-    _pipeline: Arc<Pipeline>,
-    /// The provider of its metrics, if that was the global one.
-    _meters: Option<Arc<dyn MeterProvider + Send + Sync>>,
-}
-
-impl Replaced {
-    /// Leaves it to another thread.
-    pub(super) fn drop_apart(self) {
-        // If no thread is to be had, it ends here.
-        let _ = thread::Builder::new().spawn(move || drop(self));
     }
 }
 

@@ -83,14 +83,11 @@ impl Telemetry {
 
     fn install(&self) {
         let shared = &self.shared;
-        let replaced = pipeline::install(Arc::clone(&shared.pipeline), shared.providers.tracers.provider.clone());
+        pipeline::install(Arc::clone(&shared.pipeline), shared.providers.tracers.provider.clone());
         // Without a reader they would take the measurements of the application away from whoever reads those.
         if shared.pipeline.has_global_meters.load(Ordering::Relaxed) {
             global::set_meter_provider(WatchedMeters::new(shared.providers.meters.clone(), &shared.pipeline));
             shared.global_meters.get_or_init(|| Arc::downgrade(&global::meter_provider()));
-        }
-        if let Some(replaced) = replaced {
-            replaced.drop_apart();
         }
     }
 
