@@ -285,6 +285,8 @@ impl<S: ProjectionStore> Follower<S> {
                 }
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
+                    let kept = place.saved;
+                    self.count(Step::new(&events.after(before).until(kept), kept, mode));
                     fault = error.event();
                     if error.kept().is_some() {
                         // What makes progress, however slowly, has not been in trouble all the time.
@@ -296,8 +298,7 @@ impl<S: ProjectionStore> Follower<S> {
                     if self.find_out(end, place).await?.is_none() {
                         return Ok(None);
                     }
-                    let kept = events.after(before).until(place.saved);
-                    self.count(Step::new(&kept, place.saved, mode));
+                    self.count(Step::new(&events.after(kept).until(place.saved), place.saved, mode));
                 }
             }
         }

@@ -21,7 +21,7 @@ use crate::telemetry::{Scope, log, metrics};
 /// The pauses between attempts: each four times the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a relay's batch may still take once the runner is stopped.
+/// How long a relay's batch, and a last look at what was passed over, may still take once the runner is stopped.
 pub(super) const LATE: Duration = Duration::from_secs(2);
 
 /// How long something has been failing.

@@ -120,7 +120,7 @@ impl Appended {
 }
 
 /// Another writer appended first: nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, Eq, thiserror::Error)]
 #[error("`{stream}` is at version {actual}, expected {expected}; load it again and decide anew")]
 #[non_exhaustive]
 pub struct Conflict {
@@ -131,6 +131,14 @@ pub struct Conflict {
     /// What it found.
     pub actual: Version,
     outdated: bool,
+}
+
+/// Whatever the command's context named: what was found, and what was expected.
+impl PartialEq for Conflict {
+    fn eq(&self, other: &Self) -> bool {
+        let facts = |conflict: &Self| (conflict.expected, conflict.actual);
+        self.stream == other.stream && facts(self) == facts(other)
+    }
 }
 
 impl Conflict {

@@ -11,7 +11,7 @@ macro_rules! number {
         $(#[$doc])*
         ///
         /// It is serialized as its number. With the features `sqlite` and `postgres` it is a value of a statement and
-        /// of a row, whose column is an `INTEGER` or a `bigint`; above [`i64::MAX`] it cannot be written.
+        /// of a row, whose column is an `INTEGER` on SQLite and a `bigint` on PostgreSQL; above [`i64::MAX`] it cannot be written.
         #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(u64);

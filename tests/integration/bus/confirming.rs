@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventsource_runtime::bus::{InProcessBus, InProcessOptions, PublishError, Received, Relay};
+use eventsource_runtime::bus::{HandlerError, InProcessBus, InProcessOptions, PublishError, Received, Relay};
 use eventsource_runtime::store::MemoryStore;
 use tokio::sync::Semaphore;
 
@@ -78,4 +78,33 @@ async fn what_a_relay_has_published_and_nobody_has_handled_comes_again() {
     let (relay, _running) = relayed(3, 3).await;
     relay.wait_for(last).await.unwrap();
     relay.shutdown().await.unwrap();
+}
+
+/// It was passed by, as where nobody waits for it.
+#[tokio::test]
+async fn a_group_whose_members_have_left_is_waited_for() {
+    let bus = confirming();
+    assert!(matches!(bus.publish(message(1)).await, Err(PublishError::Unroutable { .. })));
+    let mails = bus.subscribe("mails").handle(async |_: Received| Ok(())).await.unwrap();
+    let invoices = bus.subscribe("invoices").handle(async |_: Received| Ok(())).await.unwrap();
+    mails.shutdown().await.unwrap();
+    let mut publishing = Box::pin(bus.publish(message(2)));
+    tokio::select! {
+        biased;
+        published = &mut publishing => panic!("one group has not handled it: {published:?}"),
+        () = until_settled(&invoices, 1) => (),
+    }
+    let _mails = bus.subscribe("mails").handle(async |_: Received| Ok(())).await.unwrap();
+    publishing.await.unwrap();
+}
+
+/// It was confirmed, and nobody had it any more.
+#[tokio::test]
+async fn what_no_dead_letter_has_room_for_is_not_confirmed() {
+    let bus = InProcessBus::with_options(InProcessOptions::default().confirm_handled().dead_letters(1));
+    let refuse = async |_: Received| Err(HandlerError::new("never").permanent());
+    let _running = bus.subscribe("mails").handle(refuse).await.unwrap();
+    bus.publish(message(1)).await.unwrap();
+    let refused = bus.publish(message(2)).await;
+    assert!(matches!(refused, Err(PublishError::Full { .. })), "{refused:?}");
 }

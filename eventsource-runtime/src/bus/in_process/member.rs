@@ -111,13 +111,25 @@ enum Held {
     Dead(u64, Message),
 }
 
-impl Settle for Unsettled {
-    async fn ack(mut self) -> Result<(), BusError> {
+impl Unsettled {
+    /// Whether the message was handled, or is kept as a dead letter.
+    fn settle(&mut self, is_kept: bool) {
         if let Some(Held::Item(item)) = self.held.take() {
             let number = item.number;
             drop(item);
-            self.queue.settled(number);
+            self.queue.settled(number, is_kept);
         }
+    }
+}
+
+impl Settle for Unsettled {
+    async fn ack(mut self) -> Result<(), BusError> {
+        self.settle(true);
+        Ok(())
+    }
+
+    async fn reject(mut self) -> Result<(), BusError> {
+        self.settle(false);
         Ok(())
     }
 

@@ -135,14 +135,21 @@ impl InProcessOptions {
         Self { refuses_unroutable: true, ..self }
     }
 
-    /// Confirms a message when every group that got it has handled it, or has it as a dead letter; by default once it is
-    /// in their queues, where it ends with the process. With a [`Relay`](super::Relay) from the store, effects that are
-    /// no read model, such as an e-mail, then need no broker: what a process has not handled when it dies, the next one
-    /// handles, with all that was published in the same batch. A dead letter still ends with the process.
+    /// Confirms a message when every group has handled it, or has it as a dead letter; by default once it is in their
+    /// queues, where it ends with the process. With a [`Relay`](super::Relay) from the store, effects that are no read
+    /// model, such as an e-mail, then need no broker: what a process has not handled when it dies, the next one handles,
+    /// with all that was published in the same batch. A dead letter still ends with the process.
     ///
-    /// A publisher waits for the slowest group, and as long as one has no member that it had when the message was
-    /// published. What a handler of such a bus publishes is confirmed at once, since it may be behind its own message.
-    /// [`PublishError::Closed`] says that the bus was shut down before the message was handled.
+    /// A publisher waits for the slowest group, and for one whose members have all left, until it has a member again.
+    /// If it gives up, as a relay does two seconds after it was shut down, the message is handled all the same, perhaps
+    /// while the next process handles it too. A message that no group at
+    /// all would get is [refused](Self::refuse_unroutable), and so is one for which a group's dead letters have no room
+    /// ([`PublishError::Full`]). [`PublishError::Closed`] says that the bus was shut down before the message was handled.
+    /// What a handler of an in-process bus publishes, this one or another, is confirmed at once, since it may be behind
+    /// its own message.
+    ///
+    /// A relay publishes as many events at once as are handled in a quarter of a second, or eight, and then waits: that
+    /// limits what [`lanes`](super::SubscriptionBuilder::lanes) can do at once.
     ///
     /// ```
     /// use eventsource_runtime::bus::{HandlerError, InProcessBus, InProcessOptions, Received, Relay};
@@ -151,7 +158,7 @@ impl InProcessOptions {
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// # let store = MemoryStore::new();
-    /// let bus = InProcessBus::with_options(InProcessOptions::default().confirm_handled().refuse_unroutable());
+    /// let bus = InProcessBus::with_options(InProcessOptions::default().confirm_handled());
     /// let mails = bus.subscribe("mails").handle(|event: Received| async move {
     ///     // Sends an e-mail, with the event's id, by which its recipient can tell one that comes twice.
     ///     println!("{:?} of {:?}", event.event_type(), event.stream());
@@ -166,7 +173,7 @@ impl InProcessOptions {
     #[doc(alias = "effect")]
     #[doc(alias = "reactor")]
     pub fn confirm_handled(self) -> Self {
-        Self { confirms_handled: true, ..self }
+        Self { confirms_handled: true, refuses_unroutable: true, ..self }
     }
 }
 
@@ -197,7 +204,12 @@ impl Shared {
     fn attached(&self) -> Option<Attached> {
         let state = self.state.lock();
         // What handlers publish while the bus drains counts as already there.
-        (!state.closed || Handled::is_in_process() && !state.ended).then(|| Attached::of(&state))
+        (!state.closed || Handled::is_in_process() && !state.ended).then(|| self.attached_in(&state))
+    }
+
+    fn attached_in(&self, state: &State) -> Attached {
+        // What is waited for is kept for a group that has nobody now.
+        Attached::of(state, |queue| self.options.confirms_handled || queue.has_members())
     }
 
     fn join(&self, intake: &Intake) -> Result<Member, BusError> {
@@ -252,7 +264,7 @@ impl Shared {
         loop {
             let mut rooms = Vec::with_capacity(attached.queues.len());
             for queue in &attached.queues {
-                rooms.push(queue.room(self.options.slow).await?);
+                rooms.push(queue.room(self.options).await?);
             }
             let state = self.state.lock();
             if state.ended {
@@ -260,7 +272,7 @@ impl Shared {
             }
             if state.joins != attached.joins {
                 // All rooms anew, since they are taken in the order of the queues.
-                *attached = Attached::of(&state);
+                *attached = self.attached_in(&state);
                 continue;
             }
             if self.options.refuses_unroutable && rooms.iter().all(Option::is_none) {
@@ -281,7 +293,7 @@ impl Shared {
 }
 
 /// What tells a publisher that a group has handled its message.
-type Unhandled = oneshot::Receiver<()>;
+type Unhandled = oneshot::Receiver<Result<(), PublishError>>;
 
 /// Who receives what is published, as long as nobody joins.
 struct Attached {
@@ -292,8 +304,8 @@ struct Attached {
 }
 
 impl Attached {
-    fn of(state: &State) -> Self {
-        let mut queues: Vec<_> = state.groups.values().filter(|queue| queue.has_members()).cloned().collect();
+    fn of(state: &State, is_attached: impl Fn(&Queue) -> bool) -> Self {
+        let mut queues: Vec<_> = state.groups.values().filter(|queue| is_attached(queue)).cloned().collect();
         queues.sort_by(|one, other| one.group.cmp(&other.group));
         Self { queues, joins: state.joins }
     }
@@ -357,8 +369,9 @@ impl EventBus for InProcess {
         }
         for (index, group) in unhandled {
             // Only a bus that was shut down lets go of what is not handled.
-            if let (Err(_), Some(result)) = (group.await, published.get_mut(index)) {
-                *result = Err(PublishError::Closed);
+            let handled = group.await.unwrap_or(Err(PublishError::Closed));
+            if let (Err(error), Some(result)) = (handled, published.get_mut(index)) {
+                *result = Err(error);
             }
         }
         published

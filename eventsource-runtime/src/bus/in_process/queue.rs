@@ -1,6 +1,7 @@
 //! The queue of a group: what is waiting, in flight, and set aside.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::pending;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
@@ -11,6 +12,9 @@ use crate::bus::message::Message;
 use crate::dispatch::Handled;
 use crate::poll::{told, unless};
 use crate::sync::Mutex;
+
+/// Tells a publisher what became of its message.
+pub(super) type Awaited = oneshot::Sender<Result<(), PublishError>>;
 
 /// The messages of a group.
 pub(super) struct Queue {
@@ -39,7 +43,7 @@ struct Inside {
     /// How many are waiting or in flight.
     outstanding: usize,
     /// Whom to tell when those are handled that are waited for, by their numbers.
-    unhandled: HashMap<u64, oneshot::Sender<()>>,
+    unhandled: HashMap<u64, Awaited>,
     /// The members that take what is published.
     members: usize,
     /// Those, and stopped ones that still handle what is there.
@@ -105,21 +109,27 @@ impl Queue {
     }
 
     /// Room for a message; `None` if nobody takes it any more.
-    pub(super) async fn room(&self, slow: SlowSubscriber) -> Result<Option<Room>, PublishError> {
-        match (Arc::clone(&self.room).try_acquire_owned(), slow) {
-            (Ok(permit), _) => Ok(self.is_attended().then_some(Room { _permit: Some(permit) })),
+    pub(super) async fn room(&self, options: InProcessOptions) -> Result<Option<Room>, PublishError> {
+        // Who waits until it is handled waits for somebody who will.
+        let is_taken = || options.confirms_handled || self.is_attended();
+        match (Arc::clone(&self.room).try_acquire_owned(), options.slow) {
+            (Ok(permit), _) => Ok(is_taken().then_some(Room { _permit: Some(permit) })),
             // A refusal holds nobody up, not even a handler.
-            (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => {
-                Err(PublishError::Full { group: self.group.to_string() })
-            }
+            (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => Err(self.full()),
             (Err(_), _) if Handled::is_in_process() => Ok(Some(Room { _permit: None })),
             (Err(TryAcquireError::Closed), _) => Err(PublishError::Closed),
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Wait) => {
                 let mut abandoned = std::pin::pin!(self.abandoned.notified());
                 abandoned.as_mut().enable();
-                if !self.is_attended() {
+                if !is_taken() {
                     return Ok(None);
                 }
+                let abandoned = async {
+                    abandoned.await;
+                    if options.confirms_handled {
+                        pending().await
+                    }
+                };
                 match unless(abandoned, Arc::clone(&self.room).acquire_owned()).await {
                     Some(Ok(permit)) => Ok(Some(Room { _permit: Some(permit) })),
                     Some(Err(_)) => Err(PublishError::Closed),
@@ -130,7 +140,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn push(&self, message: Message, room: Room, handled: Option<oneshot::Sender<()>>) {
+    pub(super) fn push(&self, message: Message, room: Room, handled: Option<Awaited>) {
         let mut inside = self.inside.lock();
         inside.last_number += 1;
         inside.outstanding += 1;
@@ -168,15 +178,19 @@ impl Queue {
     }
 
     /// An item is done, and was dropped before: whoever waits for the queue to drain finds room in it.
-    pub(super) fn settled(&self, number: u64) {
+    pub(super) fn settled(&self, number: u64, is_kept: bool) {
         let mut inside = self.inside.lock();
         inside.outstanding -= 1;
         if let Some(handled) = inside.unhandled.remove(&number) {
             // Who no longer waits need not know.
-            let _ = handled.send(());
+            let _ = handled.send(if is_kept { Ok(()) } else { Err(self.full()) });
         }
         drop(inside);
         self.changed.notify_waiters();
+    }
+
+    fn full(&self) -> PublishError {
+        PublishError::Full { group: self.group.to_string() }
     }
 
     /// Puts an item back in its place.
@@ -192,7 +206,7 @@ impl Queue {
     pub(super) fn park(&self, message: Message) -> Result<(), PublishError> {
         let mut inside = self.inside.lock();
         if inside.dead.len() >= self.most_dead {
-            return Err(PublishError::Full { group: self.group.to_string() });
+            return Err(self.full());
         }
         inside.last_letter += 1;
         let number = inside.last_letter;

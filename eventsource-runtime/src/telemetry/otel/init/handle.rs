@@ -118,7 +118,8 @@ impl Telemetry {
         TelemetryGuard { _guard: toggle::has_context().then(|| self.context().attach()) }
     }
 
-    /// Sends a future's telemetry to this set-up. It applies in each poll, and while the future is dropped.
+    /// Sends a future's telemetry to this set-up. It applies in each poll, and while the future is dropped. The spans of
+    /// the future are below the one that is current when this is called, even if the future is spawned.
     pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<F> {
         Inside::new(self.context(), body)
     }
