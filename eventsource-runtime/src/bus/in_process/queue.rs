@@ -127,7 +127,7 @@ impl Queue {
                 let abandoned = async {
                     abandoned.await;
                     if options.confirms_handled {
-                        pending().await
+                        pending::<()>().await;
                     }
                 };
                 match unless(abandoned, Arc::clone(&self.room).acquire_owned()).await {
