@@ -151,6 +151,8 @@ struct Reading<'h> {
     aggregate_id: Option<&'h str>,
     aggregate_type: Option<&'h str>,
     parent: Option<TraceContext>,
+    /// As it came.
+    first_parent: Option<&'h str>,
     state: Option<Cow<'h, str>>,
     /// Whether there is a parent that cannot be read, or more than one, and the same of its state.
     malformed: bool,
@@ -180,16 +182,19 @@ impl<'h> Reading<'h> {
         }
     }
 
-    /// Two of them contradict each other: then there is none.
-    fn take_parent(&mut self, text: Option<&str>) -> bool {
+    /// Two of them contradict each other: then there is none, and both are kept, or a dead letter would have one.
+    fn take_parent(&mut self, text: Option<&'h str>) -> bool {
         let context = text.and_then(|text| text.parse().ok());
         if self.parent.is_some() || context.is_none() {
             self.parent = None;
             self.malformed = true;
+            if let Some(first) = self.first_parent.take() {
+                self.rest.push(header::TRACEPARENT.into(), Bytes::copy_from_slice(first.as_bytes()));
+            }
             return false;
         }
         if !self.malformed {
-            self.parent = context;
+            (self.parent, self.first_parent) = (context, text);
         }
         !self.malformed
     }
@@ -217,6 +222,9 @@ impl<'h> Reading<'h> {
                     self.rest.push(name.into(), Bytes::copy_from_slice(value.as_bytes()));
                 }
             }
+        }
+        if let (None, Some(state)) = (&self.parent, &self.state) {
+            self.rest.push(header::TRACESTATE.into(), Bytes::copy_from_slice(state.as_bytes()));
         }
         let message = Message::from_parts(self.facts, self.rest, payload);
         let Some(parent) = self.parent else {
@@ -380,6 +388,21 @@ mod tests {
         let message = read(&twice);
         assert_eq!(message.trace_context(), None);
         assert!(message.has_malformed_context());
+    }
+
+    /// The first was forgotten: the dead letter had the second alone, and its replay followed that.
+    #[test]
+    fn two_contexts_are_none_in_a_dead_letter_either() {
+        let other = "00-0af7651916cd43dd8448eb211c80319c-00ad6b7169203331-01";
+        let twice: [(&str, &[u8]); 3] = [
+            (header::TRACEPARENT, PARENT.as_bytes()),
+            (header::TRACEPARENT, other.as_bytes()),
+            (header::TRACESTATE, b"a=1"),
+        ];
+        let letter = written(&read(&twice));
+        assert_eq!(letter, twice.map(|(name, value)| (name.to_owned(), value.to_vec())));
+        let again: Vec<_> = letter.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert!(read(&again).has_malformed_context());
     }
 
     #[test]

@@ -98,13 +98,33 @@ async fn a_group_whose_members_have_left_is_waited_for() {
     publishing.await.unwrap();
 }
 
-/// It was confirmed, and nobody had it any more.
-#[tokio::test]
-async fn what_no_dead_letter_has_room_for_is_not_confirmed() {
+/// It was confirmed, and nobody had it any more; or refused, and the other group got it again and again.
+#[tokio::test(start_paused = true)]
+async fn what_no_dead_letter_has_room_for_waits_for_it() {
     let bus = InProcessBus::with_options(InProcessOptions::default().confirm_handled().dead_letters(1));
     let refuse = async |_: Received| Err(HandlerError::new("never").permanent());
-    let _running = bus.subscribe("mails").handle(refuse).await.unwrap();
+    let _invoices = bus.subscribe("invoices").handle(refuse).await.unwrap();
+    let mails = bus.subscribe("mails").handle(async |_: Received| Ok(())).await.unwrap();
     bus.publish(message(1)).await.unwrap();
-    let refused = bus.publish(message(2)).await;
-    assert!(matches!(refused, Err(PublishError::Full { .. })), "{refused:?}");
+    let mut publishing = Box::pin(bus.publish(message(2)));
+    tokio::select! {
+        biased;
+        published = &mut publishing => panic!("one group has not kept it: {published:?}"),
+        () = until_settled(&mails, 2) => (),
+    }
+    let retried = bus.retry_dead_letters("invoices").handle(async |_: Received| Ok(())).await.unwrap();
+    retried.finished().await.unwrap();
+    publishing.await.unwrap();
+    assert_eq!(mails.tally().acknowledged, 2);
+}
+
+/// Its queue was there from then on, and nobody ever took from it.
+#[tokio::test]
+async fn a_group_of_which_only_the_dead_letters_were_asked_for_is_not_waited_for() {
+    let bus = confirming();
+    let retried = bus.retry_dead_letters("mial").handle(async |_: Received| Ok(())).await.unwrap();
+    retried.finished().await.unwrap();
+    assert!(matches!(bus.publish(message(1)).await, Err(PublishError::Unroutable { .. })));
+    let _mails = bus.subscribe("mails").handle(async |_: Received| Ok(())).await.unwrap();
+    bus.publish(message(2)).await.unwrap();
 }

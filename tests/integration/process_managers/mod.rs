@@ -7,6 +7,7 @@ mod failing;
 mod held_up;
 mod letters;
 mod moments;
+mod refused;
 mod set_back;
 mod starts;
 mod traces;

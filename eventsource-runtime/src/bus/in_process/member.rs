@@ -111,25 +111,13 @@ enum Held {
     Dead(u64, Message),
 }
 
-impl Unsettled {
-    /// Whether the message was handled, or is kept as a dead letter.
-    fn settle(&mut self, is_kept: bool) {
+impl Settle for Unsettled {
+    async fn ack(mut self) -> Result<(), BusError> {
         if let Some(Held::Item(item)) = self.held.take() {
             let number = item.number;
             drop(item);
-            self.queue.settled(number, is_kept);
+            self.queue.settled(number);
         }
-    }
-}
-
-impl Settle for Unsettled {
-    async fn ack(mut self) -> Result<(), BusError> {
-        self.settle(true);
-        Ok(())
-    }
-
-    async fn reject(mut self) -> Result<(), BusError> {
-        self.settle(false);
         Ok(())
     }
 
@@ -139,7 +127,7 @@ impl Settle for Unsettled {
                 self.queue.put_back_dead(number, message.clone());
                 Ok(())
             }
-            _ => self.queue.park(message.clone()).map_err(|source| BusError::Unkeepable { source }),
+            _ => self.queue.park(message.clone()),
         }
     }
 }

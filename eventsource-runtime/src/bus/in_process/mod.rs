@@ -140,13 +140,12 @@ impl InProcessOptions {
     /// model, such as an e-mail, then need no broker: what a process has not handled when it dies, the next one handles,
     /// with all that was published in the same batch. A dead letter still ends with the process.
     ///
-    /// A publisher waits for the slowest group, and for one whose members have all left, until it has a member again.
-    /// If it gives up, as a relay does two seconds after it was shut down, the message is handled all the same, perhaps
-    /// while the next process handles it too. A message that no group at
-    /// all would get is [refused](Self::refuse_unroutable), and so is one for which a group's dead letters have no room
-    /// ([`PublishError::Full`]). [`PublishError::Closed`] says that the bus was shut down before the message was handled.
-    /// What a handler of an in-process bus publishes, this one or another, is confirmed at once, since it may be behind
-    /// its own message.
+    /// A publisher waits for the slowest group, for one whose members have all left until it has a member again, and for
+    /// one whose dead letters have no room until some were retried. If it gives up, as a relay does two seconds after it
+    /// was shut down, the message is handled all the same, perhaps while the next process handles it too. A message that
+    /// no group at all would get is [refused](Self::refuse_unroutable). [`PublishError::Closed`] says that the bus was
+    /// shut down before the message was handled. What a handler of an in-process bus publishes, this one or another, is
+    /// confirmed at once, since it may be behind its own message.
     ///
     /// A relay publishes as many events at once as are handled in a quarter of a second, or eight, and then waits: that
     /// limits what [`lanes`](super::SubscriptionBuilder::lanes) can do at once.
@@ -204,12 +203,7 @@ impl Shared {
     fn attached(&self) -> Option<Attached> {
         let state = self.state.lock();
         // What handlers publish while the bus drains counts as already there.
-        (!state.closed || Handled::is_in_process() && !state.ended).then(|| self.attached_in(&state))
-    }
-
-    fn attached_in(&self, state: &State) -> Attached {
-        // What is waited for is kept for a group that has nobody now.
-        Attached::of(state, |queue| self.options.confirms_handled || queue.has_members())
+        (!state.closed || Handled::is_in_process() && !state.ended).then(|| Attached::of(&state))
     }
 
     fn join(&self, intake: &Intake) -> Result<Member, BusError> {
@@ -264,7 +258,7 @@ impl Shared {
         loop {
             let mut rooms = Vec::with_capacity(attached.queues.len());
             for queue in &attached.queues {
-                rooms.push(queue.room(self.options).await?);
+                rooms.push(queue.room().await?);
             }
             let state = self.state.lock();
             if state.ended {
@@ -272,7 +266,7 @@ impl Shared {
             }
             if state.joins != attached.joins {
                 // All rooms anew, since they are taken in the order of the queues.
-                *attached = self.attached_in(&state);
+                *attached = Attached::of(&state);
                 continue;
             }
             if self.options.refuses_unroutable && rooms.iter().all(Option::is_none) {
@@ -293,7 +287,7 @@ impl Shared {
 }
 
 /// What tells a publisher that a group has handled its message.
-type Unhandled = oneshot::Receiver<Result<(), PublishError>>;
+type Unhandled = oneshot::Receiver<()>;
 
 /// Who receives what is published, as long as nobody joins.
 struct Attached {
@@ -304,8 +298,8 @@ struct Attached {
 }
 
 impl Attached {
-    fn of(state: &State, is_attached: impl Fn(&Queue) -> bool) -> Self {
-        let mut queues: Vec<_> = state.groups.values().filter(|queue| is_attached(queue)).cloned().collect();
+    fn of(state: &State) -> Self {
+        let mut queues: Vec<_> = state.groups.values().filter(|queue| queue.takes()).cloned().collect();
         queues.sort_by(|one, other| one.group.cmp(&other.group));
         Self { queues, joins: state.joins }
     }
@@ -369,9 +363,8 @@ impl EventBus for InProcess {
         }
         for (index, group) in unhandled {
             // Only a bus that was shut down lets go of what is not handled.
-            let handled = group.await.unwrap_or(Err(PublishError::Closed));
-            if let (Err(error), Some(result)) = (handled, published.get_mut(index)) {
-                *result = Err(error);
+            if let (Err(_), Some(result)) = (group.await, published.get_mut(index)) {
+                *result = Err(PublishError::Closed);
             }
         }
         published

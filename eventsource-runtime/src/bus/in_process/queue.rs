@@ -7,20 +7,17 @@ use std::sync::Arc;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use super::{InProcessOptions, SlowSubscriber};
-use crate::bus::error::PublishError;
+use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
 use crate::dispatch::Handled;
 use crate::poll::{told, unless};
 use crate::sync::Mutex;
 
-/// Tells a publisher what became of its message.
-pub(super) type Awaited = oneshot::Sender<Result<(), PublishError>>;
-
 /// The messages of a group.
 pub(super) struct Queue {
     pub(super) group: Arc<str>,
+    options: InProcessOptions,
     room: Arc<Semaphore>,
-    most_dead: usize,
     inside: Mutex<Inside>,
     /// Something was pushed or settled, a member left, or the bus was shut down.
     pub(super) changed: Notify,
@@ -43,7 +40,7 @@ struct Inside {
     /// How many are waiting or in flight.
     outstanding: usize,
     /// Whom to tell when those are handled that are waited for, by their numbers.
-    unhandled: HashMap<u64, Awaited>,
+    unhandled: HashMap<u64, oneshot::Sender<()>>,
     /// The members that take what is published.
     members: usize,
     /// Those, and stopped ones that still handle what is there.
@@ -73,12 +70,19 @@ impl Queue {
     pub(super) fn new(group: Arc<str>, options: InProcessOptions) -> Self {
         Self {
             group,
+            options,
             room: Arc::new(Semaphore::new(options.capacity)),
-            most_dead: options.dead_letters,
             inside: Mutex::default(),
             changed: Notify::new(),
             abandoned: Notify::new(),
         }
+    }
+
+    /// Whether anybody takes what is published, or is waited for until somebody does again: not in a group of which
+    /// only the dead letters were asked for.
+    pub(super) fn takes(&self) -> bool {
+        let inside = self.inside.lock();
+        inside.members > 0 || self.options.confirms_handled && inside.last_member > 0
     }
 
     /// Whether anybody takes what is published.
@@ -109,10 +113,10 @@ impl Queue {
     }
 
     /// Room for a message; `None` if nobody takes it any more.
-    pub(super) async fn room(&self, options: InProcessOptions) -> Result<Option<Room>, PublishError> {
+    pub(super) async fn room(&self) -> Result<Option<Room>, PublishError> {
         // Who waits until it is handled waits for somebody who will.
-        let is_taken = || options.confirms_handled || self.is_attended();
-        match (Arc::clone(&self.room).try_acquire_owned(), options.slow) {
+        let is_taken = || self.options.confirms_handled || self.is_attended();
+        match (Arc::clone(&self.room).try_acquire_owned(), self.options.slow) {
             (Ok(permit), _) => Ok(is_taken().then_some(Room { _permit: Some(permit) })),
             // A refusal holds nobody up, not even a handler.
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => Err(self.full()),
@@ -126,7 +130,7 @@ impl Queue {
                 }
                 let abandoned = async {
                     abandoned.await;
-                    if options.confirms_handled {
+                    if self.options.confirms_handled {
                         pending::<()>().await;
                     }
                 };
@@ -140,7 +144,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn push(&self, message: Message, room: Room, handled: Option<Awaited>) {
+    pub(super) fn push(&self, message: Message, room: Room, handled: Option<oneshot::Sender<()>>) {
         let mut inside = self.inside.lock();
         inside.last_number += 1;
         inside.outstanding += 1;
@@ -178,12 +182,12 @@ impl Queue {
     }
 
     /// An item is done, and was dropped before: whoever waits for the queue to drain finds room in it.
-    pub(super) fn settled(&self, number: u64, is_kept: bool) {
+    pub(super) fn settled(&self, number: u64) {
         let mut inside = self.inside.lock();
         inside.outstanding -= 1;
         if let Some(handled) = inside.unhandled.remove(&number) {
             // Who no longer waits need not know.
-            let _ = handled.send(if is_kept { Ok(()) } else { Err(self.full()) });
+            let _ = handled.send(());
         }
         drop(inside);
         self.changed.notify_waiters();
@@ -202,11 +206,17 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
-    /// Keeps a letter, if there is room for it.
-    pub(super) fn park(&self, message: Message) -> Result<(), PublishError> {
+    /// Keeps a letter, if there is room for it. If somebody waits until its message is handled, so does it, for room:
+    /// the other groups would get the message again each time that it was refused.
+    pub(super) fn park(&self, message: Message) -> Result<(), BusError> {
         let mut inside = self.inside.lock();
-        if inside.dead.len() >= self.most_dead {
-            return Err(self.full());
+        if inside.dead.len() >= self.options.dead_letters {
+            let full = self.full();
+            return Err(if self.options.confirms_handled {
+                BusError::backend("keep a dead letter", full)
+            } else {
+                BusError::unkeepable(full)
+            });
         }
         inside.last_letter += 1;
         let number = inside.last_letter;

@@ -16,7 +16,8 @@ use crate::dispatch::{CommandBus, Context, DispatchJsonError};
 use crate::domain::{AnyEvent, Metadata, StoredEvent, evolve_as_read};
 use crate::projection::{ProjectionError, ProjectionStore, StepResult, Tenure};
 use crate::store::{
-    AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId, place_before,
+    AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId, is_trouble,
+    place_before,
 };
 use crate::telemetry::{current_span, names};
 
@@ -136,12 +137,15 @@ impl<S: ProjectionStore> Desk<S> {
         let payload = command.payload.get().as_bytes();
         match self.office.bus.dispatch_kept(&command.name, payload, context).await {
             Ok(_) => Ok(None),
-            Err(DispatchJsonError::Rejected { error_type, source, .. }) => Ok(Some(Rejection {
-                command: command.payload.clone(),
-                name: command.name.clone(),
-                error_type: error_type.into_owned(),
-                refusal: Arc::new(source),
-            })),
+            // Nor is it a refusal, whatever the aggregate calls it, while the store that it asks is in trouble.
+            Err(DispatchJsonError::Rejected { error_type, source, .. }) if !is_trouble(&*source) => {
+                Ok(Some(Rejection {
+                    command: command.payload.clone(),
+                    name: command.name.clone(),
+                    error_type: error_type.into_owned(),
+                    refusal: Arc::new(source),
+                }))
+            }
             Err(DispatchJsonError::Load(error) | DispatchJsonError::Append(AppendError::Store(error))) => {
                 Err(ProjectionError::store(error))
             }
