@@ -379,23 +379,3 @@ async fn spans_of_many(marks: usize) -> usize {
     assert_eq!(Measured::total(&metrics, "eventsource.attributes.cut"), 2);
     recorder.spans().iter().map(|span| format!("{span:?}").len()).max().unwrap()
 }
-
-#[traced(record("answer" = result.as_str()))]
-fn recorded(length: usize) -> String {
-    "x".repeat(length)
-}
-
-#[tokio::test]
-async fn what_is_cut_is_counted_wherever_it_was_recorded() {
-    let (recorder, metrics) = Recorder::measured();
-    let long = || "x".repeat(telemetry::MAX_TEXT + 1);
-    recorder
-        .run(async {
-            recorded(telemetry::MAX_TEXT + 1);
-            telemetry::span("by hand").attribute("key", long()).in_scope(|| ());
-            telemetry::span("lists").attribute("many", vec!["x"; 129]).attribute("long", [long()]).in_scope(|| ());
-        })
-        .await;
-    recorder.flush().await;
-    assert_eq!(Measured::total(&metrics, "eventsource.attributes.cut"), 4);
-}

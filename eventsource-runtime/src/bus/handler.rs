@@ -6,8 +6,8 @@ use std::ops::Deref;
 use uuid::Uuid;
 
 use super::error::HandlerError;
+use super::header;
 use super::message::Message;
-use super::wire::header;
 use crate::poll;
 use crate::telemetry::{Linked, TraceContext};
 

@@ -25,6 +25,7 @@ mod behind;
 mod counts;
 mod error;
 mod handler;
+pub mod header;
 mod headers;
 mod in_process;
 mod info;
@@ -69,7 +70,6 @@ pub use running::{Subscription, Tally};
 pub use stopped::{MessagesLeft, SubscriptionStopped};
 pub use subscription::SubscriptionBuilder;
 pub use traced::Traced;
-pub use wire::header;
 
 use crate::clock::Timestamp;
 

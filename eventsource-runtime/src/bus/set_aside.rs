@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use super::Settle;
 use super::error::{BusError, HandlerError};
 use super::handler::Handler;
+use super::header;
 use super::lane::{Current, Failed, Lane};
 use super::message::Message;
-use super::wire::header;
 use crate::telemetry::Scope;
 
 impl<S: Settle, H: Handler> Lane<S, H> {

@@ -1,9 +1,13 @@
 //! The bus within the process that confirms what is handled.
 
+use std::fmt::Debug;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventsource_runtime::bus::{HandlerError, InProcessBus, InProcessOptions, PublishError, Received, Relay};
+use eventsource_runtime::bus::{
+    HandlerError, InProcessBus, InProcessOptions, PublishError, Received, Relay, Subscription,
+};
 use eventsource_runtime::store::MemoryStore;
 use tokio::sync::Semaphore;
 
@@ -15,22 +19,25 @@ fn confirming() -> InProcessBus {
     InProcessBus::with_options(InProcessOptions::default().confirm_handled())
 }
 
+/// Waits until a group has settled so many messages, which is no confirmation yet.
+async fn unconfirmed<F: Future<Output: Debug> + Unpin>(publishing: &mut F, group: &Subscription, messages: u64) {
+    tokio::select! {
+        biased;
+        published = publishing => panic!("another group has not: {published:?}"),
+        () = until_settled(group, messages) => (),
+    }
+}
+
 #[tokio::test]
 async fn a_message_is_confirmed_when_every_group_has_handled_it() {
     let (bus, permits) = (confirming(), Arc::new(Semaphore::new(0)));
     let quick = bus.subscribe("quick").handle(async |_: Received| Ok(())).await.unwrap();
     let slow = bus.subscribe("slow").handle(waiting(&permits)).await.unwrap();
     let mut publishing = Box::pin(bus.publish_all([message(1), message(2)]));
-    tokio::select! {
-        biased;
-        _ = &mut publishing => panic!("nobody has handled them"),
-        () = until_settled(&quick, 2) => permits.add_permits(1),
-    }
-    tokio::select! {
-        biased;
-        _ = &mut publishing => panic!("one of them is not handled"),
-        () = until_settled(&slow, 1) => permits.add_permits(1),
-    }
+    unconfirmed(&mut publishing, &quick, 2).await;
+    permits.add_permits(1);
+    unconfirmed(&mut publishing, &slow, 1).await;
+    permits.add_permits(1);
     publishing.await.unwrap();
 
     let publishing = bus.publish(message(3));
@@ -89,11 +96,7 @@ async fn a_group_whose_members_have_left_is_waited_for() {
     let invoices = bus.subscribe("invoices").handle(async |_: Received| Ok(())).await.unwrap();
     mails.shutdown().await.unwrap();
     let mut publishing = Box::pin(bus.publish(message(2)));
-    tokio::select! {
-        biased;
-        published = &mut publishing => panic!("one group has not handled it: {published:?}"),
-        () = until_settled(&invoices, 1) => (),
-    }
+    unconfirmed(&mut publishing, &invoices, 1).await;
     let _mails = bus.subscribe("mails").handle(async |_: Received| Ok(())).await.unwrap();
     publishing.await.unwrap();
 }
@@ -107,11 +110,7 @@ async fn what_no_dead_letter_has_room_for_waits_for_it() {
     let mails = bus.subscribe("mails").handle(async |_: Received| Ok(())).await.unwrap();
     bus.publish(message(1)).await.unwrap();
     let mut publishing = Box::pin(bus.publish(message(2)));
-    tokio::select! {
-        biased;
-        published = &mut publishing => panic!("one group has not kept it: {published:?}"),
-        () = until_settled(&mails, 2) => (),
-    }
+    unconfirmed(&mut publishing, &mails, 2).await;
     let retried = bus.retry_dead_letters("invoices").handle(async |_: Received| Ok(())).await.unwrap();
     retried.finished().await.unwrap();
     publishing.await.unwrap();

@@ -1,6 +1,9 @@
 //! Spans by hand.
 
+use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry::{self, Kind};
+use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
 
 use super::{rendered, values};
 
@@ -31,4 +34,24 @@ async fn a_body_that_fails_fails_its_span() {
     .await;
     let failed = ["failed", "later"].map(|name| format!("{name} ERROR\n  . error.type=ParseIntError\n"));
     assert_eq!(tree, format!("done\n{}", failed.concat()));
+}
+
+#[traced(record("answer" = result.as_str()))]
+fn recorded(length: usize) -> String {
+    "x".repeat(length)
+}
+
+#[tokio::test]
+async fn what_is_cut_is_counted_wherever_it_was_recorded() {
+    let (recorder, metrics) = Recorder::measured();
+    let long = || "x".repeat(telemetry::MAX_TEXT + 1);
+    recorder
+        .run(async {
+            recorded(telemetry::MAX_TEXT + 1);
+            telemetry::span("by hand").attribute("key", long()).in_scope(|| ());
+            telemetry::span("lists").attribute("many", vec!["x"; 129]).attribute("long", [long()]).in_scope(|| ());
+        })
+        .await;
+    recorder.flush().await;
+    assert_eq!(Measured::total(&metrics, "eventsource.attributes.cut"), 4);
 }

@@ -338,7 +338,7 @@ impl EventBus for InProcess {
 
     fn handlers(&self) -> Option<u64> {
         let state = self.shared.state.lock();
-        Some(state.groups.values().filter(|queue| queue.has_members()).count() as u64)
+        Some(state.groups.values().filter(|queue| queue.takes()).count() as u64)
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {

@@ -1,7 +1,6 @@
 //! The queue of a group: what is waiting, in flight, and set aside.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::pending;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
@@ -21,7 +20,7 @@ pub(super) struct Queue {
     inside: Mutex<Inside>,
     /// Something was pushed or settled, a member left, or the bus was shut down.
     pub(super) changed: Notify,
-    /// The last member that makes room has gone.
+    /// The last member that makes room has gone, and is not waited for.
     abandoned: Notify,
 }
 
@@ -85,14 +84,9 @@ impl Queue {
         inside.members > 0 || self.options.confirms_handled && inside.last_member > 0
     }
 
-    /// Whether anybody takes what is published.
-    pub(super) fn has_members(&self) -> bool {
-        self.inside.lock().members > 0
-    }
-
-    /// Whether anybody handles what is there: a stopped member still does, and makes room.
+    /// Whether anybody handles what is there, and makes room, as a stopped member still does; or is waited for.
     fn is_attended(&self) -> bool {
-        self.inside.lock().present > 0
+        self.options.confirms_handled || self.inside.lock().present > 0
     }
 
     /// Takes no more messages except from handlers.
@@ -114,10 +108,8 @@ impl Queue {
 
     /// Room for a message; `None` if nobody takes it any more.
     pub(super) async fn room(&self) -> Result<Option<Room>, PublishError> {
-        // Who waits until it is handled waits for somebody who will.
-        let is_taken = || self.options.confirms_handled || self.is_attended();
         match (Arc::clone(&self.room).try_acquire_owned(), self.options.slow) {
-            (Ok(permit), _) => Ok(is_taken().then_some(Room { _permit: Some(permit) })),
+            (Ok(permit), _) => Ok(self.is_attended().then_some(Room { _permit: Some(permit) })),
             // A refusal holds nobody up, not even a handler.
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => Err(self.full()),
             (Err(_), _) if Handled::is_in_process() => Ok(Some(Room { _permit: None })),
@@ -125,15 +117,9 @@ impl Queue {
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Wait) => {
                 let mut abandoned = std::pin::pin!(self.abandoned.notified());
                 abandoned.as_mut().enable();
-                if !is_taken() {
+                if !self.is_attended() {
                     return Ok(None);
                 }
-                let abandoned = async {
-                    abandoned.await;
-                    if self.options.confirms_handled {
-                        pending::<()>().await;
-                    }
-                };
                 match unless(abandoned, Arc::clone(&self.room).acquire_owned()).await {
                     Some(Ok(permit)) => Ok(Some(Room { _permit: Some(permit) })),
                     Some(Err(_)) => Err(PublishError::Closed),
@@ -258,7 +244,7 @@ impl Queue {
     pub(super) fn gone(&self, member: u64) {
         let mut inside = self.inside.lock();
         inside.present -= 1;
-        if inside.present == 0 {
+        if inside.present == 0 && !self.options.confirms_handled {
             self.abandoned.notify_waiters();
         }
         if inside.active == Some(member) {

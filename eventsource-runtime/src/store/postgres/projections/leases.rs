@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use super::super::Postgres;
 use super::super::schema::Schema;
-use crate::projection::{Claim, Lease, Partition, Taken};
+use crate::projection::{Claim, Lease, Partition, ProjectionError, Taken};
 use crate::store::Position;
 use crate::store::columns::millis;
+use crate::store::status::causes;
 
 /// How many times to ask again for a lease that is given up while it is asked for.
 const ATTEMPTS: u32 = 5;
@@ -60,6 +61,17 @@ pub(super) fn give_up(schema: &Schema) -> String {
 }
 
 impl Postgres {
+    /// Looks whether the server takes no writes. Whoever runs a projection opens it and then asks for its lease again and
+    /// again, and so learns of it soon.
+    pub(super) fn noted<T>(&self, done: Result<T, ProjectionError>) -> Result<T, ProjectionError> {
+        let refusal =
+            done.as_ref().err().and_then(|error| causes(error.cause()).find_map(<dyn std::error::Error>::downcast_ref));
+        if let Some(error) = refusal {
+            self.shared.connecting.link.note(error);
+        }
+        done
+    }
+
     /// Asks for a lease; `None` if there is no such part. Only the statement that takes it grants it.
     pub(super) async fn lease(
         &self,

@@ -19,7 +19,6 @@ mod pipeline;
 mod transaction;
 
 use std::collections::HashSet;
-use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,7 +36,6 @@ use crate::projection::{
     Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
     ProjectionError, ProjectionStore, StepResult, Took, Transaction,
 };
-use crate::store::status::causes;
 use crate::store::{Position, StreamId};
 use crate::telemetry::Scope;
 pub(super) use aside::Aside;
@@ -307,16 +305,6 @@ impl Postgres {
     async fn keeper(&self) -> Result<Object, ProjectionError> {
         let leases = self.aside.as_ref().map_or(&self.shared.pools.leases, |aside| aside.workers());
         lend(leases).await.map_err(away)
-    }
-
-    /// Looks whether the server takes no writes. Whoever runs a projection opens it and then asks for its lease again and
-    /// again, and so learns of it soon.
-    fn noted<T>(&self, done: Result<T, ProjectionError>) -> Result<T, ProjectionError> {
-        let refusal = done.as_ref().err().and_then(|error| causes(error.cause()).find_map(<dyn Error>::downcast_ref));
-        if let Some(error) = refusal {
-            self.shared.connecting.link.note(error);
-        }
-        done
     }
 
     /// The key of a projection's rows: in a place aside it has another name.
