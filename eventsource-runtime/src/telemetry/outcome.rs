@@ -21,6 +21,9 @@ pub struct Outcome {
 
 /// Determines what to record of a body's return value.
 pub trait Teller<R: ?Sized> {
+    /// Whether it never tells anything.
+    const IS_SILENT: bool = false;
+
     /// Takes the name and the text of the failure, if it is one.
     fn tell(&mut self, returned: &R, outcome: &mut Outcome);
 }
@@ -145,6 +148,8 @@ impl<T, E> Teller<Result<T, E>> for ByType {
 }
 
 impl<R: ?Sized> Teller<R> for NoResult {
+    const IS_SILENT: bool = true;
+
     fn tell(&mut self, _: &R, _: &mut Outcome) {}
 }
 

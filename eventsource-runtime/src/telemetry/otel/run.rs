@@ -103,17 +103,21 @@ impl<R, F: FnOnce() -> R + Copy> Body<R> for F {
 /// what it needs. Compiled once for all bodies that return the same type.
 #[cold]
 #[inline(never)]
-pub fn run<R>(
+pub fn run<R, T: Teller<R>>(
     site: &'static Site,
     owner: Option<Owner>,
     values: &mut dyn Values,
     body: &dyn Body<R>,
-    mut tell: impl Teller<R>,
+    mut tell: T,
 ) -> R {
     let Some(span) = start(site, owner, values) else { return body.run() };
     let mut running = Running::of(span);
     let returned = body.run();
-    running.done(&mut Telling(&returned, &mut tell));
+    if T::IS_SILENT {
+        running.succeed();
+    } else {
+        running.done(&mut Telling(&returned, &mut tell));
+    }
     returned
 }
 
@@ -174,7 +178,11 @@ fn poll<R, T: Teller<R>>(
     let polled = body.poll(task);
     drop(entered);
     if let Poll::Ready(returned) = &polled {
-        before.left(after, &mut Telling(returned, tell));
+        if T::IS_SILENT {
+            before.left(after, None);
+        } else {
+            before.left(after, Some(&mut Telling(returned, tell)));
+        }
     }
     polled
 }

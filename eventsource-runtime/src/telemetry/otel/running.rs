@@ -112,10 +112,11 @@ impl Before {
         }
     }
 
-    /// The body is done: nothing of it is left to drop. Its span ends.
-    pub(super) fn left(&mut self, after: &mut After, body: &mut dyn Tells) {
+    /// The body is done: nothing of it is left to drop. Its span ends, without a status if nothing is told.
+    pub(super) fn left(&mut self, after: &mut After, body: Option<&mut dyn Tells>) {
         after.is_unfinished = false;
         let Some(span) = self.0.take() else { return };
+        let Some(body) = body else { return span.succeed() };
         if span.is_recording() {
             let mut outcome = Outcome::default();
             body.tell(&mut outcome);
