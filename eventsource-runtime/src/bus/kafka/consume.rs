@@ -41,7 +41,6 @@ const LEAVING: Duration = Duration::from_secs(10);
 /// A member of a group on Kafka.
 pub struct Member {
     origin: Arc<Origin>,
-    intake: Intake,
     /// What deliveries share of the partition from which the last message came.
     held: Option<Arc<Held>>,
     payloads: Payloads,
@@ -61,18 +60,18 @@ impl Member {
     pub(super) async fn join(shared: Arc<Shared>, intake: Intake) -> Result<Self, BusError> {
         let dead_topic = shared.dead_topic(&intake.group)?;
         shared.create(&dead_topic, 1, &shared.options.of_letters()).await?;
-        let topic: Arc<str> =
-            if intake.dead_letters { dead_topic.into() } else { Arc::clone(&shared.info.destination) };
+        let replays = intake.dead_letters;
+        let topic = if replays { dead_topic.as_str().into() } else { Arc::clone(&shared.info.destination) };
         let share = Arc::new(Share::new(Arc::clone(&intake.group), topic));
         let make = {
-            let (shared, intake, share) = (Arc::clone(&shared), intake.clone(), Arc::clone(&share));
+            let (shared, share) = (Arc::clone(&shared), Arc::clone(&share));
             move || client(&shared, &intake, &share)
         };
         let client = Arc::new(blocking("make a Kafka consumer", make).await?);
         if shared.options.create.is_none() {
-            replay::check(&client, &shared.dead_topic(&intake.group)?).await?;
+            replay::check(&client, &dead_topic).await?;
         }
-        let letters = if intake.dead_letters {
+        let letters = if replays {
             Some(Letters::find(&client, &share).await?)
         } else {
             client.subscribe(&[&*share.topic]).map_err(|error| BusError::backend("join a group", error))?;
@@ -81,7 +80,6 @@ impl Member {
         };
         Ok(Self {
             origin: Arc::new(Origin { shared, client, share }),
-            intake,
             held: None,
             payloads: Payloads::default(),
             letters,
@@ -388,6 +386,6 @@ impl Drop for Member {
 
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Member").field("intake", &self.intake).finish_non_exhaustive()
+        f.debug_struct("Member").field("group", &self.origin.share.group).finish_non_exhaustive()
     }
 }
