@@ -30,7 +30,7 @@ const TELLING: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub(super) struct State {
     lost: AtomicBool,
-    /// A broker's certificate was refused, or it speaks no TLS.
+    /// A broker's certificate was refused, or it speaks no TLS, and none is connected since.
     untrusted: AtomicBool,
     /// When each failure was last reported.
     told: Mutex<HashMap<String, Instant>>,
@@ -125,6 +125,7 @@ pub(super) struct Context {
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.state.untrusted.store(false, Ordering::Relaxed);
             self.state.answered();
         }
         if let Some(share) = &self.share {
@@ -183,5 +184,29 @@ impl ConsumerContext for Context {
         if let Some(code) = results.find_map(|result| result.err()?.rdkafka_error_code()) {
             self.state.commit_failed(&share.group, code);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::statistics::Broker;
+
+    use super::*;
+
+    /// Whatever failed later was put down to the certificate.
+    #[test]
+    fn a_certificate_is_to_blame_until_a_broker_is_connected() {
+        let context = Context { state: Arc::default(), share: None };
+        let is_to_blame =
+            || context.state.refused("make a topic", KafkaError::Canceled).to_string().contains("certificate");
+        context.error(KafkaError::Global(RDKafkaErrorCode::SSL), "");
+        let told = |state: &str| {
+            let broker = Broker { state: state.to_owned(), ..Broker::default() };
+            context.stats(Statistics { brokers: HashMap::from([("one".into(), broker)]), ..Statistics::default() });
+        };
+        told("CONNECT");
+        assert!(is_to_blame());
+        told("UP");
+        assert!(!is_to_blame());
     }
 }
