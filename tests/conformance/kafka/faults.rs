@@ -151,6 +151,26 @@ fn a_member_that_brokers_never_take_stops() {
     });
 }
 
+/// Each subscription failed, as if brokers were away: a member of it may poll nothing for five minutes by default.
+#[test]
+fn a_member_may_be_silent_for_long() {
+    testing::run(async {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        let options = KafkaOptions::new("orders").session_timeout(Duration::from_mins(10));
+        let open = async |options| KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
+        let bus = open(options.clone()).await;
+        let (running, mut seen) = collecting(&bus).await;
+        bus.publish(message(&StreamId::new("Order", 1), 7)).await.unwrap();
+        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
+        running.shutdown().await.unwrap();
+        let other = open(options.set("max.poll.interval.ms", "300000")).await;
+        let refused = other.subscribe("one").handle(async |_: Received| Ok(())).await.unwrap_err();
+        assert!(refused.is_permanent() && refused.to_string().contains("max.poll.interval.ms"), "{refused:?}");
+    });
+}
+
 /// A member of a group that has left messages unhandled which brokers have deleted since. They were passed over, at a
 /// lag of 0, and nobody heard of it.
 fn deleted(topic: &str, refused: &[RDKafkaRespErr]) {

@@ -1,5 +1,6 @@
 //! Kafka: a topic whose partitions keep the order of a stream, and a topic of dead letters for each group.
 
+mod addresses;
 mod apart;
 mod client;
 mod consume;
@@ -88,9 +89,9 @@ impl KafkaBus {
     /// Opens a bus on brokers, a comma-separated list of `host:port`. Its clients connect and reconnect by themselves.
     ///
     /// # Errors
-    /// The options are refused, they ask for TLS without the feature, an address names another protocol than they do, a
-    /// certificate is not trusted, or the topic cannot be created. Without [`KafkaOptions::create`], unreachable
-    /// brokers are not an error yet.
+    /// The options are refused, they ask for TLS without the feature, there is no address, one names another protocol
+    /// than they do, a certificate is not trusted, or the topic cannot be created. Without [`KafkaOptions::create`],
+    /// unreachable brokers are not an error yet.
     pub async fn connect(brokers: &str, options: KafkaOptions) -> Result<Self, BusError> {
         let client = options.client(brokers)?;
         let state = Arc::new(State::default());

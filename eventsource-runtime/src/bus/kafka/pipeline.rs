@@ -9,6 +9,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::KafkaOptions;
 use super::apart::Apart;
 use super::context::{Context, State};
 use crate::bus::Place;
@@ -18,6 +19,8 @@ use crate::sync::RwLock;
 
 /// How soon to check again whether the client's own queue has room.
 const FULL: Duration = Duration::from_millis(5);
+/// The maximum length of messages that go out together, if they may be as long: the client's default.
+const BATCH: u32 = 1_000_000;
 /// As many headers as an event has.
 const HEADERS: usize = 12;
 
@@ -46,6 +49,28 @@ pub(super) enum Fault {
     TooLarge(usize),
     /// The brokers refused it, or another one of its batch.
     Refused(KafkaError),
+}
+
+/// How the producers of a bus are set up.
+pub(super) fn config(client: ClientConfig, options: &KafkaOptions) -> ClientConfig {
+    let mut config = client;
+    config.set("enable.idempotence", "true");
+    config.set("acks", "all");
+    // No later message may overtake one that the brokers refuse for good: the client stops.
+    config.set("enable.gapless.guarantee", "true");
+    // Nor one that is late: the publisher has the timeout, and cuts the pipeline.
+    config.set("message.timeout.ms", "0");
+    // The partition that a producer on the JVM would choose.
+    config.set("partitioner", "murmur2_random");
+    // By its other name it would be a second setting, and which of them counts would be a matter of luck.
+    if ["linger.ms", "queue.buffering.max.ms"].iter().all(|name| config.get(name).is_none()) {
+        config.set("linger.ms", "1");
+    }
+    // Brokers hold a whole batch against the longest message of the topic.
+    if config.get("batch.size").is_none() {
+        config.set("batch.size", options.largest.clamp(1, BATCH).to_string());
+    }
+    config
 }
 
 impl Pipeline {
@@ -150,4 +175,35 @@ fn fault(error: KafkaError) -> Fault {
         }
     };
     if is_cut { Fault::Cut } else { Fault::Refused(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(options: &KafkaOptions) -> ClientConfig {
+        config(options.client("localhost:9092").unwrap(), options)
+    }
+
+    /// Brokers refused the messages that the client had put together, and none of them was at fault.
+    #[test]
+    fn messages_go_out_together_up_to_the_length_of_the_longest() {
+        for (largest, together) in [(0, "1"), (100_000, "100000"), (5_000_000, "1000000")] {
+            let options = KafkaOptions::new("orders").max_message_bytes(largest);
+            assert_eq!(of(&options).get("batch.size"), Some(together));
+            assert_eq!(of(&options.set("batch.size", "2000")).get("batch.size"), Some("2000"));
+        }
+    }
+
+    #[test]
+    fn another_linger_counts_by_each_of_its_names() {
+        let names = ["linger.ms", "queue.buffering.max.ms"];
+        let given = |options: &KafkaOptions| names.map(|name| of(options).get(name).map(str::to_owned));
+        let plain = KafkaOptions::new("orders");
+        assert_eq!(given(&plain), [Some("1".to_owned()), None]);
+        for name in names {
+            let given = given(&plain.clone().set(name, "50"));
+            assert_eq!(given.into_iter().flatten().collect::<Vec<_>>(), ["50"], "{name}");
+        }
+    }
 }

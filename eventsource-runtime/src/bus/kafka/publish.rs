@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::KafkaOptions;
 use super::context::State;
 use super::options::refused;
-use super::pipeline::{Fault, Pipeline, Target};
+use super::pipeline::{self, Fault, Pipeline, Target};
 use crate::bus::Published;
 use crate::bus::behind::Behind;
 use crate::bus::error::{BusError, PublishError};
@@ -50,19 +50,7 @@ enum Round {
 
 impl Publisher {
     pub(super) fn new(client: ClientConfig, options: &KafkaOptions, state: Arc<State>) -> Result<Self, BusError> {
-        let mut config = client;
-        config.set("enable.idempotence", "true");
-        config.set("acks", "all");
-        // No later message may overtake one that the brokers refuse for good: the client stops.
-        config.set("enable.gapless.guarantee", "true");
-        // Nor one that is late: the publisher has the timeout, and cuts the pipeline.
-        config.set("message.timeout.ms", "0");
-        config.set("message.max.bytes", options.longest_letter().to_string());
-        // The partition that a producer on the JVM would choose.
-        config.set("partitioner", "murmur2_random");
-        if config.get("linger.ms").is_none() {
-            config.set("linger.ms", "1");
-        }
+        let config = pipeline::config(client, options);
         let current = Pipeline::new(&config, &state).map_err(|error| refused("make a Kafka producer", error))?;
         let timeout = options.publish_timeout;
         let largest = usize::try_from(options.largest).unwrap_or(usize::MAX);
