@@ -1,5 +1,7 @@
 //! What becomes of publications when brokers refuse them or are away, on a cluster that fails as it is told to.
 
+use std::fs;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::{SESSION, collecting, in_time, message, ordinal};
 use crate::messages::until;
@@ -91,6 +95,36 @@ fn a_refused_request_is_sent_again_message_by_message() {
         assert_eq!(outcomes(&bus, messages).await, ["ok"; 3]);
         let expected = [("1", 1), ("2", 1), ("1", 2)].map(|(stream, number)| (stream.to_owned(), number));
         assert_eq!(all(&bus, 3).await, expected);
+    });
+}
+
+/// Each call made a producer of its own, with its threads and connections.
+#[test]
+fn calls_whose_messages_were_in_a_refused_request_share_a_producer() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as TOO_LARGE;
+    run_alone("kafka::produce::calls_whose_messages_were_in_a_refused_request_share_a_producer", async {
+        let cluster = cluster();
+        let bus = open(&cluster, options()).await;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[TOO_LARGE]);
+        let threads = || fs::read_dir("/proc/self/task").unwrap().count();
+        let (before, mut most) = (threads(), 0);
+        let publish = |id| {
+            let bus = bus.clone();
+            async move { bus.publish(message(&stream(id), 1)).await }
+        };
+        let mut published = pin!((0..200).map(publish).collect::<JoinSet<_>>().join_all());
+        let published = in_time(async {
+            loop {
+                most = most.max(threads());
+                if let Ok(published) = timeout(Duration::from_millis(1), &mut published).await {
+                    return published;
+                }
+            }
+        })
+        .await;
+        assert!(published.iter().all(Result::is_ok), "{published:?}");
+        assert!(most < before + 50, "{before} threads became {most}");
+        assert_eq!(all(&bus, 200).await.len(), 200);
     });
 }
 
@@ -210,6 +244,10 @@ fn a_publisher_that_is_not_allowed_to_is_told_so() {
         cluster.request_errors(RDKafkaApiKey::Produce, &[FORBIDDEN]);
         let error = in_time(bus.publish(message(&stream(1), 1))).await.unwrap_err();
         assert!(matches!(error, PublishError::Backend { .. }) && !error.is_permanent(), "{error:?}");
+        // In one request. The other stream was told that a queue may be full.
+        cluster.request_errors(RDKafkaApiKey::Produce, &[FORBIDDEN]);
+        let messages = [message(&stream(1), 1), message(&stream(2), 1), message(&stream(1), 2)];
+        assert_eq!(outcomes(&bus, messages).await, ["backend", "backend", "behind"]);
         assert_eq!(outcomes(&bus, [message(&stream(1), 1)]).await, ["ok"], "it may be by now");
     });
 }

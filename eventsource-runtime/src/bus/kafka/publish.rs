@@ -1,7 +1,7 @@
 //! Publishing with confirmations of all replicas, and without a gap in any stream.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -20,15 +20,23 @@ use crate::bus::pauses::Pauses;
 use crate::sync::Mutex;
 use crate::timer::until;
 
+/// What is attempted when a pipeline is made.
+const MAKING: &str = "make a Kafka producer";
+
 pub(super) struct Publisher {
     config: ClientConfig,
     state: Arc<State>,
     current: Mutex<Arc<Pipeline>>,
     /// Held while making another pipeline, so that all who lost the same one share the next.
     making: tokio::sync::Mutex<()>,
+    /// Is there while anybody needs it.
+    alone: Mutex<Weak<Alone>>,
     timeout: Duration,
     largest: usize,
 }
+
+/// The pipeline of those who publish one message at a time, in turn: one for all of them, with nothing unconfirmed.
+type Alone = tokio::sync::Mutex<Option<Pipeline>>;
 
 type Outcome = Option<Result<Published, PublishError>>;
 
@@ -48,10 +56,18 @@ enum Round {
     Refused(KafkaError),
 }
 
+/// Why what is left of a batch is not published, or not known to be.
+enum End {
+    /// After so much time.
+    Late(Duration),
+    /// What was attempted, and what it failed at.
+    Failed(&'static str, KafkaError),
+}
+
 impl Publisher {
     pub(super) fn new(client: ClientConfig, options: &KafkaOptions, state: Arc<State>) -> Result<Self, BusError> {
         let config = pipeline::config(client, options);
-        let current = Pipeline::new(&config, &state).map_err(|error| refused("make a Kafka producer", error))?;
+        let current = Pipeline::new(&config, &state).map_err(|error| refused(MAKING, error))?;
         let timeout = options.publish_timeout;
         let largest = usize::try_from(options.largest).unwrap_or(usize::MAX);
         Ok(Self {
@@ -59,30 +75,31 @@ impl Publisher {
             state,
             current: Mutex::new(Arc::new(current)),
             making: tokio::sync::Mutex::default(),
+            alone: Mutex::default(),
             timeout,
             largest,
         })
     }
 
     /// A pipeline to replace a spent one.
-    async fn instead_of(&self, spent: &Arc<Pipeline>) -> Result<Arc<Pipeline>, PublishError> {
+    async fn instead_of(&self, spent: &Arc<Pipeline>) -> Result<Arc<Pipeline>, End> {
         spent.cut();
         let _making = self.making.lock().await;
         let current = Arc::clone(&self.current.lock());
         if !Arc::ptr_eq(&current, spent) {
             return Ok(current);
         }
-        let fresh = Arc::new(self.pipeline(&self.config).await?);
+        let fresh = Arc::new(self.pipeline(self.config.clone()).await?);
         *self.current.lock() = Arc::clone(&fresh);
         Ok(fresh)
     }
 
     /// Creating a client starts threads and reads certificates, which must block no task.
-    async fn pipeline(&self, config: &ClientConfig) -> Result<Pipeline, PublishError> {
-        let (config, state) = (config.clone(), Arc::clone(&self.state));
+    async fn pipeline(&self, config: ClientConfig) -> Result<Pipeline, End> {
+        let state = Arc::clone(&self.state);
         let made = tokio::task::spawn_blocking(move || Pipeline::new(&config, &state)).await;
-        let failed = |error| PublishError::backend("make a Kafka producer", error);
-        made.map_err(|error| PublishError::backend("make a Kafka producer", error))?.map_err(failed)
+        // A runtime that shuts down does not run it.
+        made.unwrap_or(Err(KafkaError::Canceled)).map_err(|error| End::Failed(MAKING, error))
     }
 
     /// Stores a dead letter, which has headers that its message did not have.
@@ -142,11 +159,11 @@ impl Publisher {
                 Round::Cut | Round::Late => {
                     pipeline.cut();
                     let broken = pipeline.broken();
-                    break Some(broken.map_or_else(|| self.late(to.topic), failed));
+                    break Some(broken.map_or_else(|| self.late(), failed));
                 }
                 Round::Refused(error) if is_of_one_message(&error) => {
                     let _ = self.instead_of(&pipeline).await;
-                    break self.publish_alone(&mut batch).await;
+                    break self.publish_alone(&mut batch).await.err();
                 }
                 Round::Refused(error) => {
                     let _ = self.instead_of(&pipeline).await;
@@ -155,11 +172,11 @@ impl Publisher {
             }
             match self.instead_of(&pipeline).await {
                 Ok(fresh) => pipeline = fresh,
-                Err(error) => break Some(error),
+                Err(end) => break Some(end),
             }
             // Nothing is begun, nor cut off for others, that has no time left.
             if timeout_at(to.until, pauses.next()).await.is_err() {
-                break Some(self.late(to.topic));
+                break Some(self.late());
             }
         };
         batch.finish(end)
@@ -192,38 +209,58 @@ impl Publisher {
     }
 
     /// Publishes what is left one message at a time, each in a request of its own: brokers refuse a whole request for
-    /// one message at fault.
-    async fn publish_alone(&self, batch: &mut Batch<'_>) -> Option<PublishError> {
-        let mut config = self.config.clone();
-        config.set("batch.num.messages", "1");
-        let mut pipeline = match self.pipeline(&config).await {
-            Ok(pipeline) => pipeline,
-            Err(error) => return Some(error),
-        };
+    /// one message at fault. All whose messages were in it take turns.
+    async fn publish_alone(&self, batch: &mut Batch<'_>) -> Result<(), End> {
+        let alone = self.alone();
+        let mut kept = timeout_at(batch.to.until, alone.lock()).await.map_err(|_| self.late())?;
         for (place, message) in batch.messages.iter().enumerate() {
             if !batch.is_left(place) {
                 continue;
             }
+            // Taken out: it goes with what it has not confirmed, also if the caller does.
+            let pipeline = match kept.take() {
+                Some(pipeline) => pipeline,
+                None => self.one_by_one().await?,
+            };
             match pipeline.publish(batch.to, message).await {
-                Ok(place_of) => batch.outcomes[place] = Some(Ok(Published::at(place_of))),
-                Err(Fault::TooLarge(size)) => batch.fail(place, too_large(batch.to, size)),
-                Err(Fault::Late) => return Some(self.late(batch.to.topic)),
-                Err(Fault::Cut) => return Some(pipeline.broken().map_or_else(|| self.late(batch.to.topic), failed)),
+                Ok(place_of) => {
+                    batch.outcomes[place] = Some(Ok(Published::at(place_of)));
+                    *kept = Some(pipeline);
+                }
+                Err(Fault::TooLarge(size)) => {
+                    batch.fail(place, too_large(batch.to, size));
+                    *kept = Some(pipeline);
+                }
+                Err(Fault::Late) => return Err(self.late()),
+                Err(Fault::Cut) => return Err(pipeline.broken().map_or_else(|| self.late(), failed)),
                 Err(Fault::Refused(error)) if is_of_one_message(&error) => {
                     batch.fail(place, at_fault(batch.to.topic, &error));
-                    match self.pipeline(&config).await {
-                        Ok(fresh) => pipeline = fresh,
-                        Err(error) => return Some(error),
-                    }
                 }
-                Err(Fault::Refused(error)) => return Some(failed(error)),
+                Err(Fault::Refused(error)) => return Err(failed(error)),
             }
         }
-        None
+        Ok(())
     }
 
-    fn late(&self, topic: &str) -> PublishError {
-        PublishError::TimedOut { destination: topic.to_owned(), waited: self.timeout }
+    /// A pipeline that sends each message in a request of its own.
+    async fn one_by_one(&self) -> Result<Pipeline, End> {
+        let mut config = self.config.clone();
+        config.set("batch.num.messages", "1");
+        self.pipeline(config).await
+    }
+
+    /// What those share who publish one message at a time now.
+    fn alone(&self) -> Arc<Alone> {
+        let mut alone = self.alone.lock();
+        alone.upgrade().unwrap_or_else(|| {
+            let shared = Arc::default();
+            *alone = Arc::downgrade(&shared);
+            shared
+        })
+    }
+
+    fn late(&self) -> End {
+        End::Late(self.timeout)
     }
 }
 
@@ -254,39 +291,27 @@ impl Batch<'_> {
         self.outcomes[place] = Some(Err(error));
     }
 
-    /// All outcomes. The first message that is left gets the error with which the rounds ended, and the others of its
-    /// stream are behind it.
-    fn finish(mut self, end: Option<PublishError>) -> Vec<Result<Published, PublishError>> {
-        let mut end = end;
+    /// All outcomes. Of what is left, the first message of each stream is told why the rounds ended, and the others are
+    /// behind it.
+    fn finish(mut self, end: Option<End>) -> Vec<Result<Published, PublishError>> {
+        // If they ended well, nothing is left.
+        let end = end.unwrap_or_else(|| failed(KafkaError::Canceled));
         for (place, message) in self.messages.iter().enumerate() {
-            if self.outcomes[place].is_some() {
-                continue;
+            if self.outcomes[place].is_none() {
+                let behind = self.behind.check(message).err();
+                self.fail(place, behind.unwrap_or_else(|| end.told(self.to.topic)));
             }
-            let outcome = match (self.behind.check(message), end.take()) {
-                (Err(behind), told) => {
-                    end = told;
-                    Err(behind)
-                }
-                (Ok(()), Some(error)) => {
-                    end = Some(again(&error, self.to.topic));
-                    Err(error)
-                }
-                (Ok(()), None) => Err(PublishError::Refused { destination: self.to.topic.to_owned() }),
-            };
-            self.behind.note(message);
-            self.outcomes[place] = Some(outcome);
         }
         self.outcomes.into_iter().flatten().collect()
     }
 }
 
-/// The same error for another stream. The cause goes with the first.
-fn again(error: &PublishError, topic: &str) -> PublishError {
-    match error {
-        PublishError::TimedOut { destination, waited } => {
-            PublishError::TimedOut { destination: destination.clone(), waited: *waited }
+impl End {
+    fn told(&self, topic: &str) -> PublishError {
+        match self {
+            Self::Late(waited) => PublishError::timed_out(topic, *waited),
+            Self::Failed(attempt, error) => PublishError::backend(attempt, error.clone()),
         }
-        _ => PublishError::Refused { destination: topic.to_owned() },
     }
 }
 
@@ -311,8 +336,8 @@ fn at_fault(topic: &str, error: &KafkaError) -> PublishError {
     PublishError::Invalid { destination: topic.to_owned(), part, problem }
 }
 
-fn failed(error: KafkaError) -> PublishError {
-    PublishError::backend("publish to a topic of Kafka", error)
+fn failed(error: KafkaError) -> End {
+    End::Failed("publish to a topic of Kafka", error)
 }
 
 #[cfg(test)]
@@ -324,14 +349,15 @@ mod tests {
     fn of_what_is_left_each_stream_fails_once_and_the_rest_of_it_is_behind() {
         let of = |id: u32| Message::new(StreamId::new("Order", id), "OrderPlaced", "{}");
         let messages = [of(1), of(2), of(1), of(2)];
-        let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
-        outcomes[0] = Some(Ok(Published::default()));
-        let to = Target { topic: "orders", largest: 9, until: Instant::now() };
-        let batch = Batch { to, messages: &messages, outcomes, behind: Behind::default() };
-        let waited = Duration::from_secs(1);
-        let finished = batch.finish(Some(PublishError::TimedOut { destination: "orders".into(), waited }));
-        let told: Vec<_> =
-            finished.iter().map(|outcome| outcome.as_ref().map_or_else(PublishError::error_type, |_| "ok")).collect();
-        assert_eq!(told, ["ok", "timeout", "timeout", "behind"]);
+        // What failed otherwise than by the clock was told to the first stream alone.
+        for (end, told) in [(End::Late(Duration::from_secs(1)), "timeout"), (failed(KafkaError::Canceled), "backend")] {
+            let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
+            outcomes[0] = Some(Ok(Published::default()));
+            let to = Target { topic: "orders", largest: 9, until: Instant::now() };
+            let batch = Batch { to, messages: &messages, outcomes, behind: Behind::default() };
+            let finished = batch.finish(Some(end));
+            let all = finished.iter().map(|outcome| outcome.as_ref().map_or_else(PublishError::error_type, |_| "ok"));
+            assert_eq!(all.collect::<Vec<_>>(), ["ok", told, told, "behind"]);
+        }
     }
 }
