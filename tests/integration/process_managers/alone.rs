@@ -1,14 +1,16 @@
 //! What a manager decides, without a store.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing::{process, recorded};
 use eventsource_tests::shipping::{
-    AskPayment, CancelOrder, OrderPlaced, ParcelError, PaymentError, PaymentTaken, RefundPayment, SendParcel, Shipping,
-    ShippingBegun, ShippingPaid, TIME_TO_PAY, TimeToPayOver,
+    AskPayment, CancelOrder, OrderCancelled, OrderPlaced, ParcelError, PaymentError, PaymentTaken, RefundPayment,
+    SendParcel, Shipping, ShippingBegun, ShippingPaid, TIME_TO_PAY, TimeToPayOver,
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 const ORDER: Uuid = Uuid::from_u128(7);
@@ -83,6 +85,100 @@ fn another_reaction_is_shown_side_by_side() {
     assert_eq!(unknown, "`Shipping` has no method for `ShippingPaid`");
     let unreadable = process::<Shipping>().when(StreamId::new("Order", "seven"), placed("here")).then_failed();
     assert!(unreadable.cause().is::<uuid::Error>());
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct Stepped {
+    number: u32,
+}
+
+/// Each step is followed by the next.
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Stepped))]
+struct Walk {
+    steps: u32,
+}
+
+impl Apply<Stepped> for Walk {
+    fn apply(&mut self, _: Stepped) {
+        self.steps += 1;
+    }
+}
+
+/// Its minutes are needed to read it, and not written.
+#[derive(Command, Clone, Serialize, Deserialize)]
+#[command(aggregate = Walk)]
+struct Rest {
+    #[command(id)]
+    walk: Uuid,
+    #[serde(skip_serializing)]
+    minutes: u32,
+}
+
+#[command_handler]
+impl Walk {
+    fn rest(&self, command: Rest) -> Result<Option<Stepped>, Infallible> {
+        Ok((command.minutes == 0).then_some(Stepped { number: self.steps + 1 }))
+    }
+}
+
+#[process_manager]
+impl Walk {
+    fn placed(&self, _: &Recorded<OrderPlaced>) -> Reaction<Self> {
+        self.on()
+    }
+
+    fn stepped(&self, _: &Recorded<Stepped>) -> Reaction<Self> {
+        self.on()
+    }
+
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) -> Rest {
+        rest()
+    }
+}
+
+impl Walk {
+    fn on(&self) -> Reaction<Self> {
+        step(self.steps + 1)
+    }
+}
+
+fn step(number: u32) -> Reaction<Walk> {
+    Reaction::new().record(Stepped { number })
+}
+
+fn rest() -> Rest {
+    Rest { walk: ORDER, minutes: 5 }
+}
+
+/// A runner reads the whole process before it reacts: the method saw a state here that it never sees there.
+#[test]
+fn an_event_of_the_process_itself_is_applied_once_before_its_method_sees_it() {
+    let own = || StreamId::new("Walk", ORDER);
+    let walk = process::<Walk>()
+        .when(order(), placed("here"))
+        .then(step(1))
+        // It was applied when it was recorded.
+        .when(own(), Stepped { number: 1 })
+        .then(step(2))
+        // A command has led to this one.
+        .when(own(), Stepped { number: 7 })
+        .then(step(4))
+        .when(own(), Stepped { number: 2 })
+        .then(step(5));
+    assert_eq!(walk.state().steps, 5);
+    process::<Walk>().when(own(), Stepped { number: 1 }).then(step(2));
+}
+
+/// Without debug assertions it was sent, and could then not be dispatched.
+#[test]
+fn a_command_that_is_not_read_back_fails_its_test() {
+    let cancelled = OrderCancelled { reason: "NoCredit".into() };
+    let failed = process::<Walk>().when(order(), cancelled).then_failed();
+    let unread = "command `Rest` cannot be read back from JSON";
+    assert!(failed.cause().to_string().starts_with(unread), "{}", failed.cause());
+    let expected = said(|| process::<Walk>().when(order(), placed("here")).then(rest()));
+    assert!(expected.starts_with(&format!("the expected reaction: {unread}")), "{expected}");
 }
 
 #[test]
