@@ -4,7 +4,7 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
-use std::any::type_name;
+use std::any::{type_name, type_name_of_val};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
@@ -65,7 +65,7 @@ pub struct StoredNames {
     aggregates: BTreeMap<&'static str, Vec<Named>>,
     /// Each with the macro that takes its name.
     checkpoints: BTreeSet<(&'static str, &'static str)>,
-    /// The type of each name: of an aggregate, or of an event, which has its former names as well.
+    /// The type of each name; an event has its former names as well.
     types: BTreeMap<(Kind, &'static str), &'static str>,
     /// Names that two types have.
     shared: Vec<String>,
@@ -75,6 +75,21 @@ pub struct StoredNames {
 enum Kind {
     Aggregate,
     Event,
+    ProcessManager,
+    /// Of a backend: what is in different stores may share a name.
+    Projection(&'static str),
+}
+
+impl Kind {
+    /// The macro that takes the name.
+    const fn option(self) -> &'static str {
+        match self {
+            Self::Aggregate => "aggregate",
+            Self::Event => "event",
+            Self::ProcessManager => PROCESS_MANAGER,
+            Self::Projection(_) => PROJECTION,
+        }
+    }
 }
 
 /// An event as the code defines it.
@@ -139,26 +154,29 @@ impl StoredNames {
         self
     }
 
-    /// Notes whose name it is. Two types that share one would read each other's events.
+    /// Notes whose name it is. Two types that share one would read each other's events, or share a lease and a
+    /// checkpoint.
     fn is(&mut self, kind: Kind, name: &'static str, of: &'static str) {
         let other = *self.types.entry((kind, name)).or_insert(of);
         if other != of {
-            let option = if kind == Kind::Event { "event" } else { "aggregate" };
             self.shared.push(format!(
-                "`{name}` is the stored name of `{other}` and of `{of}`; write `#[{option}(name = \"..\")]` on the one \
-                 of which nothing is stored yet"
+                "`{name}` is the stored name of `{other}` and of `{of}`; write `#[{}(name = \"..\")]` on the one of \
+                 which nothing is stored yet",
+                kind.option()
             ));
         }
     }
 
     /// Adds those of a process manager: its own, and those of its events.
     pub fn process_manager<M: ProcessManager>(mut self) -> Self {
+        self.is(Kind::ProcessManager, M::name(), type_name::<M>());
         self.checkpoints.insert((PROCESS_MANAGER, M::name()));
         self.and::<M>()
     }
 
     /// Adds that of a projection.
     pub fn projection<B: Backend>(mut self, projection: &impl Projection<B>) -> Self {
+        self.is(Kind::Projection(type_name::<B>()), projection.name(), type_name_of_val(projection));
         self.checkpoints.insert((PROJECTION, projection.name()));
         self
     }
@@ -173,8 +191,9 @@ impl StoredNames {
     ///
     /// # Panics
     /// An event of the file can no longer be decoded, by its name or an alias, in the version and with no more than the
-    /// fields in the file; a checkpoint of the file belongs to nobody; two events, or two aggregates, share a name; the
-    /// code has something that is missing in the file; or the file cannot be read or written.
+    /// fields in the file; a checkpoint of the file belongs to nobody; two events, aggregates or process managers, or
+    /// two projections on one kind of store, share a name; the code has something that is missing in the file; or the
+    /// file cannot be read or written.
     pub fn check(&self, path: impl AsRef<Path>) {
         let path = path.as_ref();
         let text = match fs::read_to_string(path) {

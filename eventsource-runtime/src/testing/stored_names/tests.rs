@@ -86,6 +86,23 @@ fn two_types_of_one_name_are_told() {
     assert!(fault.contains("`books::Created` and of `films::Created`") && fault.contains("#[event("), "{fault}");
 }
 
+/// The second waited for the first one's lease, and went on from its checkpoint.
+#[test]
+fn two_checkpoints_of_one_name_are_told() {
+    let mut names = StoredNames::none();
+    names.is(Kind::ProcessManager, "Orders", "books::Orders");
+    for (backend, of) in [("Memory", "books::Orders"), ("Sqlite", "films::Orders"), ("Sqlite", "films::Orders")] {
+        names.is(Kind::Projection(backend), "Orders", of);
+    }
+    assert_eq!(names.compare("").unwrap().lines, [""; 0]);
+    for (kind, option) in [(Kind::ProcessManager, "process_manager"), (Kind::Projection("Sqlite"), "projection")] {
+        names.shared.clear();
+        names.is(kind, "Orders", "music::Orders");
+        let fault = names.compare("").err().unwrap();
+        assert!(fault.contains("and of `music::Orders`") && fault.contains(&format!("`#[{option}(name")), "{fault}");
+    }
+}
+
 /// The next check read the file's own lines as those of an aggregate `Sales`.
 #[test]
 fn names_may_have_slashes() {
