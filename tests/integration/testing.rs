@@ -265,4 +265,14 @@ fn a_name_that_ends_like_a_word_about_the_span_is_none() {
     let expected =
         "the trace is not the expected one (- expected, + actual):\n\n  - charge ERROR\n  + \"charge ERROR\"\n";
     assert_eq!(said(|| recorder.expect("charge ERROR")), expected);
+    recorder.expect("\"charge ERROR\"");
+}
+
+#[test]
+fn a_tree_is_as_expected_whatever_the_names_are() {
+    let recorder = TraceRecorder::new();
+    for name in ["charge ERROR", ".hidden", "! happened", "~> other", "...", "\"quoted\"", "two\n  lines"] {
+        recorder.in_scope(|| span(name).in_scope(|| ()));
+    }
+    recorder.expect(&recorder.tree());
 }

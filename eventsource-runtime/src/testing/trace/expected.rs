@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use serde_json::Value;
+
 pub(super) const KINDS: [&str; 5] = ["INTERNAL", "CLIENT", "SERVER", "PRODUCER", "CONSUMER"];
 pub(super) const ERROR: &str = "ERROR";
 pub(super) const OTHERS: &str = "...";
@@ -65,7 +67,7 @@ impl Expected {
         Ok(None)
     }
 
-    /// A span's name may contain spaces, so the words about it are taken from the end.
+    /// A span's name may contain spaces, so the words about it are taken from the end. The rest may be a JSON string.
     fn span(content: &str) -> Self {
         let mut span = Self { name: content.to_owned(), ..Self::default() };
         while let Some((name, last)) = span.name.rsplit_once(' ') {
@@ -77,6 +79,7 @@ impl Expected {
             span.fails |= last == ERROR;
             span.name = name.trim_end().to_owned();
         }
+        span.name = serde_json::from_str(&span.name).unwrap_or(span.name);
         span
     }
 
@@ -114,9 +117,10 @@ impl Expected {
     }
 }
 
-/// In quotes if the name's own last word would be taken for one about the span.
+/// In quotes, as JSON, if a line with the name would be read as anything else.
 fn shown(name: &str) -> Cow<'_, str> {
-    if Expected::span(name).name == name { name.into() } else { format!("{name:?}").into() }
+    let is_plain = Expected::parse(name).is_ok_and(|read| matches!(&*read.children, [span] if span.name == name));
+    if is_plain { name.into() } else { Value::from(name).to_string().into() }
 }
 
 /// The innermost span is complete.
@@ -158,6 +162,23 @@ second
         let parsed = Expected::parse(text).unwrap();
         assert_eq!(parsed.render().replace("= \n", "=\n"), expected);
         assert_eq!(Expected::parse(expected).unwrap(), parsed);
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_is_shown() {
+        let last = ["charge ERROR", "CLIENT ERROR", "a \"b\" ERROR"];
+        let first = [".hidden", "! x", "~>", "...", "\"", "\"quoted\""];
+        let blank = ["", " a ", "a\nb", "a\n  . b = c", "a\r"];
+        for name in last.into_iter().chain(first).chain(blank) {
+            for (fails, kind) in [(false, None), (true, Some("CLIENT"))] {
+                let span = Expected { name: name.to_owned(), fails, kind, ..Expected::default() };
+                let all = Expected { children: vec![span], ..Expected::default() };
+                assert_eq!(Expected::parse(&all.render()).unwrap(), all, "{name:?}");
+            }
+        }
+        for plain in ["ERROR", "command.Deposit", "a  b", "\"a\" b", "Ω~>"] {
+            assert_eq!(shown(plain), plain);
+        }
     }
 
     #[test]

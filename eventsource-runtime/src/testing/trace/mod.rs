@@ -112,7 +112,8 @@ impl TraceRecorder {
         self.ended.0.lock().clear();
     }
 
-    /// The names of the spans that have ended, indented by depth, in the form that [`expect`](Self::expect) takes.
+    /// The names of the spans that have ended, indented by depth, in the form that [`expect`](Self::expect) takes: it
+    /// accepts the tree, whatever the names are.
     #[must_use]
     pub fn tree(&self) -> String {
         tree::render(&self.spans(), None)
@@ -124,7 +125,7 @@ impl TraceRecorder {
     ///
     /// | line | asks for |
     /// |---|---|
-    /// | `name` | a span that did not fail |
+    /// | `name` | a span that did not fail; a name that reads otherwise is a JSON string, as `"charge ERROR"` |
     /// | `name ERROR` | one that failed: status Error |
     /// | `name CLIENT` | one of that kind: `INTERNAL`, `CLIENT`, `SERVER`, `PRODUCER` or `CONSUMER` |
     /// | `. key = value` | an attribute of the span above; `*` in the value stands for anything |
