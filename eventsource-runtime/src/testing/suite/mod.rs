@@ -11,6 +11,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
+use uuid::Uuid;
+
+use crate::store::StreamId;
+
 /// Makes a test of each case that a suite names.
 #[doc(hidden)]
 #[macro_export]
@@ -23,6 +27,11 @@ macro_rules! suite_tests {
             }
         )*
     };
+}
+
+/// A stream that no other test has.
+fn a_stream() -> StreamId {
+    StreamId::new("Order", Uuid::now_v7())
 }
 
 /// Polls a future so many times and drops it; returns its output if it was done by then.

@@ -10,11 +10,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 pub use delivery::*;
 pub use failure::*;
 
+use super::a_stream;
 use crate::bus::{EventBus, HandlerError, Message, Received, SubscriptionBuilder, Traced};
 use crate::store::StreamId;
 
@@ -65,11 +65,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The output of `body`, which must come in time.
 async fn in_time<F: Future>(body: F) -> F::Output {
     tokio::time::timeout(PATIENCE, body).await.expect("it happens in time")
-}
-
-/// A stream that no other test has.
-fn a_stream() -> StreamId {
-    StreamId::new("Order", Uuid::now_v7())
 }
 
 /// A message whose payload is its ordinal.

@@ -29,7 +29,7 @@ pub use live::*;
 pub use random::*;
 pub use stream::*;
 
-use super::dropped_after;
+use super::{a_stream, dropped_after};
 use crate::clock::Timestamp;
 use crate::domain::StoredEvent;
 use crate::store::{
@@ -157,16 +157,11 @@ macro_rules! event_store_suite {
     };
 }
 
-/// A stream that no other test has.
-fn a_stream() -> StreamId {
-    StreamId::new("Order", Uuid::now_v7())
-}
-
 fn origin() -> Origin {
     Origin::at(Timestamp::from_micros(1_792_000_000_123_456))
 }
 
-fn an_event(event_type: &'static str, payload: impl Into<Vec<u8>>) -> NewEvent {
+pub(super) fn an_event(event_type: &'static str, payload: impl Into<Vec<u8>>) -> NewEvent {
     let payload = payload.into().into();
     NewEvent { id: Uuid::now_v7(), event_type, schema_version: 1, payload, origin: Arc::new(origin()) }
 }

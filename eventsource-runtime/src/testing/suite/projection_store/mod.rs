@@ -25,14 +25,15 @@ pub use keeping::*;
 pub use leases::*;
 use notes::Notes;
 
-use super::event_store::feed;
+use super::a_stream;
+use super::event_store::{an_event, feed};
 use crate::clock::Timestamp;
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Batch, CheckpointMoved, Claim, DeadLetter, Lease, LeaseLost, Letters, Partition, PartitionsChanged,
     Projection, ProjectionError, ProjectionStore,
 };
-use crate::store::{ExpectedVersion, Filter, NewEvent, Origin, Position, StreamId};
+use crate::store::{ExpectedVersion, Filter, Position, StreamId};
 use crate::telemetry::Scope;
 
 /// Makes a module of tests that run the suite on a store. The closure is called for each test and opens an empty store.
@@ -118,23 +119,12 @@ fn claim() -> Claim {
     Claim::new(Uuid::now_v7(), "the suite", LONG)
 }
 
-fn a_stream() -> StreamId {
-    StreamId::new("Order", Uuid::now_v7())
-}
-
 /// Appends this many events to each stream in turn, and returns them all, in order of the feed.
 async fn append<S: ProjectionStore>(store: &S, streams: &[&StreamId], each: usize) -> Vec<StoredEvent> {
-    let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
     for _ in 0..each {
         for stream in streams {
-            let event = NewEvent {
-                id: Uuid::now_v7(),
-                event_type: "Placed",
-                schema_version: 1,
-                payload: "{}".into(),
-                origin: Arc::clone(&origin),
-            };
-            store.append(stream, ExpectedVersion::Any, vec![event]).await.expect("an append is made");
+            let batch = vec![an_event("Placed", "{}")];
+            store.append(stream, ExpectedVersion::Any, batch).await.expect("an append is made");
         }
     }
     feed(store, &Filter::all(), 1000).await

@@ -9,6 +9,7 @@ use crate::domain::EventRef;
 use crate::snapshot::Restore;
 use crate::store::{Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, Origin, StoreError, Visitor};
 use crate::testing::suite::dropped_after;
+use crate::testing::suite::event_store::an_event;
 
 /// Notes what it is shown, and begins at the end of a snapshot, as a repository does.
 #[derive(Default)]
@@ -42,13 +43,7 @@ fn fold(stream: &StreamId) -> Fold {
 async fn appended<S: EventStore>(store: &S, stream: &StreamId, count: usize) -> (Vec<Uuid>, Appended) {
     // Appends are told apart by their cause.
     let origin = Arc::new(Origin { causation_id: Some(Uuid::now_v7()), ..Origin::at(Timestamp::from_micros(1)) });
-    let event = |_| NewEvent {
-        id: Uuid::now_v7(),
-        event_type: "Placed",
-        schema_version: 1,
-        payload: "{}".into(),
-        origin: Arc::clone(&origin),
-    };
+    let event = |_| NewEvent { origin: Arc::clone(&origin), ..an_event("Placed", "{}") };
     let events: Vec<_> = (0..count).map(event).collect();
     let ids = events.iter().map(|event| event.id).collect();
     (ids, store.append(stream, ExpectedVersion::Any, events).await.expect("the events are appended"))

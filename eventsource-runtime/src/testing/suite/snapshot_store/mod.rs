@@ -13,6 +13,7 @@ use uuid::Uuid;
 pub use folding::*;
 pub use keeping::*;
 
+use super::a_stream;
 use crate::snapshot::{LastEvent, Schema, SnapshotStore, StoredSnapshot};
 use crate::store::{Position, StreamId, Version};
 
@@ -62,11 +63,6 @@ macro_rules! snapshot_store_suite {
             dropped_folds_leave_the_store_usable
         }
     };
-}
-
-/// A stream that no other test has.
-fn a_stream() -> StreamId {
-    StreamId::new("Order", Uuid::now_v7())
 }
 
 fn a_snapshot(stream: &StreamId, version: u64, state: impl Into<Bytes>) -> StoredSnapshot {
