@@ -1,6 +1,7 @@
 //! Tests the checker on histories of a correct store and of twenty wrong ones.
 
 use super::*;
+use crate::testing::suite::event_store::Random;
 
 /// What may be wrong with a store of lists.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,17 +51,6 @@ const BUGS: [Bug; 20] = [
     Bug::RepeatedReturnsTheEnd,
     Bug::RepeatedIsAConflict,
 ];
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap_or_default()
-    }
-}
 
 /// A store with a bug, which shows at about every third opportunity.
 struct Store {
@@ -153,7 +143,7 @@ impl Store {
 
 /// What four tasks call, each call with a begin, a moment of effect and an end that overlap with those of the others.
 fn history(bug: Bug, seed: u64) -> Vec<Call> {
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut random = Random(seed);
     let mut store = Store { bug, state: Vec::new(), past: Vec::new() };
     let mut begins = [0_usize; 4];
     let mut planned = Vec::new();

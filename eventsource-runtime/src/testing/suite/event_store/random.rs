@@ -49,10 +49,10 @@ impl Model {
 }
 
 /// The same numbers for the same seed.
-struct Random(u64);
+pub(in crate::testing) struct Random(pub(in crate::testing) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(in crate::testing) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
