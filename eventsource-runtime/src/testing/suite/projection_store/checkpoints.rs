@@ -54,9 +54,7 @@ pub async fn what_is_not_open_is_refused<S: ProjectionStore>(fresh: impl AsyncFn
 }
 
 pub async fn a_batch_moves_the_checkpoint<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 5).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 5).await;
     let applied = apply(&store, &notes, batch(PART, &claim, Position::START, &events[..2])).await;
     assert!(applied.expect("the batch is applied").parked.is_empty());
     assert_eq!(checkpoint(&store, PART).await, events[1].position);
@@ -74,9 +72,7 @@ pub async fn a_batch_without_events_moves_the_checkpoint<S: ProjectionStore>(fre
 }
 
 pub async fn a_batch_from_elsewhere_is_refused<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 3).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 3).await;
     let first = batch(PART, &claim, Position::START, &events[..2]);
     apply(&store, &notes, first.clone()).await.expect("the batch is applied");
     // The same again, as if the answer was lost; and one that would leave something out.
@@ -112,9 +108,7 @@ pub async fn a_panicking_step_names_its_event<S: ProjectionStore>(fresh: impl As
 }
 
 pub async fn a_reset_begins_again<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 2).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 2).await;
     apply(&store, &notes, batch(PART, &claim, Position::START, &events)).await.expect("the batch is applied");
     reset(&store, &notes, &claim).await.expect("it is reset");
     assert_eq!(checkpoint(&store, PART).await, Position::START);
@@ -139,9 +133,7 @@ pub async fn a_reset_begins_again_in_every_part<S: ProjectionStore>(fresh: impl 
 }
 
 pub async fn a_reset_that_fails_changes_nothing<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 2).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 2).await;
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
     notes.refusals.store(1, Ordering::SeqCst);
     reset(&store, &notes, &claim).await.expect_err("the reset fails");
@@ -183,9 +175,7 @@ fn parts_of(error: &ProjectionError) -> (u32, u32) {
 }
 
 pub async fn the_number_of_parts_changes_where_all_stand_alike<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 1).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 1).await;
     apply(&store, &notes, batch(PART, &claim, Position::START, &events)).await.expect("the batch is applied");
     open(&store, &notes, 3).await.expect("it has three parts now");
     for part in Partition::all(NAME, 3) {

@@ -17,9 +17,7 @@ pub async fn an_event_that_is_set_aside_is_a_dead_letter<S: ProjectionStore>(fre
 }
 
 pub async fn letters_are_listed_in_order_and_in_pages<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 7).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 7).await;
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
     apply(&store, &notes, batch(PART, &claim, events[0].position, &events[1..])).await.expect("the others follow");
     let (mut listed, mut after) = (Vec::new(), Position::START);
@@ -78,9 +76,7 @@ pub async fn a_letter_that_is_there_already_is_no_trouble<S: ProjectionStore>(fr
 }
 
 pub async fn a_letter_that_is_retried_is_applied_and_removed<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 2).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 2).await;
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
     assert!(settle(&store, &notes, &events[0], true).await.expect("it is settled"));
     assert_eq!((notes.noted(), letters(&store, None).await), (positions(&events[..1]), vec![]));
@@ -106,9 +102,7 @@ pub async fn a_retry_that_fails_leaves_the_letter<S: ProjectionStore>(fresh: imp
 }
 
 pub async fn letters_of_a_stream_are_applied_in_order<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 2).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 2).await;
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
     apply(&store, &notes, batch(PART, &claim, events[0].position, &events[1..])).await.expect("the next is parked");
     assert!(!settle(&store, &notes, &events[1], true).await.expect("it is answered"), "it is not its turn");
@@ -120,9 +114,7 @@ pub async fn letters_of_a_stream_are_applied_in_order<S: ProjectionStore>(fresh:
 }
 
 pub async fn a_letter_that_is_resolved_is_removed_unapplied<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 2).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 2).await;
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
     apply(&store, &notes, batch(PART, &claim, events[0].position, &events[1..])).await.expect("the next is parked");
     assert!(settle(&store, &notes, &events[0], false).await.expect("it is settled"));
@@ -132,9 +124,7 @@ pub async fn a_letter_that_is_resolved_is_removed_unapplied<S: ProjectionStore>(
 }
 
 pub async fn settling_what_is_not_there_does_nothing<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 1).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 1).await;
     for with_event in [true, false] {
         assert!(!settle(&store, &notes, &events[0], with_event).await.expect("it is answered"));
     }
@@ -150,9 +140,7 @@ pub async fn settling_what_is_not_there_does_nothing<S: ProjectionStore>(fresh: 
 }
 
 pub async fn a_stream_without_letters_goes_on<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 2).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 2).await;
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
     assert!(settle(&store, &notes, &events[0], true).await.expect("it is settled"));
     let applied = apply(&store, &notes, batch(PART, &claim, events[0].position, &events[1..])).await;
@@ -161,18 +149,14 @@ pub async fn a_stream_without_letters_goes_on<S: ProjectionStore>(fresh: impl As
 }
 
 pub async fn a_refused_batch_sets_nothing_aside<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 1).await;
-    let held = opened(&store, &notes).await;
+    let (store, notes, events, held) = opened_with(fresh, 1).await;
     set_aside(&store, &notes, &claim(), Position::START, &events[0]).await.expect_err("it has no lease");
     set_aside(&store, &notes, &held, Position::new(9), &events[0]).await.expect_err("it comes from elsewhere");
     assert_eq!((letters(&store, None).await, checkpoint(&store, PART).await), (vec![], Position::START));
 }
 
 pub async fn a_reset_removes_the_letters<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 1).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 1).await;
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
     reset(&store, &notes, &claim).await.expect("it is reset");
     assert_eq!(letters(&store, None).await, vec![]);

@@ -35,9 +35,7 @@ pub async fn names_differ_to_the_last_character<S: ProjectionStore>(fresh: impl 
 }
 
 pub async fn what_a_letter_says_is_kept<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 1).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 1).await;
     let reason = "it's \"no\"; -- \\ %s\r\n\tΩ 🦀 ".repeat(40);
     let error = ProjectionError::new(reason.trim()).at(&events[0]);
     let letter = DeadLetter::failed(&events[0], &error, u32::MAX, Timestamp::from_micros(-1));
@@ -48,9 +46,7 @@ pub async fn what_a_letter_says_is_kept<S: ProjectionStore>(fresh: impl AsyncFn(
 }
 
 pub async fn letters_survive_a_change_of_parts<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 2).await;
-    let held = opened(&store, &notes).await;
+    let (store, notes, events, held) = opened_with(fresh, 2).await;
     set_aside(&store, &notes, &held, Position::START, &events[0]).await.expect("it is set aside");
     open(&store, &notes, 3).await.expect("it has three parts now");
     assert_eq!(letters(&store, None).await.len(), 1);
@@ -61,9 +57,7 @@ pub async fn letters_survive_a_change_of_parts<S: ProjectionStore>(fresh: impl A
 }
 
 pub async fn a_letter_parks_its_stream_in_every_later_batch<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 5).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 5).await;
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
     for pair in events.windows(2) {
         let applied = apply(&store, &notes, batch(PART, &claim, pair[0].position, &pair[1..])).await;
@@ -98,9 +92,7 @@ pub async fn a_step_that_failed_is_applied_when_it_is_mended<S: ProjectionStore>
 }
 
 pub async fn a_batch_that_is_sent_twice_at_once_is_applied_once<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 3).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 3).await;
     let sent: Vec<_> = (0..4)
         .map(|_| {
             let (store, notes) = (store.clone(), Arc::clone(&notes));
@@ -117,9 +109,7 @@ pub async fn a_batch_that_is_sent_twice_at_once_is_applied_once<S: ProjectionSto
 }
 
 pub async fn dropped_batches_leave_the_projection_usable<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 20).await;
-    let claim = opened(&store, &notes).await;
+    let (store, notes, events, claim) = opened_with(fresh, 20).await;
     let mut from = Position::START;
     for (polls, event) in events.iter().enumerate() {
         let one = || batch(PART, &claim, from, std::slice::from_ref(event));

@@ -25,9 +25,7 @@ pub async fn a_lease_is_had_by_one<S: ProjectionStore>(fresh: impl AsyncFn() -> 
 }
 
 pub async fn a_lease_tells_where_the_part_stands<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 2).await;
-    let first = opened(&store, &notes).await;
+    let (store, notes, events, first) = opened_with(fresh, 2).await;
     apply(&store, &notes, batch(PART, &first, Position::START, &events)).await.expect("the batch is applied");
     assert_eq!(lease(&store, PART, &first).await.checkpoint, events[1].position, "to its holder");
     assert_eq!(lease(&store, PART, &claim()).await.checkpoint, events[1].position, "and to who waits for it");
@@ -43,9 +41,7 @@ pub async fn a_lease_is_renewed_by_its_holder<S: ProjectionStore>(fresh: impl As
 }
 
 pub async fn a_lease_that_is_given_up_is_free<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
-    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
-    let events = append(&store, &[&a_stream()], 1).await;
-    let first = opened(&store, &notes).await;
+    let (store, notes, events, first) = opened_with(fresh, 1).await;
     assert_eq!(lease(&store, PART, &first.clone().given_up()).await.taken, None);
     is_lost(apply(&store, &notes, batch(PART, &first, Position::START, &events)).await);
     assert_eq!(lease(&store, PART, &claim()).await.taken, None);

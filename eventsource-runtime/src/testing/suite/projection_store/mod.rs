@@ -138,6 +138,17 @@ async fn opened<S: ProjectionStore>(store: &S, notes: &Arc<Notes>) -> Claim {
     claim
 }
 
+/// A store with a stream of that many events, on which the projection is opened.
+async fn opened_with<S: ProjectionStore>(
+    fresh: impl AsyncFn() -> S,
+    events: usize,
+) -> (S, Arc<Notes>, Vec<StoredEvent>, Claim) {
+    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
+    let events = append(&store, &[&a_stream()], events).await;
+    let claim = opened(&store, &notes).await;
+    (store, notes, events, claim)
+}
+
 async fn open<S: ProjectionStore>(store: &S, notes: &Arc<Notes>, parts: u32) -> Result<(), ProjectionError> {
     open_after(store, notes, parts, Position::START).await
 }
