@@ -3,54 +3,41 @@
 use super::*;
 use crate::testing::suite::event_store::Random;
 
-/// What may be wrong with a store of lists.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Bug {
-    None,
-    LosesAnAcknowledgedAppend,
-    StoresTwice,
-    StoresAPart,
-    StoresInReverse,
-    StoresBeforeTheEnd,
-    StoresWhatItRefused,
-    ReadsTheStateOfEarlier,
-    ReadsWithoutTheLast,
-    ReadsWhatWasNeverAppended,
-    ReadsInReverse,
-    ReadsAHole,
-    ForgetsAfterAcknowledging,
-    AdmitsAStaleVersion,
-    AdmitsNoStreamOfAStream,
-    RefusesARightVersion,
-    ReturnsTheVersionBefore,
-    ReturnsAnOlderActualVersion,
-    DecidesOnTheStateOfEarlier,
-    RepeatedReturnsTheEnd,
-    RepeatedIsAConflict,
+macro_rules! bugs {
+    ($($bug:ident)*) => {
+        /// What may be wrong with a store of lists.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        enum Bug {
+            None,
+            $($bug,)*
+        }
+
+        const BUGS: [Bug; 20] = [$(Bug::$bug),*];
+    };
 }
 
-const BUGS: [Bug; 20] = [
-    Bug::LosesAnAcknowledgedAppend,
-    Bug::StoresTwice,
-    Bug::StoresAPart,
-    Bug::StoresInReverse,
-    Bug::StoresBeforeTheEnd,
-    Bug::StoresWhatItRefused,
-    Bug::ReadsTheStateOfEarlier,
-    Bug::ReadsWithoutTheLast,
-    Bug::ReadsWhatWasNeverAppended,
-    Bug::ReadsInReverse,
-    Bug::ReadsAHole,
-    Bug::ForgetsAfterAcknowledging,
-    Bug::AdmitsAStaleVersion,
-    Bug::AdmitsNoStreamOfAStream,
-    Bug::RefusesARightVersion,
-    Bug::ReturnsTheVersionBefore,
-    Bug::ReturnsAnOlderActualVersion,
-    Bug::DecidesOnTheStateOfEarlier,
-    Bug::RepeatedReturnsTheEnd,
-    Bug::RepeatedIsAConflict,
-];
+bugs! {
+    LosesAnAcknowledgedAppend
+    StoresTwice
+    StoresAPart
+    StoresInReverse
+    StoresBeforeTheEnd
+    StoresWhatItRefused
+    ReadsTheStateOfEarlier
+    ReadsWithoutTheLast
+    ReadsWhatWasNeverAppended
+    ReadsInReverse
+    ReadsAHole
+    ForgetsAfterAcknowledging
+    AdmitsAStaleVersion
+    AdmitsNoStreamOfAStream
+    RefusesARightVersion
+    ReturnsTheVersionBefore
+    ReturnsAnOlderActualVersion
+    DecidesOnTheStateOfEarlier
+    RepeatedReturnsTheEnd
+    RepeatedIsAConflict
+}
 
 /// A store with a bug, which shows at about every third opportunity.
 struct Store {
