@@ -70,6 +70,12 @@ impl Trials {
             "unfit" => {
                 tx.execute(&insert, &[&"no number", &none, &"a"]).await?;
             }
+            "several" => {
+                tx.query_one("SELECT generate_series(1, 2)", &[]).await?;
+            }
+            "returned" => {
+                tx.execute(&format!("{insert} RETURNING *"), &[&position, &none, &"a"]).await?;
+            }
             "raised" => {
                 tx.execute_batch("DO $$ BEGIN RAISE 'secret' USING ERRCODE = '23514'; END $$").await?;
             }
@@ -120,7 +126,7 @@ async fn noted(raw: &tokio_postgres::Client, trials: &Trials) -> Vec<i64> {
 }
 
 /// What cannot be committed, and what is said of it.
-const FAULTS: [(&str, &str); 9] = [
+const FAULTS: [(&str, &str); 10] = [
     ("swallowed", "a statement failed and its step went on"),
     ("deferred", "violates foreign key constraint"),
     ("twice", "duplicate key value violates unique constraint \"trials_pkey\" (SQLSTATE 23505)"),
@@ -128,6 +134,7 @@ const FAULTS: [(&str, &str); 9] = [
     ("no number", "invalid input syntax for type integer: … (SQLSTATE 22P02)"),
     ("no number in quotes", "invalid input syntax for type integer: … (SQLSTATE 22P02)"),
     ("unfit", "error serializing parameter 0"),
+    ("several", "query returned an unexpected number of rows"),
     ("raised", "what it said is not kept"),
     ("said by an extension", "what it said is not kept"),
 ];
@@ -173,6 +180,37 @@ fn a_step_that_goes_on_after_a_statement_has_failed_is_told() {
         let projections = ProjectionRunner::new(store).projection(trials).max_retries(0).spawn();
         let stopped = projections.wait_for(failed).await.unwrap_err();
         assert!(format!("{stopped:?}").contains("let the step end with the statement's error"), "{stopped:?}");
+    });
+}
+
+/// What the driver finds fault with passed for a connection that was lost: whoever starts again what may pass did so
+/// without end.
+#[test]
+fn a_step_that_can_never_succeed_has_stopped_for_good() {
+    run(async {
+        for how in ["unfit", "several"] {
+            let (store, trials, _raw) = set_up().await;
+            let failed = attempt(&store, &a_stream(), how).await;
+            let projections = ProjectionRunner::new(store).projection(trials).max_retries(0).spawn();
+            let stopped = projections.wait_for(failed).await.unwrap_err();
+            assert_eq!(stopped.event(), Some(failed), "{how}: {stopped:?}");
+            assert!(stopped.is_permanent(), "{how}: {stopped:?}");
+        }
+    });
+}
+
+/// The connection kept the statement that had been prepared before, and the server refused it for each event.
+#[test]
+fn a_table_that_gets_a_column_loses_no_event() {
+    run(async {
+        let (store, trials, raw) = set_up().await;
+        let runner = ProjectionRunner::new(store.clone()).on_failure(OnFailure::Skip).max_retries(0);
+        let projections = runner.projection(trials.clone()).spawn();
+        projections.wait_for(attempt(&store, &a_stream(), "returned").await).await.unwrap();
+        raw.batch_execute(&format!("ALTER TABLE {}.trials ADD COLUMN more text", trials.schema)).await.unwrap();
+        projections.wait_for(attempt(&store, &a_stream(), "returned").await).await.unwrap();
+        projections.shutdown().await.unwrap();
+        assert_eq!(noted(&raw, &trials).await, [1, 2]);
     });
 }
 

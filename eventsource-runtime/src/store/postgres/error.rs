@@ -1,5 +1,8 @@
 //! What PostgreSQL says, without what it quotes.
 
+use std::error::Error;
+use std::io;
+
 use tokio_postgres::error::{DbError, SqlState};
 
 /// A message of the server, or about the connection to it.
@@ -23,6 +26,8 @@ enum Fate {
     Refused,
     /// It was refused for want of room that will be free again, whatever its code says.
     Full,
+    /// It was refused because it was prepared before what it reads had other columns: prepared anew it has those.
+    Outdated,
     /// It was not even sent.
     NotSent,
     /// It was not even sent, since all connections were in use.
@@ -65,6 +70,19 @@ impl PostgresError {
         Self { message: format!("{}; {advice}", self.message).into(), fate: Fate::Unknown, ..self }
     }
 
+    /// What is reported of a statement that is not an append of the store's, but of a projection or of somebody's own
+    /// client: without a code it was refused, unless the connection was lost.
+    pub(super) fn of_statement(error: &tokio_postgres::Error) -> Self {
+        let said = Self::from(error);
+        if said.code.is_some() || is_lost(error) { said } else { Self { fate: Fate::Refused, ..said } }
+    }
+
+    /// What the store or the driver reported of a statement, if an error is that.
+    pub(in crate::store) fn reported(error: &(dyn Error + 'static)) -> Option<Self> {
+        let drivers = error.downcast_ref().map(Self::of_statement);
+        drivers.or_else(|| error.downcast_ref::<Self>().cloned())
+    }
+
     /// The SQLSTATE, if the server gave one.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
@@ -78,7 +96,12 @@ impl PostgresError {
 
     /// Whether the statement would be refused again.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self.fate, Fate::Refused | Fate::Full)
+        matches!(self.fate, Fate::Refused | Fate::Full | Fate::Outdated)
+    }
+
+    /// Whether the statement has to be prepared anew.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.fate == Fate::Outdated
     }
 
     /// Whether it is about the input: values that are not stored, and rules and limits that they break, including those
@@ -141,13 +164,29 @@ impl From<tokio_postgres::Error> for PostgresError {
     }
 }
 
+/// Whether an error without a code is about the connection. Those about a parameter, a column or a message may have
+/// causes of the same type.
+fn is_lost(error: &tokio_postgres::Error) -> bool {
+    const VALUES: [&str; 2] = ["error serializing", "error deserializing"];
+    const MESSAGES: [io::ErrorKind; 2] = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData];
+    let failed = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let said = error.to_string();
+    error.is_closed()
+        || failed.is_some_and(|failed| !MESSAGES.contains(&failed.kind()))
+            && !VALUES.iter().any(|about| said.starts_with(about))
+}
+
 fn fate(code: &SqlState, file: Option<&str>) -> Fate {
     // At a commit a statement beyond some limit and a full queue of notifications have the same code.
     const NOTIFICATIONS: &str = "async.c";
+    // What the server cannot do has one code; what it says is in its own language.
+    const PREPARED: &str = "plancache.c";
     if ends_connection(code) {
         Fate::Unknown
     } else if *code == SqlState::PROGRAM_LIMIT_EXCEEDED && file == Some(NOTIFICATIONS) {
         Fate::Full
+    } else if *code == SqlState::FEATURE_NOT_SUPPORTED && file == Some(PREPARED) {
+        Fate::Outdated
     } else {
         Fate::Refused
     }
@@ -181,7 +220,7 @@ fn unquoted(text: &str) -> String {
 /// The error and its causes. None of them contains a password.
 fn in_full(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         let said = error.to_string();
         if !text.contains(&said) {
@@ -261,5 +300,11 @@ mod tests {
         let (full, large) = (with("async.c"), with("nbtutils.c"));
         assert!(full.is_trouble() && full.is_refusal() && !full.is_final() && !full.is_in_doubt());
         assert!(!large.is_trouble() && large.is_final());
+    }
+
+    #[test]
+    fn a_statement_that_has_to_be_prepared_anew_is_known_by_where_the_server_says_so() {
+        let fate = |file| fate(&SqlState::FEATURE_NOT_SUPPORTED, Some(file));
+        assert_eq!((fate("plancache.c"), fate("parse_clause.c")), (Fate::Outdated, Fate::Refused));
     }
 }

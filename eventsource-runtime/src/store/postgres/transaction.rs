@@ -88,7 +88,7 @@ impl<'t> PostgresTransaction<'t> {
     /// # Errors
     /// PostgreSQL refuses the statement, or a parameter does not have the type that it expects.
     pub async fn enqueue(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<(), PostgresError> {
-        let statement = self.prepare_cached(sql).await?;
+        let statement = self.prepare_cached(sql).await.map_err(|error| PostgresError::of_statement(&error))?;
         let params = encoded(&statement, params)?;
         self.queued.lock().push(Queued { statement, params });
         Ok(())
@@ -155,12 +155,16 @@ impl<'t> PostgresTransaction<'t> {
     /// # Errors
     /// What PostgreSQL says; in a step, `?` ends the batch with it.
     pub async fn prepare_cached(&self, sql: &str) -> Result<Statement, Error> {
-        let cache = &self.transaction.statement_cache;
         // The server keeps each for as long as the connection lasts.
-        if cache.size() >= STATEMENTS {
-            cache.clear();
+        if self.transaction.statement_cache.size() >= STATEMENTS {
+            self.forget_statements();
         }
         self.transaction.prepare_cached(sql).await
+    }
+
+    /// Has statements prepared anew, by this and by the connection's later transactions.
+    pub(super) fn forget_statements(&self) {
+        self.transaction.statement_cache.clear();
     }
 
     /// Waits until the driver of the step has sent what was enqueued, which it does each time that the step waits.

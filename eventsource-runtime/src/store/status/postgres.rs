@@ -5,9 +5,38 @@ use std::error::Error;
 use crate::store::PostgresError;
 
 pub(super) fn code(error: &(dyn Error + 'static)) -> Option<String> {
-    error.downcast_ref::<PostgresError>()?.code().map(str::to_owned)
+    PostgresError::reported(error)?.code().map(str::to_owned)
 }
 
 pub(super) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref().is_some_and(PostgresError::is_trouble)
+    PostgresError::reported(error).is_some_and(|said| said.is_trouble())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener};
+
+    use tokio_postgres::{Error, NoTls};
+
+    use crate::store::is_trouble;
+
+    async fn connect(address: SocketAddr) -> Error {
+        let config = format!("host={} port={} user=es", address.ip(), address.port());
+        tokio_postgres::connect(&config, NoTls).await.err().expect("no server is there")
+    }
+
+    /// Messages whose handlers have a client of their own were dead letters when their server was started again.
+    #[tokio::test]
+    async fn a_server_that_a_client_of_ones_own_has_lost_is_in_trouble() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let hangs_up = std::thread::spawn(move || drop(listener.accept().unwrap()));
+        let lost = connect(address).await;
+        hangs_up.join().unwrap();
+        let refused = connect(address).await;
+        let misread = "host=here port=none".parse::<tokio_postgres::Config>().unwrap_err();
+        assert!(is_trouble(&lost), "{lost:?}");
+        assert!(is_trouble(&refused), "{refused:?}");
+        assert!(!is_trouble(&misread), "{misread:?}");
+    }
 }

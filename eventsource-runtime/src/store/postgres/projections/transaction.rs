@@ -1,6 +1,5 @@
 //! The transaction of a batch: how it begins and ends, and whose fault it is if it cannot.
 
-use std::error::Error;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Transaction as Inner};
@@ -164,7 +163,10 @@ pub(super) async fn prepare<'t>(
     let mut pipeline = Pipeline::new(tx, standstill);
     let prepared = pipeline.run(0, step).await;
     let sent = pipeline.finish().await;
-    sent.map_or(prepared, |(_, error)| Err(error.into())).map_err(readable)
+    sent.map_or(prepared, |(_, error)| Err(error.into())).map_err(|error| match passing(tx, &error) {
+        Some(passing) => fault("run a projection's statements", passing),
+        None => readable(error),
+    })
 }
 
 /// The failure of the step for one of these events, with the server's message.
@@ -178,12 +180,11 @@ fn told(
         // The projection is not to blame for a connection.
         return fault("apply a batch", PostgresError::unavailable(error.to_string()));
     }
-    let server = server(&error);
-    if let Some(busy) = server.as_ref().filter(|server| server.is_busy()) {
-        // A lock that is not available, a full disk, a deadlock: the same statement may succeed another time.
-        return fault("apply a batch", busy.clone());
+    if let Some(passing) = passing(tx, &error) {
+        return fault("apply a batch", passing);
     }
-    let is_aborted = server.is_some_and(|server| server.code() == Some(SqlState::IN_FAILED_SQL_TRANSACTION.code()));
+    let aborted = Some(SqlState::IN_FAILED_SQL_TRANSACTION.code());
+    let is_aborted = server(&error).is_some_and(|server| server.code() == aborted);
     let blamed = if is_aborted { number.div_ceil(2) } else { number };
     match events.get(blamed) {
         Some(event) if is_trouble(error.cause()) => error.at(event),
@@ -193,21 +194,25 @@ fn told(
     }
 }
 
+/// The server's error, if the same statement may succeed another time: a lock is not available, a disk full, there was a
+/// deadlock; or the connection kept it from before its table was changed, and does so no more.
+fn passing(tx: &PostgresTransaction<'_>, error: &ProjectionError) -> Option<PostgresError> {
+    let server = server(error)?;
+    if server.is_outdated() {
+        tx.forget_statements();
+    }
+    (server.is_busy() || server.is_outdated()).then_some(server)
+}
+
 /// Replaces a driver's error, which says only that there is one, by the server's message.
 fn readable(error: ProjectionError) -> ProjectionError {
-    match of_server(error.cause()) {
-        Some(server) if server.is_busy() => fault("run a projection's statements", server),
-        Some(server) => said(server),
+    match PostgresError::reported(error.cause()) {
+        Some(server) => refused("run a projection's statements", server),
         None => error,
     }
 }
 
 /// The server's error, however an error of the projection's wraps it.
 fn server(error: &ProjectionError) -> Option<PostgresError> {
-    causes(error.cause()).find_map(of_server)
-}
-
-fn of_server(error: &(dyn Error + 'static)) -> Option<PostgresError> {
-    let drivers = error.downcast_ref::<tokio_postgres::Error>().map(PostgresError::from);
-    drivers.or_else(|| error.downcast_ref::<PostgresError>().cloned())
+    causes(error.cause()).find_map(PostgresError::reported)
 }
