@@ -11,6 +11,7 @@ use eventsource_runtime::testing::run;
 use eventsource_tests::services::{self, PostgresServer};
 use serde::{Deserialize, Serialize};
 
+use super::several::{listeners, listening};
 use super::{a_stream, events, options};
 use crate::messages::until;
 
@@ -94,6 +95,35 @@ fn a_server_that_takes_no_writes_is_not_held_on_to() {
         let last = writer.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap().position;
         projections.wait_for(last).await.unwrap();
         projections.shutdown().await.unwrap();
+    });
+}
+
+/// The connection that is told of appends stayed with the server that had been left, where nobody appends any more.
+#[test]
+fn a_server_that_takes_no_writes_is_not_listened_to() {
+    run(async {
+        let server = PostgresServer::start();
+        let (address, schema) = (server.address(), services::a_schema());
+        let insisting = format!("{address}?{INSISTING}");
+        let writer = PostgresStore::connect_with(&insisting, options(&schema)).await.unwrap();
+        let raw = services::raw(&insisting).await;
+        raw.batch_execute("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on").await.unwrap();
+        let of_its_own = format!("{address}?application_name={schema}");
+        let options = options(&schema).polling_interval(Duration::from_hours(1));
+        let store = PostgresStore::connect_with(&of_its_own, options).await.unwrap();
+        let waiting = store.clone();
+        let waiter = tokio::spawn(async move { waiting.changed(Position::START).await });
+        listening(&raw, &schema).await;
+        let left = listeners(&raw, &schema).await;
+        assert_eq!(left.len(), 1);
+        store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap_err();
+        until(async || {
+            let listeners = listeners(&raw, &schema).await;
+            !listeners.is_empty() && !listeners.contains(&left[0])
+        })
+        .await;
+        writer.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+        waiter.await.unwrap();
     });
 }
 

@@ -111,6 +111,29 @@ fn a_callers_runtime_that_stands_still_holds_up_nobody() {
     });
 }
 
+/// The server ended the connection that listens as often as one that nobody uses.
+#[test]
+fn a_server_that_ends_idle_sessions_does_not_end_the_one_that_listens() {
+    run(async {
+        let (address, schema) = (services::postgres(), services::a_schema());
+        let idles = "options=-c%20idle_session_timeout%3D300";
+        let options = options(&schema).polling_interval(Duration::from_hours(1));
+        let of_its_own = format!("{address}?application_name={schema}&{idles}");
+        let store = PostgresStore::connect_with(&of_its_own, options).await.unwrap();
+        let waiter = tokio::spawn(async move { store.changed(Position::START).await });
+        let raw = services::raw(&address).await;
+        listening(&raw, &schema).await;
+        let before = listeners(&raw, &schema).await;
+        for _ in 0..2 {
+            let idle = services::raw(&format!("{address}?{idles}")).await;
+            until(async || idle.is_closed()).await;
+        }
+        assert_eq!(listeners(&raw, &schema).await, before);
+        open_in(&schema).await.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+        waiter.await.unwrap();
+    });
+}
+
 /// Where no connection can be made that listens, whoever waits looks himself, on one that was there.
 #[test]
 fn who_cannot_listen_looks() {
@@ -141,6 +164,12 @@ pub(super) const KILL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_act
 
 pub(super) const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 \
     AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted)";
+
+/// The server's processes for the connections of the application that listen.
+pub(super) async fn listeners(raw: &tokio_postgres::Client, application: &str) -> Vec<i32> {
+    let listeners = raw.query(&LISTENERS.replace("count(*)", "pid"), &[&application]).await.unwrap();
+    listeners.iter().map(|row| row.get(0)).collect()
+}
 
 /// Waits until a connection of the application listens.
 pub(super) async fn listening(raw: &tokio_postgres::Client, application: &str) {

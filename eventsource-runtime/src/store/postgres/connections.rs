@@ -12,6 +12,8 @@ use deadpool_postgres::{
     TimeoutType, Timeouts,
 };
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
@@ -27,6 +29,11 @@ use crate::store::StoreError;
 /// a Unix socket this has no effect.
 pub(super) const WATCHED: &str =
     "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+
+/// Of a connection that says nothing for as long as nothing happens, which a server may permit for so long. Older ones
+/// know no such limit.
+pub(super) const MAY_IDLE: &str =
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'";
 
 /// Settings of connections that run the store's statements. Appends are correct in no other isolation level; JIT
 /// compiling a statement takes longer than the longest page, and so does starting a process; and a plan made while a
@@ -78,7 +85,8 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(tls: Tls, runtime: Handle) -> Self {
-        Self { tls, runtime, retired: Retired { born: Instant::now(), before: Arc::default() } }
+        let retired = Retired { born: Instant::now(), before: Arc::default(), more: Arc::default() };
+        Self { tls, runtime, retired }
     }
 
     /// Looks at an error of a statement that writes. If the server takes no writes, another may have taken its place
@@ -88,6 +96,11 @@ impl Link {
             self.retired.all();
         }
     }
+
+    /// Ends when the connections that were made before are not lent again, for one that is in no pool.
+    pub(super) fn retired(&self) -> Notified<'_> {
+        self.retired.more.notified()
+    }
 }
 
 /// When the connections were made that are not lent again, in nanoseconds: none before the first refusal.
@@ -95,6 +108,8 @@ impl Link {
 struct Retired {
     born: Instant,
     before: Arc<AtomicU64>,
+    /// Told each time.
+    more: Arc<Notify>,
 }
 
 impl Retired {
@@ -106,7 +121,9 @@ impl Retired {
         let (now, every) = (self.at(Instant::now()), nanos(Self::AT_MOST_EVERY));
         let is_due = |before: u64| (before == 0 || now.saturating_sub(before) >= every).then_some(now);
         // Otherwise it was done within the last second.
-        let _ = self.before.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due);
+        if self.before.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).is_ok() {
+            self.more.notify_waiters();
+        }
     }
 
     fn has(&self, created: Instant) -> bool {

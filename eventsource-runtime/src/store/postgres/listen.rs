@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Client};
 
-use super::connections::{Connecting, WATCHED};
+use super::connections::{Connecting, MAY_IDLE, WATCHED};
 use super::schema::Schema;
 use super::{PostgresError, address};
 use crate::store::Position;
@@ -79,14 +79,20 @@ impl Listener {
         }
     }
 
-    /// Listens on one connection until it is lost, calling `begun` once it listens; returns why.
+    /// Listens on one connection until it is lost, or its server takes no writes and another may have taken its place;
+    /// calls `begun` once it listens, and returns why.
     async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<Infallible, PostgresError> {
         let Connecting { config, link, timeout: patience } = &self.connecting;
+        // From here on, so that none is missed.
+        let mut retired = pin!(link.retired());
         // The driver's own timeout ends where the server has accepted, and need not have answered.
         let connected = timeout(*patience, config.connect(link.tls.connector())).await;
         let (client, mut connection) = connected.map_err(|_| PostgresError::new("no answer in time"))??;
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = Some(Box::pin(self.begin(&client)));
         poll_fn(|task| {
+            if retired.as_mut().poll(task).is_ready() {
+                return Poll::Ready(Err(PostgresError::new("its server takes no writes")));
+            }
             loop {
                 // The connection, with the requests on it, makes progress only when polled.
                 let message = connection.poll_message(task);
@@ -121,7 +127,7 @@ impl Listener {
     async fn begin(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let events = self.schema.sql("'{schema}.events'::regclass::oid");
         let channel: String = client.query_one(&format!("SELECT 'eventsource_' || {events}"), &[]).await?.get(0);
-        client.batch_execute(&format!("{WATCHED}; LISTEN {channel}")).await?;
+        client.batch_execute(&format!("{WATCHED}; {MAY_IDLE}; LISTEN {channel}")).await?;
         let share = format!("SELECT pg_advisory_lock_shared((x'65730002'::bigint << 32) | {events}::bigint)");
         client.batch_execute(&share).await?;
         let head =

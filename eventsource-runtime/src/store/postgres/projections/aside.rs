@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use deadpool_postgres::{ClientWrapper, Object, Pool};
 use uuid::Uuid;
 
-use super::super::connections::YOURS;
+use super::super::connections::{MAY_IDLE, YOURS};
 use super::super::{Postgres, PostgresError, PostgresTransaction};
 use super::begun;
 use super::elsewhere::refuse_losses;
@@ -19,8 +19,6 @@ use crate::store::StoreError;
 
 /// Held, by a connection of its own, while somebody builds a projection aside.
 const LOCK: &str = "SELECT pg_try_advisory_lock(1702035461, hashtext($1))";
-/// The connection that holds it does nothing else, which a server may permit for so long. Older ones know no such limit.
-const MAY_IDLE: &str = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'";
 /// Whether nobody holds it. A connection that holds one leaves the pool, so each look would cost one.
 const FREE: &str = "SELECT pg_try_advisory_xact_lock(1702035461, hashtext($1))";
 /// How long to wait for the old tables, which somebody may be reading. New readers wait meanwhile, too.
@@ -141,6 +139,7 @@ pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<P
     }
     // Taken from the pool for good, since the lock ends with it.
     let lock = Object::take(client.free());
+    // It does nothing else.
     lock.batch_execute(MAY_IDLE).await.map_err(failed("build aside"))?;
     let locked = lock.query_one(LOCK, &[&place]).await.map_err(failed("build aside"))?;
     if !locked.get::<_, bool>(0) {
