@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::{OnFailure, ProjectionOptions};
+use eventsource_runtime::projection::{OnFailure, Projection, ProjectionOptions, ProjectionStore};
 use eventsource_runtime::store::{PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::logged::Log;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use super::{a_stream, events, open_in, options};
 use crate::messages::until;
@@ -175,6 +176,49 @@ fn a_read_model_that_is_locked_loses_no_event() {
             assert_eq!(kept.get::<_, i64>(0), 2);
         });
     }
+}
+
+/// Its set-up waits until it may go on.
+#[derive(Default)]
+struct Slow {
+    begun: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
+
+#[projection]
+impl Slow {
+    #[projection(setup)]
+    async fn create(&self, _: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        self.begun.notify_one();
+        self.goes_on.notified().await;
+        Ok(())
+    }
+
+    async fn counted(&self, _: &Recorded<Counted>, _: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(())
+    }
+}
+
+/// Projections of one name took turns in all schemas of a database.
+#[test]
+fn a_set_up_holds_up_none_in_another_schema() {
+    run(async {
+        let (one, other) = (open_in(&services::a_schema()).await, open_in(&services::a_schema()).await);
+        let (waits, runs) = (Slow::default(), Slow::default());
+        let (begun, goes_on) = (Arc::clone(&waits.begun), Arc::clone(&waits.goes_on));
+        runs.goes_on.notify_one();
+        let projections: [Arc<dyn Projection<_>>; 2] = [Arc::new(waits), Arc::new(runs)];
+        let [waits, runs] = projections;
+        let others = async {
+            begun.notified().await;
+            let opened = other.open_projection(runs, 1, Position::START);
+            let opened = tokio::time::timeout(Duration::from_secs(20), opened).await;
+            goes_on.notify_one();
+            opened.expect("it waits for nobody").unwrap();
+        };
+        let (opened, ()) = tokio::join!(one.open_projection(waits, 1, Position::START), others);
+        opened.unwrap();
+    });
 }
 
 /// Each member of the group was tried by itself then, and waited as long again.

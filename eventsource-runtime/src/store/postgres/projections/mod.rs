@@ -78,7 +78,7 @@ pub(super) struct Statements {
     schema: Schema,
 }
 
-/// Held, by the projection's name, while it is set up or its dead letters are moved.
+/// Held while a projection is set up or its dead letters are moved. Its key is the store and that of the projection's rows.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1702035460, hashtext($1))";
 
 /// Shared by retries of dead letters, and held by a reset alone: the effect of a retried letter is there when the read
@@ -136,7 +136,7 @@ impl ProjectionStore for Postgres {
     ) -> Result<(), ProjectionError> {
         let (name, wanted) = (projection.name(), partitions.max(1));
         let open = async |tx: &PostgresTransaction<'_>| {
-            tx.execute(LOCK, &[&self.key(name)]).await.map_err(failed("set up a projection"))?;
+            tx.execute(LOCK, &[&self.place(self.key(name))]).await.map_err(failed("set up a projection"))?;
             // A reset locks them for as long as it takes, and only another number of them is worth the wait.
             if self.count(&**tx, name).await.map_err(failed("look for a projection"))? == wanted {
                 return Ok(());
@@ -258,7 +258,7 @@ impl ProjectionStore for Postgres {
             }
             // A batch that parks an event behind this letter is committed before the letter is gone, or finds that it
             // is.
-            tx.execute(LOCK, &[&key]).await.map_err(failed("remove a dead letter"))?;
+            tx.execute(LOCK, &[&self.place(key)]).await.map_err(failed("remove a dead letter"))?;
             Ok(removed)
         };
         let settled = settle.await;
@@ -312,7 +312,7 @@ impl Postgres {
         self.aside.as_ref().map_or(projection, |aside| aside.key())
     }
 
-    /// The projection's name with that of its store, since a database may have several.
+    /// A projection's name, or the key of its rows, with the name of its store, since a database may have several.
     fn place(&self, projection: &str) -> String {
         format!("{}.{projection}", self.shared.schema.sql("{schema}"))
     }
@@ -373,7 +373,7 @@ impl Postgres {
             Box::pin(refuse_writes(tx, aside, &self.shared.schema)).await?;
         }
         if !events.is_empty() {
-            tx.execute(LOCK, &[&key]).await.map_err(failed("look for dead letters"))?;
+            tx.execute(LOCK, &[&self.place(key)]).await.map_err(failed("look for dead letters"))?;
             let streams: Vec<&str> = parked.iter().map(String::as_str).collect();
             let left = self.letters().among(tx, key, &streams).await.map_err(failed("look for dead letters"))?;
             if left != *parked {
