@@ -11,6 +11,8 @@ use super::{PostgresError, PostgresOptions};
 /// How long a connection may be silent before a keepalive is sent, and how long sent data may stay unacknowledged: this
 /// bounds the time that a call waits for a machine that has gone.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How long the answer to a keepalive may take: the system would look whether it has come after more than a minute.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Reads an address. The error quotes nothing of it, since a mistyped one may contain the password anywhere.
 pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, PostgresError> {
@@ -52,6 +54,9 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     // The driver's own value is longer than anybody waits.
     if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
         config.keepalives_idle(SILENCE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(ANSWER);
     }
     // Of several servers one takes writes. The others may lag behind, and a caller connected to one of those could not
     // append for as long as it does not. A lone server is the right one even while it takes no writes: it is read, and
@@ -128,12 +133,15 @@ mod tests {
 
     #[test]
     fn the_silence_that_an_address_asks_for_is_kept() {
-        let idle = |options: &str| {
+        let keepalives = |options: &str| {
             let address = format!("postgres://user@host/db{options}");
-            parse(&address, &PostgresOptions::default()).unwrap().get_keepalives_idle()
+            let config = parse(&address, &PostgresOptions::default()).unwrap();
+            (config.get_keepalives_idle(), config.get_keepalives_interval())
         };
-        assert_eq!(idle("?keepalives_idle=5"), Duration::from_secs(5));
-        assert_eq!(idle(""), SILENCE);
+        assert_eq!(keepalives("?keepalives_idle=5"), (Duration::from_secs(5), Some(ANSWER)));
+        assert_eq!(keepalives("?keepalives_interval=75"), (SILENCE, Some(Duration::from_secs(75))));
+        // What the system waits for an answer was added to the silence: more than a minute.
+        assert_eq!(keepalives(""), (SILENCE, Some(ANSWER)));
     }
 
     /// Whichever answered first was taken, and where that was a stand-by no append was made.
