@@ -11,6 +11,7 @@ mod left;
 mod loads;
 mod locked;
 mod lost;
+mod names;
 mod opening;
 mod pooled;
 mod projecting;

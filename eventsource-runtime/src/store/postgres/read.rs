@@ -1,5 +1,6 @@
 //! Reading events in pages, with their envelopes.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -113,7 +114,8 @@ impl Reads {
     async fn filtered(&self, readers: &Readers, after: Position, filter: &Filter, limit: usize) -> Result<Page, Fault> {
         let client = readers.lend().await?;
         let statement = client.prepare_cached(&self.filtered).await?;
-        let (event_types, aggregate_types) = (filter.listed_event_types(), filter.listed_aggregate_types());
+        let event_types = filter.listed_event_types().map(acceptable);
+        let aggregate_types = filter.listed_aggregate_types().map(acceptable);
         let after = signed(after.get());
         let (most, limit) = (SCANNED.max(signed(limit as u64)).min(i64::MAX - after), self.fit(limit));
         let params: [&(dyn ToSql + Sync); 5] = [&after, &limit, &most, &event_types, &aggregate_types];
@@ -176,6 +178,11 @@ impl Reads {
             self.fits.store(fits.saturating_mul(2), Ordering::Relaxed);
         }
     }
+}
+
+/// Those of the names that the server accepts: it has no event of the others. A list of which none is left shows none.
+fn acceptable<'a>(names: &'a [Cow<'static, str>]) -> Vec<&'a str> {
+    names.iter().map(|name| &**name).filter(|name| !name.contains('\0')).collect()
 }
 
 /// The answer to a statement.

@@ -59,7 +59,7 @@ impl Postgres {
     }
 }
 
-/// A stream whose id contains a NUL, which the server does not accept, has nothing.
+/// A stream whose id contains a NUL, which the server does not accept, has nothing; nor has such an aggregate type.
 impl SnapshotStore for Postgres {
     fn snapshots(&self) -> Option<StoreInfo> {
         Some(StoreInfo { collection: "snapshots", ..self.shared.info.clone() })
@@ -110,6 +110,9 @@ impl SnapshotStore for Postgres {
     }
 
     async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
+        if aggregate_type.contains('\0') {
+            return Ok(0);
+        }
         self.execute("delete snapshots", &self.shared.snapshots.delete_all, &[&aggregate_type]).await
     }
 
