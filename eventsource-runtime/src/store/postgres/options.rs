@@ -33,6 +33,9 @@ impl Default for PostgresOptions {
     }
 }
 
+/// A pool reserves room for all of its connections when it is made.
+const MOST_CONNECTIONS: usize = 10_000;
+
 impl PostgresOptions {
     /// The schema that holds the store's tables, `eventsource` unless set. Stores in different schemas are independent.
     /// The tables of your projections are none of them: a name without a schema is found by the role's `search_path`,
@@ -42,12 +45,12 @@ impl PostgresOptions {
         Self { schema: schema.into(), ..self }
     }
 
-    /// How many connections read, at least one, and how many run projections; two for each core, from 4 to 16, unless
+    /// How many connections read, from 1 to 10,000, and how many run projections; two for each core, from 4 to 16, unless
     /// set. They are made when needed. Appends have two more, and use a reading one while all of those are free; saving
     /// snapshots has two, the leases of projections two, and waiting for the feed to move one: at most twice the number
     /// and seven, and three more for each projection while it is built aside.
     pub fn connections(self, connections: usize) -> Self {
-        Self { connections: connections.max(1), ..self }
+        Self { connections: connections.clamp(1, MOST_CONNECTIONS), ..self }
     }
 
     /// How often the feed's head is looked up while somebody waits for it and no notification comes: an interval of at
@@ -86,6 +89,13 @@ impl fmt::Debug for PostgresOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The store had no room for so many, and panicked when it was opened.
+    #[test]
+    fn a_number_of_connections_that_no_server_has_is_cut_to_one_that_there_is_room_for() {
+        let connections = |number| PostgresOptions::default().connections(number).connections;
+        assert_eq!([0, 1, 300, usize::MAX].map(connections), [1, 1, 300, MOST_CONNECTIONS]);
+    }
 
     #[test]
     fn certificates_are_not_shown() {
