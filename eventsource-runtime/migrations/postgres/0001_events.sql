@@ -97,37 +97,3 @@ BEGIN
     PERFORM {schema}.notify_1();
 END
 $$;
-
--- An append of a single event, on its own: what most commands come to. The same as a group of it, in a third of the time.
-CREATE FUNCTION {schema}.append_one_1(
-    stream text, expected bigint, id uuid, type text, schema bigint, recorded bigint, correlation uuid, causation uuid,
-    metadata text, parent text, state text, payload bytea
-) RETURNS TABLE (made boolean, known boolean, last_version bigint, last_position bigint)
-LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
-#variable_conflict use_column
-BEGIN
-    PERFORM {schema}.lock_1();
-    INSERT INTO {schema}.events
-    SELECT before.position + 1, append_one_1.stream, last.version + 1, append_one_1.id, append_one_1.type,
-        append_one_1.schema, append_one_1.recorded, append_one_1.correlation, append_one_1.causation,
-        append_one_1.metadata, append_one_1.parent, append_one_1.state, append_one_1.payload
-    FROM (SELECT coalesce(max(position), 0) AS position FROM {schema}.events) AS before,
-        (SELECT coalesce(max(version), 0) AS version FROM {schema}.events WHERE stream_id = append_one_1.stream) AS last
-    WHERE CASE expected WHEN -1 THEN true WHEN -2 THEN last.version > 0 ELSE last.version = expected END
-        AND NOT EXISTS (SELECT FROM {schema}.events WHERE event_id = append_one_1.id)
-    RETURNING events.version, events.position INTO last_version, last_position;
-    IF FOUND THEN
-        made := true;
-        known := false;
-        PERFORM {schema}.notify_1();
-        RETURN NEXT;
-        RETURN;
-    END IF;
-    RETURN QUERY
-    SELECT false, EXISTS (SELECT FROM {schema}.events WHERE event_id = append_one_1.id),
-        coalesce(last.version, 0), coalesce(last.position, 0)
-    FROM (SELECT) AS always LEFT JOIN LATERAL (
-        SELECT version, position FROM {schema}.events WHERE stream_id = append_one_1.stream ORDER BY version DESC LIMIT 1
-    ) AS last ON true;
-END
-$$;

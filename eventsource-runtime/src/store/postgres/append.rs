@@ -74,7 +74,7 @@ impl Postgres {
             WHEN NOT pg_try_advisory_xact_lock((x'65730002'::bigint << 32) | '{schema}.events'::regclass::oid::bigint) \
             THEN pg_notify('eventsource_' || '{schema}.events'::regclass::oid, position::text)::text END";
     #[doc(hidden)]
-    pub const APPEND_ONE: &'static str = "append_one_3";
+    pub const APPEND_ONE: &'static str = "append_one_1";
     #[doc(hidden)]
     pub const APPEND_GROUP: &'static str = "append_1";
 }

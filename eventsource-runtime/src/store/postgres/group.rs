@@ -201,7 +201,7 @@ fn whole(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// The parameters of `append_one_3`.
+/// The parameters of `append_one_1`.
 pub(super) struct Single<'a> {
     stream: &'a str,
     expectation: i64,

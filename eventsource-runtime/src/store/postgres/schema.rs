@@ -15,7 +15,6 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0002_snapshots.sql"),
     include_str!("../../../migrations/postgres/0003_projections.sql"),
     include_str!("../../../migrations/postgres/0004_append_one.sql"),
-    include_str!("../../../migrations/postgres/0005_append_one.sql"),
 ];
 
 /// The newest version known to this program.
