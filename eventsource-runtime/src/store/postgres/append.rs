@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::connections::{Fault, Readers, lend};
-use super::group::{Append, Columns, Outcome, Single};
+use super::group::{Append, Outcome, send, send_one};
 use super::read::number;
 use super::schema::Schema;
 use super::{Postgres, PostgresError};
@@ -119,7 +119,7 @@ impl Appends {
         loop {
             let made = self.attempt(pools, group, is_alone && doubt.since.is_none()).await;
             if let Err(Fault::Said(error)) = &made {
-                pools.readers.note(error);
+                pools.readers.link.note(error);
             }
             match made {
                 Ok(verdicts) => return self.settle(pools, group, verdicts, doubt).await,
@@ -145,22 +145,18 @@ impl Appends {
     }
 
     async fn attempt(&self, pools: &Pools, group: &[&Append], is_alone: bool) -> Result<Vec<Verdict>, Fault> {
-        match group {
-            [append] if append.events.len() == 1 => {
-                let single = Single::of(append, &append.events[0]);
-                Ok(vec![self.single(pools, &single, is_alone).await?])
-            }
-            group => {
-                let client = lend(&pools.writers).await?;
-                let statement =
-                    client.prepare_cached(&self.group).await.map_err(|error| PostgresError::not_sent(&error))?;
-                let rows = client.query(&statement, &Columns::of(group).params()).await?;
-                Ok(rows.iter().map(verdict).collect::<Result<_, _>>()?)
-            }
+        if let [append] = group
+            && let [event] = &*append.events
+        {
+            return Ok(vec![self.single(pools, append, event, is_alone).await?]);
         }
+        let client = lend(&pools.writers).await?;
+        let statement = client.prepare_cached(&self.group).await.map_err(|error| PostgresError::not_sent(&error))?;
+        let rows = send(&client, &statement, group).await?;
+        Ok(rows.iter().map(verdict).collect::<Result<_, _>>()?)
     }
 
-    async fn single(&self, pools: &Pools, single: &Single<'_>, is_alone: bool) -> Result<Verdict, Fault> {
+    async fn single(&self, pools: &Pools, append: &Append, event: &NewEvent, is_alone: bool) -> Result<Verdict, Fault> {
         let is_at_once = is_alone && !self.is_cautious();
         if is_at_once {
             // Usually the one that has just loaded the stream: its server process is awake, and its caches are warm.
@@ -168,13 +164,13 @@ impl Appends {
                 Some(client) => client,
                 None => lend(&pools.writers).await?,
             };
-            if let Some(verdict) = tried(&client, &self.at_once, single).await? {
+            if let Some(verdict) = tried(&client, &self.at_once, append, event).await? {
                 return Ok(verdict);
             }
         }
         // Waiting for the lock must hold up no reader.
         let client = lend(&pools.writers).await?;
-        let verdict = tried(&client, &self.one, single).await?.ok_or_else(|| {
+        let verdict = tried(&client, &self.one, append, event).await?.ok_or_else(|| {
             PostgresError::new("the place of an event is taken; the table was changed by something else")
         })?;
         if is_at_once && verdict.made {
@@ -300,9 +296,9 @@ pub(super) fn twice(events: &[NewEvent]) -> Option<&NewEvent> {
 }
 
 /// Runs the statement of an append of one event. `None` if it was not made because of something it did not see.
-async fn tried(client: &Object, sql: &str, single: &Single<'_>) -> Result<Option<Verdict>, Fault> {
+async fn tried(client: &Object, sql: &str, append: &Append, event: &NewEvent) -> Result<Option<Verdict>, Fault> {
     let statement = client.prepare_cached(sql).await.map_err(|error| PostgresError::not_sent(&error))?;
-    match client.query(&statement, &single.params()).await {
+    match send_one(client, &statement, append, event).await {
         Ok(rows) => Ok(rows.first().map(verdict).transpose()?),
         Err(error) => match violated(&error) {
             Some("events_event_id_key") => Ok(Some(Verdict::KNOWN)),

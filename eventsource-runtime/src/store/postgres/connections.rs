@@ -187,15 +187,11 @@ pub(super) async fn lend(pool: &Pool) -> Result<Object, Fault> {
 
 /// The connections that read.
 pub(super) struct Readers {
-    pool: Pool,
-    link: Link,
+    pub(super) pool: Pool,
+    pub(super) link: Link,
 }
 
 impl Readers {
-    pub(super) fn new(pool: Pool, link: &Link) -> Self {
-        Self { pool, link: link.clone() }
-    }
-
     /// A connection whose user may be dropped before it has answered.
     pub(super) async fn lend(&self) -> Result<Busy, Fault> {
         Ok(Busy::new(lend(&self.pool).await?, &self.link, SOON))
@@ -210,19 +206,6 @@ impl Readers {
         // Another caller may have taken it meanwhile.
         let at_once = Timeouts { wait: Some(Duration::ZERO), create: Some(Duration::ZERO), recycle: None };
         self.pool.timeout_get(&at_once).await.ok()
-    }
-
-    /// As [`Link::note`], for all pools.
-    pub(super) fn note(&self, error: &PostgresError) {
-        self.link.note(error);
-    }
-
-    pub(super) fn close(&self) {
-        self.pool.close();
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.pool.is_closed()
     }
 }
 

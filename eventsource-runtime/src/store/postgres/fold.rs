@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::PostgresError;
 use super::connections::{Busy, Fault, Readers};
-use super::read::number;
+use super::read::{named, number};
 use super::schema::Schema;
 use super::snapshots::snapshot;
 use crate::domain::EventRef;
@@ -108,7 +108,7 @@ impl Folds {
     ) -> Result<Folded<V>, StoreError> {
         // That there is no connection is no fault of the snapshot's, and asking for the events needs one as well.
         let client = readers.lend().await.map_err(|fault| fault.attempt("load a stream"))?;
-        let Begun { mut held, earlier } = match self.begin(&client, &fold).await {
+        let (mut held, earlier) = match self.begin(&client, &fold).await {
             Ok(begun) => begun,
             // It may be the snapshot's fault; the events are asked for by themselves.
             Err(fault) => {
@@ -135,7 +135,7 @@ impl Folds {
     }
 
     /// The snapshot and the first events after it, and the result of an earlier append.
-    async fn begin(&self, client: &Object, fold: &Fold) -> Result<Begun, Fault> {
+    async fn begin(&self, client: &Object, fold: &Fold) -> Result<(Held, Option<Appended>), Fault> {
         let until = Instant::now() + PATIENCE;
         let late = |late: Elapsed| PostgresError::unavailable(late.to_string());
         let prepared = async {
@@ -146,7 +146,7 @@ impl Folds {
             Ok::<_, Fault>(statement)
         };
         let statement = timeout_at(until, prepared).await.map_err(late)??;
-        let stream = fold.stream.as_str();
+        let stream = named(&fold.stream);
         let rows = async {
             let params: [&(dyn ToSql + Sync); 2] = [&stream, &HELD];
             // Once the server begins to answer, nobody has it locked, and the rest may take long to arrive.
@@ -161,10 +161,9 @@ impl Folds {
                 None => Ok(Held::default()),
             }
         };
-        let Some(id) = fold.first_event else { return Ok(Begun { held: rows.await?, earlier: None }) };
+        let Some(id) = fold.first_event else { return Ok((rows.await?, None)) };
         // Not queued behind rows that do not come.
-        let (held, earlier) = try_join(rows, self.earlier(client, &fold.stream, id)).await?;
-        Ok(Begun { held, earlier })
+        try_join(rows, self.earlier(client, &fold.stream, id)).await
     }
 
     /// Prepares what is sent together, so that nothing comes in between: one round trip for both.
@@ -207,24 +206,18 @@ impl Folds {
         limit: i64,
     ) -> Result<RowStream, Fault> {
         let statement = client.prepare_cached(&self.rows).await?;
-        let (stream, after) = (stream.as_str(), signed(after.get()));
+        let (stream, after) = (named(stream), signed(after.get()));
         let params: [&(dyn ToSql + Sync); 3] = [&stream, &after, &limit];
         Ok(client.query_raw(&statement, params).await?)
     }
 
     async fn earlier(&self, client: &Object, stream: &StreamId, id: Uuid) -> Result<Option<Appended>, Fault> {
         let statement = client.prepare_cached(&self.earlier).await?;
-        let Some(row) = client.query_opt(&statement, &[&id, &stream.as_str()]).await? else { return Ok(None) };
+        let Some(row) = client.query_opt(&statement, &[&id, &named(stream)]).await? else { return Ok(None) };
         let (first, last) = (number(&row, 0)?, number(&row, 1)?);
         let ends = Appended::new(Version::new(last), Position::new(number(&row, 2)?), last + 1 - first);
         Ok(Some(ends.repeated()))
     }
-}
-
-/// What a fold that may start from a snapshot starts with.
-struct Begun {
-    held: Held,
-    earlier: Option<Appended>,
 }
 
 /// Rows that wait to be shown.

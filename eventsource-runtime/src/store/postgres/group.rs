@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use tokio::sync::oneshot;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
 
 use crate::store::columns::{metadata_text, signed};
@@ -118,134 +119,73 @@ impl Queue {
     }
 }
 
-/// The parameters of `append_1`, by column.
-pub(super) struct Columns<'a> {
-    streams: Vec<&'a str>,
-    expectations: Vec<i64>,
-    firsts: Vec<i32>,
-    lengths: Vec<i32>,
-    ids: Vec<Uuid>,
-    types: Vec<&'a str>,
-    schemas: Vec<i64>,
-    times: Vec<i64>,
-    correlations: Vec<Option<Uuid>>,
-    causations: Vec<Option<Uuid>>,
-    metadatas: Vec<Option<String>>,
-    parents: Vec<Option<String>>,
-    states: Vec<Option<&'a str>>,
-    payloads: Vec<&'a [u8]>,
+/// Sends a group to `append_1`.
+pub(super) async fn send(client: &Client, statement: &Statement, group: &[&Append]) -> Result<Vec<Row>, Error> {
+    let events: Vec<&NewEvent> = group.iter().flat_map(|append| &append.events).collect();
+    let lengths: Vec<i32> = group.iter().map(|append| whole(append.events.len())).collect();
+    let mut next = 1;
+    let place = |length: &i32| {
+        next += length;
+        next - length
+    };
+    let firsts: Vec<i32> = lengths.iter().map(place).collect();
+    let params: [&(dyn ToSql + Sync); 14] = [
+        &group.iter().map(|append| append.stream.as_str()).collect::<Vec<_>>(),
+        &group.iter().map(|append| append.expectation()).collect::<Vec<_>>(),
+        &firsts,
+        &lengths,
+        &column(&events, |event| event.id),
+        &column(&events, |event| event.event_type),
+        &column(&events, |event| i64::from(event.schema_version)),
+        &column(&events, |event| event.origin.recorded_at.as_micros()),
+        &column(&events, |event| event.origin.correlation_id),
+        &column(&events, |event| event.origin.causation_id),
+        &column(&events, |event| metadata_text(&event.origin.metadata)),
+        &column(&events, parent),
+        &column(&events, state),
+        &column(&events, |event| &*event.payload),
+    ];
+    client.query(statement, &params).await
 }
 
-impl<'a> Columns<'a> {
-    pub(super) fn of(group: &[&'a Append]) -> Self {
-        let count = group.iter().map(|append| append.events.len()).sum();
-        let mut columns = Self {
-            streams: group.iter().map(|append| append.stream.as_str()).collect(),
-            expectations: group.iter().map(|append| append.expectation()).collect(),
-            firsts: Vec::with_capacity(group.len()),
-            lengths: Vec::with_capacity(group.len()),
-            ids: Vec::with_capacity(count),
-            types: Vec::with_capacity(count),
-            schemas: Vec::with_capacity(count),
-            times: Vec::with_capacity(count),
-            correlations: Vec::with_capacity(count),
-            causations: Vec::with_capacity(count),
-            metadatas: Vec::with_capacity(count),
-            parents: Vec::with_capacity(count),
-            states: Vec::with_capacity(count),
-            payloads: Vec::with_capacity(count),
-        };
-        for append in group {
-            columns.firsts.push(whole(columns.ids.len() + 1));
-            columns.lengths.push(whole(append.events.len()));
-            append.events.iter().for_each(|event| columns.push(event));
-        }
-        columns
-    }
+/// Sends an append of one event, to `append_one_1` or the query that does the same.
+pub(super) async fn send_one(
+    client: &Client,
+    statement: &Statement,
+    append: &Append,
+    event: &NewEvent,
+) -> Result<Vec<Row>, Error> {
+    let params: [&(dyn ToSql + Sync); 12] = [
+        &append.stream.as_str(),
+        &append.expectation(),
+        &event.id,
+        &event.event_type,
+        &i64::from(event.schema_version),
+        &event.origin.recorded_at.as_micros(),
+        &event.origin.correlation_id,
+        &event.origin.causation_id,
+        &metadata_text(&event.origin.metadata),
+        &parent(event),
+        &state(event),
+        &&*event.payload,
+    ];
+    client.query(statement, &params).await
+}
 
-    fn push(&mut self, event: &'a NewEvent) {
-        let origin = &*event.origin;
-        self.ids.push(event.id);
-        self.types.push(event.event_type);
-        self.schemas.push(i64::from(event.schema_version));
-        self.times.push(origin.recorded_at.as_micros());
-        self.correlations.push(origin.correlation_id);
-        self.causations.push(origin.causation_id);
-        self.metadatas.push(metadata_text(&origin.metadata));
-        self.parents.push(origin.trace_context.as_ref().map(ToString::to_string));
-        self.states.push(origin.trace_context.as_ref().and_then(|context| context.tracestate()));
-        self.payloads.push(&event.payload);
-    }
+fn column<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
+    events.iter().copied().map(of).collect()
+}
 
-    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 14] {
-        [
-            &self.streams,
-            &self.expectations,
-            &self.firsts,
-            &self.lengths,
-            &self.ids,
-            &self.types,
-            &self.schemas,
-            &self.times,
-            &self.correlations,
-            &self.causations,
-            &self.metadatas,
-            &self.parents,
-            &self.states,
-            &self.payloads,
-        ]
-    }
+fn parent(event: &NewEvent) -> Option<String> {
+    event.origin.trace_context.as_ref().map(ToString::to_string)
+}
+
+fn state(event: &NewEvent) -> Option<&str> {
+    event.origin.trace_context.as_ref()?.tracestate()
 }
 
 fn whole(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-/// The parameters of `append_one_1`.
-pub(super) struct Single<'a> {
-    stream: &'a str,
-    expectation: i64,
-    event: &'a NewEvent,
-    schema: i64,
-    time: i64,
-    metadata: Option<String>,
-    parent: Option<String>,
-    state: Option<&'a str>,
-    payload: &'a [u8],
-}
-
-impl<'a> Single<'a> {
-    pub(super) fn of(append: &'a Append, event: &'a NewEvent) -> Self {
-        let origin = &*event.origin;
-        Self {
-            stream: append.stream.as_str(),
-            expectation: append.expectation(),
-            event,
-            schema: i64::from(event.schema_version),
-            time: origin.recorded_at.as_micros(),
-            metadata: metadata_text(&origin.metadata),
-            parent: origin.trace_context.as_ref().map(ToString::to_string),
-            state: origin.trace_context.as_ref().and_then(|context| context.tracestate()),
-            payload: &event.payload,
-        }
-    }
-
-    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 12] {
-        [
-            &self.stream,
-            &self.expectation,
-            &self.event.id,
-            &self.event.event_type,
-            &self.schema,
-            &self.time,
-            &self.event.origin.correlation_id,
-            &self.event.origin.causation_id,
-            &self.metadata,
-            &self.parent,
-            &self.state,
-            &self.payload,
-        ]
-    }
 }
 
 #[cfg(test)]

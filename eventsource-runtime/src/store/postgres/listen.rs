@@ -12,9 +12,9 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Client};
 
+use super::PostgresError;
 use super::connections::{Connecting, MAY_IDLE, WATCHED};
 use super::schema::Schema;
-use super::{PostgresError, address};
 use crate::store::Position;
 use crate::store::head::Head;
 use crate::telemetry::log;
@@ -23,12 +23,11 @@ use crate::telemetry::log;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// The parts of a listener.
-#[derive(Clone)]
 pub(super) struct Listener {
-    connecting: Connecting,
-    schema: Schema,
-    head: Arc<Head>,
-    server: Option<(Arc<str>, u16)>,
+    pub(super) connecting: Connecting,
+    pub(super) schema: Schema,
+    pub(super) head: Arc<Head>,
+    pub(super) server: Option<(Arc<str>, u16)>,
 }
 
 /// A running listener, which ends when this is dropped.
@@ -47,11 +46,6 @@ impl Drop for Listening {
 }
 
 impl Listener {
-    pub(super) fn new(connecting: Connecting, schema: &Schema, head: &Arc<Head>) -> Self {
-        let server = address::server(&connecting.config);
-        Self { connecting, schema: schema.clone(), head: Arc::clone(head), server }
-    }
-
     /// Listens in a task.
     pub(super) fn start(self) -> Listening {
         let runtime = self.connecting.link.runtime.clone();
@@ -140,7 +134,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::super::connections::Link;
-    use super::super::{PostgresOptions, tls};
+    use super::super::{PostgresOptions, address, tls};
     use super::*;
 
     #[test]
@@ -153,7 +147,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let link = Link::new(tls, runtime.handle().clone());
         let connecting = Connecting { config, link, timeout: options.connect_timeout };
-        let listener = Listener::new(connecting, &Schema::new("public").unwrap(), &Arc::default());
+        let schema = Schema::new("public").unwrap();
+        let listener = Listener { connecting, schema, head: Arc::default(), server: None };
         let lost = runtime.block_on(async { timeout(Duration::from_secs(30), listener.until_lost(&|| ())).await });
         assert!(lost.expect("it gives up in time").is_err());
     }

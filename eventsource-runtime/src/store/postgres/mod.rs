@@ -99,11 +99,10 @@ impl Traced<Postgres> {
     /// [`StoreError::Closed`].
     pub fn close(&self) {
         let shared = &self.inner().shared;
-        shared.pools.writers.close();
-        shared.pools.readers.close();
-        shared.pools.snapshots.close();
-        shared.pools.workers.close();
-        shared.pools.leases.close();
+        let Pools { writers, readers, snapshots, workers, leases } = &*shared.pools;
+        for pool in [writers, &readers.pool, snapshots, workers, leases] {
+            pool.close();
+        }
         if let Some(listening) = shared.listening.get() {
             listening.end();
         }
@@ -133,13 +132,23 @@ struct Shared {
     folds: Folds,
     snapshots: Snapshots,
     projections: projections::Statements,
-    listener: Listener,
     listening: OnceLock<Listening>,
     head: Arc<Head>,
     info: StoreInfo,
     schema: Schema,
     connecting: Connecting,
     polling_interval: Duration,
+}
+
+impl Shared {
+    fn listener(&self) -> Listener {
+        Listener {
+            connecting: self.connecting.clone(),
+            schema: self.schema.clone(),
+            head: Arc::clone(&self.head),
+            server: self.info.server.clone(),
+        }
+    }
 }
 
 impl Postgres {
@@ -154,7 +163,7 @@ impl Postgres {
         let held_up = format!("{OURS}; {HELD_UP}");
         let pools = Arc::new(Pools {
             writers: pool(UNDER_WAY, OURS)?,
-            readers: Readers::new(pool(options.connections, OURS)?, &link),
+            readers: Readers { pool: pool(options.connections, OURS)?, link: link.clone() },
             snapshots: pool(SNAPSHOTS, &held_up)?,
             workers: pool(options.connections, YOURS)?,
             leases: pool(LEASES, &held_up)?,
@@ -181,7 +190,6 @@ impl Postgres {
                 folds: Folds::new(&schema),
                 snapshots: Snapshots::new(&schema),
                 projections: projections::Statements::new(&schema),
-                listener: Listener::new(connecting.clone(), &schema, &head),
                 listening: OnceLock::new(),
                 polling_interval: options.polling_interval,
                 pools,
@@ -211,10 +219,6 @@ impl EventStore for Postgres {
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
-        if fold.stream.holds_nul() {
-            // The server would refuse the query.
-            return Ok(Folded { visitor, visited: 0, earlier: None });
-        }
         self.shared.folds.fold(&self.shared.pools.readers, fold, visitor).await
     }
 
@@ -224,9 +228,6 @@ impl EventStore for Postgres {
         after: Version,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        if stream.holds_nul() {
-            return Ok(Vec::new());
-        }
         self.shared.reads.stream(&self.shared.pools.readers, stream, after, limit).await
     }
 
@@ -253,10 +254,11 @@ impl EventStore for Postgres {
     async fn changed(&self, position: Position) {
         let shared = &self.shared;
         // Started when somebody first waits: most programs that append never do.
-        if !shared.pools.readers.is_closed() {
-            let listening = shared.listening.get_or_init(|| shared.listener.clone().start());
+        let readers = &shared.pools.readers.pool;
+        if !readers.is_closed() {
+            let listening = shared.listening.get_or_init(|| shared.listener().start());
             // If the store was closed meanwhile, there was no listener to end.
-            if shared.pools.readers.is_closed() {
+            if readers.is_closed() {
                 listening.end();
             }
         }

@@ -79,7 +79,7 @@ impl Reads {
             let client = readers.lend().await?;
             let statement = client.prepare_cached(&self.stream).await?;
             let limit = self.fit(limit);
-            let params: [&(dyn ToSql + Sync); 3] = [&stream.as_str(), &signed(after.get()), &limit];
+            let params: [&(dyn ToSql + Sync); 3] = [&named(stream), &signed(after.get()), &limit];
             Ok(self.page(client, &statement, &params, limit).await?.events)
         };
         read.await.map_err(|fault: Fault| fault.attempt("load a stream"))
@@ -178,6 +178,11 @@ impl Reads {
             self.fits.store(fits.saturating_mul(2), Ordering::Relaxed);
         }
     }
+}
+
+/// A stream's name, if the server accepts it; otherwise one that no stream has either, so that nothing is found.
+pub(super) fn named(stream: &StreamId) -> &str {
+    if stream.holds_nul() { "" } else { stream.as_str() }
 }
 
 /// Those of the names that the server accepts: it has no event of the others. A list of which none is left shows none.

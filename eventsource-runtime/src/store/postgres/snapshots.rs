@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::connections::{Fault, lend};
-use super::read::{number, unreadable};
+use super::read::{named, number, unreadable};
 use super::{Postgres, PostgresError, schema};
 use crate::snapshot::{LastEvent, Restore, Schema, SnapshotStore, StoredSnapshot};
 use crate::store::columns::signed;
@@ -59,7 +59,6 @@ impl Postgres {
     }
 }
 
-/// A stream whose id contains a NUL, which the server does not accept, has nothing; nor has such an aggregate type.
 impl SnapshotStore for Postgres {
     fn snapshots(&self) -> Option<StoreInfo> {
         Some(StoreInfo { collection: "snapshots", ..self.shared.info.clone() })
@@ -81,46 +80,34 @@ impl SnapshotStore for Postgres {
     }
 
     async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
-        if stream.holds_nul() {
-            return Ok(None);
-        }
         let get = async {
             let client = lend(&self.shared.pools.snapshots).await?;
             let statement = client.prepare_cached(&self.shared.snapshots.get).await?;
-            let row = client.query_opt(&statement, &[&stream.as_str()]).await?;
+            let row = client.query_opt(&statement, &[&named(stream)]).await?;
             Ok(row.map(|row| snapshot(&row, stream)).transpose()?)
         };
         get.await.map_err(|fault: Fault| fault.attempt("read a snapshot"))
     }
 
     async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
-        if stream.holds_nul() {
-            return Ok(false);
-        }
-        let found = self.execute("look for a snapshot", &self.shared.snapshots.exists, &[&stream.as_str()]).await?;
+        let found = self.execute("look for a snapshot", &self.shared.snapshots.exists, &[&named(stream)]).await?;
         Ok(found > 0)
     }
 
     async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
-        if stream.holds_nul() {
-            return Ok(false);
-        }
-        let deleted = self.execute("delete snapshots", &self.shared.snapshots.delete, &[&stream.as_str()]).await?;
+        let deleted = self.execute("delete snapshots", &self.shared.snapshots.delete, &[&named(stream)]).await?;
         Ok(deleted > 0)
     }
 
     async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
         if aggregate_type.contains('\0') {
+            // The server does not accept it, and so has nothing of it.
             return Ok(0);
         }
         self.execute("delete snapshots", &self.shared.snapshots.delete_all, &[&aggregate_type]).await
     }
 
-    async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
-        if fold.stream.holds_nul() {
-            visitor.restore(Ok(None));
-            return Ok(Folded { visitor, visited: 0, earlier: None });
-        }
+    async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
         self.shared.folds.fold_from_snapshot(&self.shared.pools.readers, fold, visitor).await
     }
 }

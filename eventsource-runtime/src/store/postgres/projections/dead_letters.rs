@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::super::connections::Fault;
-use super::super::read::{number, unreadable};
+use super::super::read::{named, number, unreadable};
 use super::super::schema::Schema;
 use super::super::{PostgresError, PostgresTransaction};
 use crate::clock::Timestamp;
@@ -97,7 +97,7 @@ impl Statements {
     ) -> Result<Vec<DeadLetter>, Fault> {
         let statement = client.prepare_cached(&self.list).await?;
         let (after, limit) = (signed(letters.after.get()), signed(letters.limit as u64));
-        let stream = letters.stream.as_ref().map(StreamId::as_str);
+        let stream = letters.stream.as_ref().map(named);
         let rows = client.query(&statement, &[&projection, &after, &limit, &stream]).await?;
         Ok(rows.iter().map(letter).collect::<Result<_, _>>()?)
     }

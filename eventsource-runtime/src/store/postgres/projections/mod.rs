@@ -36,7 +36,7 @@ use crate::projection::{
     Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
     ProjectionError, ProjectionStore, StepResult, Took, Transaction,
 };
-use crate::store::{Position, StreamId};
+use crate::store::Position;
 use crate::telemetry::Scope;
 pub(super) use aside::Aside;
 use elsewhere::{refuse_losses, refuse_writes};
@@ -75,7 +75,6 @@ pub(super) struct Statements {
     seize: String,
     give_up: String,
     letters: dead_letters::Statements,
-    schema: Schema,
 }
 
 /// Held while a projection is set up or its dead letters are moved. Its key is the store and that of the projection's rows.
@@ -120,7 +119,6 @@ impl Statements {
             seize: leases::seize(schema),
             give_up: leases::give_up(schema),
             letters: dead_letters::Statements::new(schema),
-            schema: schema.clone(),
         }
     }
 }
@@ -225,10 +223,6 @@ impl ProjectionStore for Postgres {
         projection: &'static str,
         letters: Letters,
     ) -> Result<Vec<DeadLetter>, ProjectionError> {
-        if letters.stream.as_ref().is_some_and(StreamId::holds_nul) {
-            // The server does not accept it, and so has nothing of it.
-            return Ok(Vec::new());
-        }
         let list = async {
             let client = self.shared.pools.readers.lend().await?;
             let listed = self.letters().list(&client, self.key(projection), &letters).await?;

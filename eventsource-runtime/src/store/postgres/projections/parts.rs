@@ -88,7 +88,7 @@ impl Postgres {
     pub(super) fn move_checkpoint(&self, batch: &Batch) -> String {
         let Partition { projection, index, .. } = batch.partition;
         // A name may look like the place of the schema's.
-        let parts = self.shared.projections.schema.sql("{schema}.projection_partitions");
+        let parts = self.shared.schema.sql("{schema}.projection_partitions");
         format!(
             "{RELEASE}; UPDATE {parts} SET position = {}, \
             expires = clock_timestamp() + {} * interval '1 millisecond' \
