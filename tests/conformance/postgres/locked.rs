@@ -207,8 +207,8 @@ fn a_set_up_holds_up_none_in_another_schema() {
         let (waits, runs) = (Slow::default(), Slow::default());
         let (begun, goes_on) = (Arc::clone(&waits.begun), Arc::clone(&waits.goes_on));
         runs.goes_on.notify_one();
-        let projections: [Arc<dyn Projection<_>>; 2] = [Arc::new(waits), Arc::new(runs)];
-        let [waits, runs] = projections;
+        let waits: Arc<dyn Projection<_>> = Arc::new(waits);
+        let runs: Arc<dyn Projection<_>> = Arc::new(runs);
         let others = async {
             begun.notified().await;
             let opened = other.open_projection(runs, 1, Position::START);
