@@ -2,8 +2,8 @@
 -- the last, or 1.
 ALTER TABLE {schema}.events DROP CONSTRAINT events_version_check;
 
--- An append of a single event, on its own: what most commands come to. The same as a group of it, by two queries. Whether
--- the event is stored already is not looked up: then its insertion fails.
+-- An append of a single event, on its own: what most commands come to. The same as a group of it, by two queries.
+-- Whether the event is stored already is not looked up: then its insertion fails.
 CREATE FUNCTION {schema}.append_one_1(
     stream text, expected bigint, id uuid, type text, schema bigint, recorded bigint, correlation uuid, causation uuid,
     metadata text, parent text, state text, payload bytea,

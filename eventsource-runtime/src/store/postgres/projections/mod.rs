@@ -77,7 +77,8 @@ pub(super) struct Statements {
     letters: dead_letters::Statements,
 }
 
-/// Held while a projection is set up or its dead letters are moved. Its key is the store and that of the projection's rows.
+/// Held while a projection is set up or its dead letters are moved. Its key is the store and that of the projection's
+/// rows.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1702035460, hashtext($1))";
 
 /// Shared by retries of dead letters, and held by a reset alone: the effect of a retried letter is there when the read

@@ -194,8 +194,8 @@ fn told(
     }
 }
 
-/// The server's error, if the same statement may succeed another time: a lock is not available, a disk full, there was a
-/// deadlock; or the connection kept it from before its table was changed, and does so no more.
+/// The server's error, if the same statement may succeed another time: a lock is not available, a disk full, there was
+/// a deadlock; or the connection kept it from before its table was changed, and does so no more.
 fn passing(tx: &PostgresTransaction<'_>, error: &ProjectionError) -> Option<PostgresError> {
     let server = server(error)?;
     if server.is_outdated() {
