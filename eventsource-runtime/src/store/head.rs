@@ -16,11 +16,13 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Moves the head forward and wakes the waiters. It never moves it back.
+    /// Moves the head forward and wakes the waiters. It never moves it back. What does not move it wakes nobody: each of
+    /// many that wait publishes what it finds.
     pub(super) fn publish(&self, position: Position) {
-        self.position.fetch_max(position.get(), Ordering::SeqCst);
-        // In one total order with the two steps of `beyond`: either the waiter sees the head, or this sees the waiter.
-        if self.waiting.load(Ordering::SeqCst) > 0 {
+        let before = self.position.fetch_max(position.get(), Ordering::SeqCst);
+        // In one total order with the two steps of `beyond`: either the waiter sees the head, or whoever has moved it
+        // sees the waiter.
+        if before < position.get() && self.waiting.load(Ordering::SeqCst) > 0 {
             self.moved.notify_waiters();
         }
     }
@@ -60,5 +62,42 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Wake};
+
+    use super::*;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Each of many that waited at an idle store woke all the others, ten times a second.
+    #[test]
+    fn only_what_moves_the_head_wakes_those_that_wait() {
+        let (head, woken) = (Head::default(), Arc::new(Woken::default()));
+        let waker = Arc::clone(&woken).into();
+        let mut task = Context::from_waker(&waker);
+        head.publish(Position::new(7));
+        let mut waiter = pin!(head.beyond(Position::new(7)));
+        assert!(waiter.as_mut().poll(&mut task).is_pending());
+        for known in [7, 6, 0] {
+            head.publish(Position::new(known));
+        }
+        assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+        head.publish(Position::new(8));
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        assert!(waiter.poll(&mut task).is_ready());
     }
 }
