@@ -1,6 +1,6 @@
 //! The end of the feed as this process knows it, and the tasks that wait for it to move.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -12,6 +12,7 @@ use crate::poll::told;
 pub(super) struct Head {
     position: AtomicU64,
     waiting: AtomicUsize,
+    closed: AtomicBool,
     moved: Notify,
 }
 
@@ -25,6 +26,13 @@ impl Head {
         if before < position.get() && self.waiting.load(Ordering::SeqCst) > 0 {
             self.moved.notify_waiters();
         }
+    }
+
+    /// Ends all waiting, now and later: the store is closed.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.moved.notify_waiters();
     }
 
     /// The known position.
@@ -42,10 +50,11 @@ impl Head {
         }
     }
 
-    /// Waits until the head is beyond a position.
+    /// Waits until the head is beyond a position, or the store is closed.
     pub(super) async fn beyond(&self, position: Position) {
         let _waiting = Waiting::new(&self.waiting);
-        told(&self.moved, || (self.position.load(Ordering::SeqCst) > position.get()).then_some(())).await;
+        let is_over = || self.position.load(Ordering::SeqCst) > position.get() || self.closed.load(Ordering::SeqCst);
+        told(&self.moved, || is_over().then_some(())).await;
     }
 }
 

@@ -165,12 +165,7 @@ impl EventStore for Sqlite {
             // What other processes append is noticed with this one's next append.
             return self.threads.head().beyond(position).await;
         }
-        loop {
-            // A closed store does not change, and reports that when it is read.
-            let waited = tokio::time::timeout(POLL, self.threads.head().beyond(position)).await;
-            if waited.is_ok() || self.threads.is_closed() {
-                return;
-            }
+        while tokio::time::timeout(POLL, self.threads.head().beyond(position)).await.is_err() {
             match self.head().await {
                 Ok(head) => self.threads.head().publish(head),
                 // The waiting caller reads next, and gets the error there.
@@ -246,5 +241,36 @@ impl SqliteReader {
 impl fmt::Debug for SqliteReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteReader").field("path", &self.threads.path()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    /// It waited for ever where there is no timer, and elsewhere for the next look at the file.
+    #[test]
+    fn who_waits_for_the_feed_is_told_at_once_that_the_store_is_closed() {
+        let file = std::env::temp_dir().join(format!("eventsource-closed-{}.db", uuid::Uuid::now_v7()));
+        for is_timed in [false, true] {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = if is_timed { runtime.enable_time() } else { &mut runtime }.build().unwrap();
+            for path in [Path::new(":memory:"), &file] {
+                runtime.block_on(async {
+                    let store = SqliteStore::open(path).await.unwrap();
+                    let mut changed = pin!(store.changed(Position::START));
+                    let mut task = Context::from_waker(Waker::noop());
+                    assert!(changed.as_mut().poll(&mut task).is_pending());
+                    store.inner().threads.stop();
+                    assert!(changed.poll(&mut task).is_ready());
+                    store.close().await;
+                    store.changed(Position::START).await;
+                });
+            }
+        }
+        std::fs::remove_file(file).unwrap();
     }
 }

@@ -155,10 +155,6 @@ impl<T> Queue<T> {
         let jobs = std::mem::take(&mut self.state.lock().jobs);
         drop(jobs);
     }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.state.lock().closed
-    }
 }
 
 /// Closes a queue when the thread behind it ends, however it ends, so that nobody waits for it in vain.

@@ -72,10 +72,15 @@ impl Threads {
         let (reading, read) = std::sync::mpsc::channel::<()>();
         let guard = running.clone();
         let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, guard, move |connection| {
-            let closed = ClosedAtEnd(&*writes);
             WRITES.set(Arc::as_ptr(&writes));
-            writer::run(connection, &writes, &head, Log::of(connection, &given, log::LIMIT), Turn::begin(!alone));
-            drop(closed);
+            let log = Log::of(connection, &given, log::LIMIT);
+            // However it ends, nobody waits for it in vain.
+            let run = || writer::run(connection, &writes, &head, log, Turn::begin(!alone));
+            let _ = catch_unwind(AssertUnwindSafe(run));
+            drop(ClosedAtEnd(&*writes));
+            if alone {
+                head.close();
+            }
             // Of connections that close at the same time none is the last, which removes the log.
             let _ = read.recv();
         });
@@ -220,20 +225,17 @@ impl Threads {
         self.reads.is_none()
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.writes.is_closed()
-    }
-
     pub(super) async fn close(&self) {
         self.stop();
         while self.ended.lock().await.recv().await.is_some() {}
     }
 
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.writes.close();
         if let Some(reads) = &self.reads {
             reads.close();
         }
+        self.head.close();
     }
 }
 
