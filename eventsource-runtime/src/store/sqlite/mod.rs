@@ -8,11 +8,12 @@
 //! So if jobs follow each other, the writer thread polls for the next one for a tenth of a millisecond. Meanwhile it
 //! reads short streams itself, whose pages it has in memory, and its only caller polls for the answer for up to a
 //! quarter of a millisecond, letting other tasks run every 20 microseconds. An idle store sleeps, and so do callers
-//! that come one by one at leisure, or many at a time.
+//! that come one by one at leisure, or many at a time. While somebody waits for the feed, the file is looked at ten times
+//! a second, by one for all.
 //!
 //! Several processes may use one file. Their writes take turns: a writer that waits for the lock tries every half
 //! millisecond, and one that never idles releases it for a millisecond every 50 ms. Each process sees what the others
-//! have committed after at most a tenth of a second.
+//! have committed after about a tenth of a second.
 
 mod append;
 mod connection;
@@ -49,7 +50,7 @@ pub(super) use projections::is_trouble;
 use threads::Threads;
 pub use transaction::SqliteTransaction;
 
-/// How often to look for another process's commits while somebody waits.
+/// How often to look for another process's commits while anybody waits.
 const POLL: Duration = Duration::from_millis(100);
 
 /// A store in a `SQLite` file, with its spans and metrics.
@@ -161,11 +162,15 @@ impl EventStore for Sqlite {
     }
 
     async fn changed(&self, position: Position) {
-        if !timer::is_there() {
-            // What other processes append is noticed with this one's next append.
+        // Nobody else can write to memory. Without a timer, what other processes append is noticed with this one's next
+        // append.
+        if self.threads.is_alone() || !timer::is_there() {
             return self.threads.head().beyond(position).await;
         }
         while tokio::time::timeout(POLL, self.threads.head().beyond(position)).await.is_err() {
+            if !self.threads.is_to_look(POLL) {
+                continue;
+            }
             match self.head().await {
                 Ok(head) => self.threads.head().publish(head),
                 // The waiting caller reads next, and gets the error there.
@@ -246,10 +251,34 @@ impl fmt::Debug for SqliteReader {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::pin::pin;
     use std::task::{Context, Waker};
 
     use super::*;
+
+    /// It was looked at ten times a second, by each of those who wait.
+    #[tokio::test(start_paused = true)]
+    async fn a_store_in_memory_is_not_looked_at_while_nobody_appends() {
+        let store = SqliteStore::open(":memory:").await.unwrap();
+        let (mut changed, mut polls) = (pin!(store.changed(Position::START)), 0);
+        let waiting = poll_fn(|task| {
+            polls += 1;
+            changed.as_mut().poll(task)
+        });
+        assert!(tokio::time::timeout(10 * POLL, waiting).await.is_err());
+        assert!(polls <= 2, "{polls}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_looks_at_the_file_for_all_who_wait() {
+        let store = SqliteStore::open(":memory:").await.unwrap();
+        let looked = || (0..3).filter(|_| store.inner().threads.is_to_look(POLL)).count();
+        for (passed, expected) in [(Duration::ZERO, 1), (POLL / 2, 0), (POLL / 2, 1), (3 * POLL, 1)] {
+            tokio::time::advance(passed).await;
+            assert_eq!(looked(), expected);
+        }
+    }
 
     /// It waited for ever where there is no timer, and elsewhere for the next look at the file.
     #[test]

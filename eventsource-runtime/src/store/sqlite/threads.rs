@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time;
 
 use super::connection::{self, Role, rollback};
 use super::log::{self, Log};
@@ -22,6 +23,7 @@ use super::writer::{self, Append, Command};
 use crate::poll::unless;
 use crate::store::head::Head;
 use crate::store::{AppendError, Appended, ExpectedVersion, NewEvent, StoreError, StreamId};
+use crate::sync::Mutex;
 use crate::telemetry::Scope;
 
 /// How long a caller polls for an answer that is on its way before it lets others run: about as long as a wake-up
@@ -54,6 +56,8 @@ pub(super) struct Threads {
     reads: Option<Arc<Queue<Job>>>,
     /// Returns `None` once the last thread has closed its connection.
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+    /// When somebody who waits for the feed last looked for what other processes have committed.
+    looked: Mutex<Option<time::Instant>>,
 }
 
 impl Threads {
@@ -66,6 +70,7 @@ impl Threads {
             writes: Arc::new(Queue::watched()),
             reads: (!alone).then(|| Arc::new(Queue::new())),
             ended: tokio::sync::Mutex::new(ended),
+            looked: Mutex::default(),
         };
         let (head, writes) = (Arc::clone(&threads.head), Arc::clone(&threads.writes));
         let given = path.to_owned();
@@ -214,6 +219,17 @@ impl Threads {
 
     pub(super) fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Whether it is this caller's turn to look for what other processes have committed: nobody has within the interval.
+    /// What it finds is told to all who wait. Another runtime's clock may be far ahead, in a test.
+    pub(super) fn is_to_look(&self, interval: Duration) -> bool {
+        let (mut looked, now) = (self.looked.lock(), time::Instant::now());
+        let is_to_look = looked.is_none_or(|looked| now - looked >= interval || looked > now);
+        if is_to_look {
+            *looked = Some(now);
+        }
+        is_to_look
     }
 
     pub(super) fn path(&self) -> &Path {
