@@ -13,7 +13,7 @@ use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{MemoryStore, SqliteStore, SqliteTransaction, StreamId};
 use eventsource_runtime::telemetry::{MAX_TEXT, TelemetryBuilder};
 use eventsource_tests::logged::listen;
-use eventsource_tests::orders::{OrderCancelled, OrderPlaced, OrdersByStatus};
+use eventsource_tests::orders::{Order, OrderCancelled, OrderPlaced, OrdersByStatus};
 use eventsource_tests::own_store;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::logs::Severity;
@@ -224,6 +224,19 @@ async fn what_fails_without_a_span_is_named_and_told_once() {
     assert_eq!(failed.map(told).collect::<Vec<_>>(), expected);
 }
 
+/// It was told as a read of the snapshot that failed.
+#[tokio::test]
+async fn a_read_of_events_that_fails_without_a_span_is_told_by_its_name() {
+    let (recorder, logs) = recorded(|builder| builder);
+    let store = SqliteStore::open(":memory:").await.unwrap().enable_tracing(false).enable_metrics(false);
+    store.close().await;
+    let orders = Repository::<Order, _>::new(store);
+    recorder.run(async { drop(orders.load(&Uuid::now_v7()).await.unwrap_err()) }).await;
+    let records = records(&recorder, &logs).await;
+    let mut failed = records.iter().filter_map(|record| attribute(record, "eventsource.span.name"));
+    assert_eq!(failed.next().as_deref(), Some("event_store.load"));
+}
+
 /// The targets of what fails, or is slow, in each component.
 #[derive(Clone, Default)]
 struct Targets(Arc<Mutex<BTreeSet<String>>>);
@@ -238,7 +251,7 @@ impl<S: Subscriber> Layer<S> for Targets {
 }
 
 async fn conflict<S: EventStore + SnapshotStore>(store: &S) {
-    let orders = Repository::<eventsource_tests::orders::Order, _>::new(store.clone());
+    let orders = Repository::<Order, _>::new(store.clone());
     let expected = ExpectedVersion::Exact(Version::new(1));
     orders.append(&Uuid::now_v7(), expected, OrderCancelled { reason: "too slow".into() }).await.unwrap_err();
 }

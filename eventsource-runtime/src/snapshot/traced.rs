@@ -17,6 +17,7 @@ use crate::telemetry::{Attributes, Chain, names};
 
 const SAVE: (&str, &str) = (names::SNAPSHOT_STORE_SAVE, "INSERT");
 const GET: (&str, &str) = (names::SNAPSHOT_STORE_GET, "SELECT");
+const LOAD: (&str, &str) = (names::EVENT_STORE_LOAD, "SELECT");
 const EXISTS: (&str, &str) = (names::SNAPSHOT_STORE_EXISTS, "SELECT");
 const DELETE: (&str, &str) = (names::SNAPSHOT_STORE_DELETE, "DELETE");
 
@@ -64,7 +65,8 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
             return self.fold(fold, visitor).await;
         };
         if !self.is_seen() && !self.sees(|| info.system.is_some()) {
-            // Of calls that are not seen, only failures are told: that of the first one here.
+            // Of calls that are not seen, only failures are told: that of the first one here. They need no memory of
+            // which of them is in flight: what the whole fails with is the read of the events.
             let (mut unseen, target) = (Some(self.unseen()), info.target);
             let restore = move |visitor: &mut V, result: Result<_, _>| {
                 if let (Err(error), Some(unseen)) = (&result, unseen.take()) {
@@ -72,7 +74,7 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
                 }
                 visitor.restore(result)
             };
-            let load = self.unseen_call(GET);
+            let load = self.unseen_call(LOAD);
             let result = load.run(self.inner().fold_from_snapshot(fold, Restoring { visitor, restore })).await;
             load.end(|| self.info(), result.as_ref().err().map(Fault::from), &mut |_| ());
             let Folded { visitor, visited, earlier } = result?;
