@@ -368,20 +368,31 @@ async fn a_panic_of_a_handler_is_logged_where_nobody_gets_its_span() {
     assert!(records[0].trace_context().is_some());
 }
 
+/// Panics at what is logged under a target.
+struct Broken(&'static str);
+
+impl<S: Subscriber> Layer<S> for Broken {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        assert_ne!(event.metadata().target(), self.0, "a subscriber's own");
+    }
+}
+
 /// A subscriber that breaks when it hears of a panic would end the process.
 #[test]
 fn a_subscriber_that_panics_at_a_panic_does_no_harm() {
-    struct Broken;
-    impl<S: Subscriber> Layer<S> for Broken {
-        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-            assert_ne!(event.metadata().target(), "eventsource::span", "a subscriber's own");
-        }
-    }
-
     let recorder = Recorder::new();
     let attached = recorder.telemetry().attach();
-    let _default = listen(Registry::default().with(Broken));
+    let _default = listen(Registry::default().with(Broken("eventsource::span")));
     catch_unwind(AssertUnwindSafe(breaks)).unwrap_err();
     drop(attached);
     assert_eq!(recorder.spans().len(), 1);
+}
+
+/// It ended the thread of a store that writes, and the store was closed.
+#[tokio::test]
+async fn a_subscriber_that_panics_does_no_harm_to_what_it_hears_of() {
+    let (seen, memory) = (Targets::default(), "eventsource::store::memory");
+    let _default = listen(Registry::default().with(seen.clone()).with(Broken(memory)));
+    Recorder::new().run(conflict(&MemoryStore::new())).await;
+    assert!(seen.0.lock().unwrap().contains(memory));
 }

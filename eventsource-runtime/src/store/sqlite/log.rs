@@ -189,48 +189,6 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
-    /// A listener to the log whose own code panics.
-    struct Broken;
-
-    impl tracing::Subscriber for Broken {
-        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-            true
-        }
-
-        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-            tracing::span::Id::from_u64(1)
-        }
-
-        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-        fn event(&self, _: &tracing::Event<'_>) {
-            panic!("a listener's own")
-        }
-
-        fn enter(&self, _: &tracing::span::Id) {}
-
-        fn exit(&self, _: &tracing::span::Id) {}
-    }
-
-    /// It ended the thread that writes, and the store was closed.
-    #[test]
-    fn a_listener_that_panics_does_not_end_the_thread_that_writes() {
-        let folder = folder();
-        let database = folder.join("store.db");
-        let open = |role| open(&database, &SqliteOptions::default(), role).expect(OPEN);
-        let (writer, reader) = (open(Role::Writer), open(Role::Reader));
-        run(&writer, "CREATE TABLE kept (payload BLOB)").unwrap();
-        let mut log = Log::of(&writer, &database, SMALL);
-        run(&reader, "BEGIN").unwrap();
-        reader.query_row("SELECT count(*) FROM kept", [], |_| Ok(())).unwrap();
-        run(&writer, "INSERT INTO kept VALUES (zeroblob(1048576))").unwrap();
-        tracing::subscriber::with_default(Broken, || log.empty(&writer));
-        assert!(log.size() > 1024 * 1024, "a reader was in the way, and that was told");
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-
     #[test]
     fn readers_without_a_gap_let_the_log_grow_no_further() {
         const BOUND: u64 = 8 * SMALL as u64;
