@@ -1,7 +1,5 @@
 //! Events in one store, snapshots in another.
 
-use std::future::Future;
-
 use super::{SnapshotStore, StoredSnapshot};
 use crate::store::{EventStore, StoreError, StoreInfo, StreamId, handed_on};
 
@@ -41,26 +39,23 @@ impl<E: EventStore, S: SnapshotStore> SnapshotStore for WithSnapshots<E, S> {
         self.snapshots.snapshots()
     }
 
-    fn save_snapshot(&self, snapshot: StoredSnapshot) -> impl Future<Output = Result<(), StoreError>> + Send {
-        self.snapshots.save_snapshot(snapshot)
+    async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {
+        self.snapshots.save_snapshot(snapshot).await
     }
 
-    fn latest_snapshot(
-        &self,
-        stream: &StreamId,
-    ) -> impl Future<Output = Result<Option<StoredSnapshot>, StoreError>> + Send {
-        self.snapshots.latest_snapshot(stream)
+    async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
+        self.snapshots.latest_snapshot(stream).await
     }
 
-    fn snapshot_exists(&self, stream: &StreamId) -> impl Future<Output = Result<bool, StoreError>> + Send {
-        self.snapshots.snapshot_exists(stream)
+    async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        self.snapshots.snapshot_exists(stream).await
     }
 
-    fn delete_snapshot(&self, stream: &StreamId) -> impl Future<Output = Result<bool, StoreError>> + Send {
-        self.snapshots.delete_snapshot(stream)
+    async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        self.snapshots.delete_snapshot(stream).await
     }
 
-    fn delete_snapshots(&self, aggregate_type: &str) -> impl Future<Output = Result<u64, StoreError>> + Send {
-        self.snapshots.delete_snapshots(aggregate_type)
+    async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
+        self.snapshots.delete_snapshots(aggregate_type).await
     }
 }

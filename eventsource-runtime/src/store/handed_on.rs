@@ -12,6 +12,8 @@ macro_rules! handed_on {
             $crate::store::EventStore::info(&self.$field)
         }
     };
+    // This one, `fold` and `apply_batch` are no `async fn`, which keeps its arguments twice: each layer would add to
+    // the future of a command or of a batch.
     (@ $field:ident append) => {
         fn append(
             &self,
@@ -36,64 +38,52 @@ macro_rules! handed_on {
         }
     };
     (@ $field:ident read_stream) => {
-        fn read_stream(
+        async fn read_stream(
             &self,
             stream: &$crate::store::StreamId,
             after: $crate::store::Version,
             limit: ::core::primitive::usize,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<::std::vec::Vec<$crate::StoredEvent>, $crate::store::StoreError>,
-        > + ::core::marker::Send {
-            $crate::store::EventStore::read_stream(&self.$field, stream, after, limit)
+        ) -> ::core::result::Result<::std::vec::Vec<$crate::StoredEvent>, $crate::store::StoreError> {
+            $crate::store::EventStore::read_stream(&self.$field, stream, after, limit).await
         }
     };
     (@ $field:ident read_all) => {
-        fn read_all(
+        async fn read_all(
             &self,
             after: $crate::store::Position,
             filter: &$crate::store::Filter,
             limit: ::core::primitive::usize,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<$crate::store::Page, $crate::store::StoreError>,
-        > + ::core::marker::Send {
-            $crate::store::EventStore::read_all(&self.$field, after, filter, limit)
+        ) -> ::core::result::Result<$crate::store::Page, $crate::store::StoreError> {
+            $crate::store::EventStore::read_all(&self.$field, after, filter, limit).await
         }
     };
     (@ $field:ident head) => {
-        fn head(&self) -> impl ::core::future::Future<
-            Output = ::core::result::Result<$crate::store::Position, $crate::store::StoreError>,
-        > + ::core::marker::Send {
-            $crate::store::EventStore::head(&self.$field)
+        async fn head(&self) -> ::core::result::Result<$crate::store::Position, $crate::store::StoreError> {
+            $crate::store::EventStore::head(&self.$field).await
         }
     };
     (@ $field:ident changed) => {
-        fn changed(&self, position: $crate::store::Position) -> impl ::core::future::Future<
-            Output = (),
-        > + ::core::marker::Send {
-            $crate::store::EventStore::changed(&self.$field, position)
+        async fn changed(&self, position: $crate::store::Position) {
+            $crate::store::EventStore::changed(&self.$field, position).await
         }
     };
     (@ $field:ident open_projection) => {
-        fn open_projection(
+        async fn open_projection(
             &self,
             projection: ::std::sync::Arc<dyn $crate::projection::Projection<Self::Backend>>,
             partitions: ::core::primitive::u32,
             after: $crate::store::Position,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<(), $crate::projection::ProjectionError>,
-        > + ::core::marker::Send {
-            $crate::projection::ProjectionStore::open_projection(&self.$field, projection, partitions, after)
+        ) -> ::core::result::Result<(), $crate::projection::ProjectionError> {
+            $crate::projection::ProjectionStore::open_projection(&self.$field, projection, partitions, after).await
         }
     };
     (@ $field:ident lease_projection) => {
-        fn lease_projection(
+        async fn lease_projection(
             &self,
             partition: $crate::projection::Partition,
             claim: $crate::projection::Claim,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<$crate::projection::Lease, $crate::projection::ProjectionError>,
-        > + ::core::marker::Send {
-            $crate::projection::ProjectionStore::lease_projection(&self.$field, partition, claim)
+        ) -> ::core::result::Result<$crate::projection::Lease, $crate::projection::ProjectionError> {
+            $crate::projection::ProjectionStore::lease_projection(&self.$field, partition, claim).await
         }
     };
     (@ $field:ident longest_batch) => {
@@ -114,38 +104,36 @@ macro_rules! handed_on {
         }
     };
     (@ $field:ident reset_projection) => {
-        fn reset_projection(
+        async fn reset_projection(
             &self,
             projection: ::std::sync::Arc<dyn $crate::projection::Projection<Self::Backend>>,
             token: $crate::__private::Uuid,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<(), $crate::projection::ProjectionError>,
-        > + ::core::marker::Send {
-            $crate::projection::ProjectionStore::reset_projection(&self.$field, projection, token)
+        ) -> ::core::result::Result<(), $crate::projection::ProjectionError> {
+            $crate::projection::ProjectionStore::reset_projection(&self.$field, projection, token).await
         }
     };
     (@ $field:ident dead_letters) => {
-        fn dead_letters(
+        async fn dead_letters(
             &self,
             projection: &'static ::core::primitive::str,
             letters: $crate::projection::Letters,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<::std::vec::Vec<$crate::projection::DeadLetter>, $crate::projection::ProjectionError>,
-        > + ::core::marker::Send {
-            $crate::projection::ProjectionStore::dead_letters(&self.$field, projection, letters)
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<$crate::projection::DeadLetter>,
+            $crate::projection::ProjectionError,
+        > {
+            $crate::projection::ProjectionStore::dead_letters(&self.$field, projection, letters).await
         }
     };
     (@ $field:ident settle_dead_letter) => {
-        fn settle_dead_letter(
+        async fn settle_dead_letter(
             &self,
             projection: ::std::sync::Arc<dyn $crate::projection::Projection<Self::Backend>>,
             position: $crate::store::Position,
             event: ::core::option::Option<$crate::StoredEvent>,
             scope: $crate::telemetry::Scope,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<::core::primitive::bool, $crate::projection::ProjectionError>,
-        > + ::core::marker::Send {
+        ) -> ::core::result::Result<::core::primitive::bool, $crate::projection::ProjectionError> {
             $crate::projection::ProjectionStore::settle_dead_letter(&self.$field, projection, position, event, scope)
+                .await
         }
     };
 }
