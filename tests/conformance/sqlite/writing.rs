@@ -381,13 +381,9 @@ async fn nothing_follows_the_last_position_that_there_is() {
         "INSERT INTO events (position, stream_id, version, event_id, event_type, schema_version, recorded_at, payload)
         VALUES (9223372036854775806, 'Order-last', 1, randomblob(16), 'Placed', 1, 0, x'00')";
     Connection::open(&file).unwrap().execute(last, []).unwrap();
-    let refused = store.append(&a_stream(), ExpectedVersion::NoStream, events(2)).await.unwrap_err();
-    assert!(matches!(refused, AppendError::Store(StoreError::Refused { .. })), "{refused}");
-    let appended = store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
-    assert_eq!(appended.position.get(), i64::MAX.cast_unsigned());
-    for _ in 0..2 {
-        let refused = store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap_err();
+    for count in [2, 1, 1] {
+        let refused = store.append(&a_stream(), ExpectedVersion::NoStream, events(count)).await.unwrap_err();
         assert!(matches!(refused, AppendError::Store(StoreError::Refused { .. })), "{refused}");
     }
-    assert_eq!(store.read_all(Position::START, &Filter::all(), 10).await.unwrap().events.len(), 3);
+    assert_eq!(store.read_all(Position::START, &Filter::all(), 10).await.unwrap().events.len(), 2);
 }

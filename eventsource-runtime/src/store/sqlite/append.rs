@@ -1,6 +1,5 @@
 //! One append, inside the transaction of its group.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -20,13 +19,7 @@ const INSERT: &str = "INSERT INTO events (stream_id, version, event_id, event_ty
 const KNOWN: &str = "SELECT stream_id, version, position, event_type = ?2 AND schema_version = ?3 AND payload = ?4 \
     FROM events WHERE event_id = ?1";
 
-const HEAD: &str = "SELECT max(position) FROM events";
-const FULL: &str = "the feed has an event at the last position that there is; begin a new file";
-
-thread_local! {
-    /// The last position that this thread, which is that of one writer, has given out.
-    static GIVEN: Cell<u64> = const { Cell::new(0) };
-}
+const FULL: &str = "the feed has come to the last position that there is; begin a new file";
 
 fn failed(error: rusqlite::Error) -> AppendError {
     use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
@@ -55,10 +48,8 @@ pub(super) fn append(
         return Ok(Appended::new(actual, position, 0));
     }
     match insert_all(connection, stream, actual, events).map_err(failed)? {
-        Inserted::All(appended) => {
-            let is_last = is_last(connection, appended.position, events.len()).map_err(failed)?;
-            if is_last { Ok(appended) } else { Err(StoreError::refused("append events", FULL).into()) }
-        }
+        Inserted::All(appended) => Ok(appended),
+        Inserted::Full => Err(StoreError::refused("append events", FULL).into()),
         Inserted::None { taken } => {
             match repeated(stream, events, |event| known(connection, stream, event).map_err(failed))? {
                 Some(appended) => Ok(appended),
@@ -66,17 +57,6 @@ pub(super) fn append(
             }
         }
     }
-}
-
-/// Whether these events are the last ones of the feed: behind the last position that there is, `SQLite` gives out any
-/// that is free. Those that follow what was given out before need no look.
-fn is_last(connection: &Connection, position: Position, count: usize) -> rusqlite::Result<bool> {
-    let before = GIVEN.replace(position.get());
-    if position.get().checked_sub(count as u64) == Some(before) && before > 0 {
-        return Ok(true);
-    }
-    let head = connection.prepare_cached(HEAD)?.query_row([], |row| number(row, 0))?;
-    Ok(position.get() == head)
 }
 
 /// Where a stream stands.
@@ -91,6 +71,9 @@ fn last(connection: &Connection, stream: &StreamId) -> rusqlite::Result<(Version
 
 enum Inserted {
     All(Appended),
+    /// One of them came to the last position that there is. Behind an event there, `SQLite` would give out any that is
+    /// free.
+    Full,
     /// The id of one of the events is already stored.
     None {
         taken: usize,
@@ -119,6 +102,7 @@ fn insert_all(
         let inserted = insert(&mut statement, stream, version, event, &common);
         written = Some(common);
         match inserted {
+            Ok(()) if connection.last_insert_rowid() == i64::MAX => return Ok(Inserted::Full),
             Ok(()) => {}
             Err(error) if is_unique(&error) => {
                 if savepoint {
