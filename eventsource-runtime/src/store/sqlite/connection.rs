@@ -187,16 +187,6 @@ pub(super) struct Setting<'a> {
 impl<'a> Setting<'a> {
     pub(super) fn new(connection: &'a Connection, name: &'static str, value: i64) -> rusqlite::Result<Self> {
         let usual = connection.pragma_query_value(None, name, |row| row.get(0))?;
-        Self::instead(connection, name, usual, value)
-    }
-
-    /// The same, where its usual value is known.
-    pub(super) fn instead(
-        connection: &'a Connection,
-        name: &'static str,
-        usual: i64,
-        value: i64,
-    ) -> rusqlite::Result<Self> {
         // Not as a cached prepared statement: some take effect while they are prepared.
         connection.pragma_update(None, name, value)?;
         Ok(Self { connection, name, usual })

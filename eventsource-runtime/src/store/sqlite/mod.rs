@@ -232,7 +232,7 @@ impl SqliteReader {
         let alone = self.threads.is_alone();
         let guarded = move |connection: &rusqlite::Connection, _: &dyn Fn() -> bool| {
             // A connection that may write.
-            let _only = alone.then(|| Setting::instead(connection, "query_only", 0, 1)).transpose()?;
+            let _only = alone.then(|| Setting::new(connection, "query_only", 1)).transpose()?;
             read(connection)
         };
         let result = self.threads.read(guarded).await?;
