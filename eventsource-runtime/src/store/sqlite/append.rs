@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::connection::run;
-use super::read::{number, signed};
+use super::read::signed;
 use crate::store::columns::metadata_text;
 use crate::store::repetition::{Known, mismatch, repeated};
 use crate::store::{
@@ -65,7 +65,7 @@ fn last(connection: &Connection, stream: &StreamId) -> rusqlite::Result<(Version
     let mut rows = statement.query([stream.as_str()])?;
     match rows.next()? {
         None => Ok((Version::START, Position::START)),
-        Some(row) => Ok((Version::new(number(row, 0)?), Position::new(number(row, 1)?))),
+        Some(row) => Ok((row.get(0)?, row.get(1)?)),
     }
 }
 
@@ -172,7 +172,7 @@ fn known(connection: &Connection, stream: &StreamId, event: &NewEvent) -> rusqli
     let given = params![event.id.as_bytes(), event.event_type, event.schema_version, &*event.payload];
     let row = statement.query_row(given, |row| {
         let same = row.get_ref(0)?.as_str()? == stream.as_str() && row.get(3)?;
-        Ok(Known { version: number(row, 1)?, position: number(row, 2)?, same })
+        Ok(Known { version: row.get(1)?, position: row.get(2)?, same })
     });
     row.optional()
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::connection::{rollback, run};
-use super::read::{number, signed};
+use super::read::signed;
 use crate::domain::EventRef;
 use crate::store::reading::LARGE_PAGE;
 use crate::store::{Appended, Fold, Folded, Position, StoreError, StreamId, Version, Visitor};
@@ -129,7 +129,7 @@ impl<V: Visitor> Folding<V> {
         while let Some(row) = rows.next()? {
             read += 1;
             self.visited += 1;
-            self.after = Version::new(number(row, 0)?);
+            self.after = row.get(0)?;
             let payload = row.get_ref(4)?.as_blob()?;
             if self.visit(row, payload)?.is_break() || (self.visited.is_multiple_of(LOOKS_EVERY) && abandoned()) {
                 self.ended = true;
@@ -145,7 +145,7 @@ impl<V: Visitor> Folding<V> {
     }
 
     fn visit(&mut self, row: &Row<'_>, payload: &[u8]) -> rusqlite::Result<ControlFlow<()>> {
-        let position = Position::new(number(row, 1)?);
+        let position = row.get(1)?;
         let event_type = (row.get_ref(2)?.as_str()?, row.get(3)?);
         Ok(self.visitor.visit(EventRef::new(&self.stream, (self.after, position), event_type, payload)))
     }
@@ -174,7 +174,7 @@ fn earlier(connection: &Connection, stream: &StreamId, id: Uuid) -> rusqlite::Re
 }
 
 fn caused(row: &Row<'_>) -> rusqlite::Result<((u64, u64), Cause)> {
-    Ok(((number(row, 0)?, number(row, 1)?), (row.get(2)?, row.get(3)?)))
+    Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)))
 }
 
 #[cfg(test)]

@@ -23,15 +23,9 @@ const FEED: &str = "SELECT position, stream_id, version, event_id, event_type, s
     correlation_id, causation_id, metadata, traceparent, tracestate, payload FROM events \
     WHERE position > ?1 ORDER BY position LIMIT ?2";
 
-/// A number that is never negative.
-pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    let number = row.get_ref(column)?.as_i64()?;
-    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
-}
-
 pub(super) fn head(connection: &Connection) -> Result<Position, StoreError> {
-    let read = || connection.prepare_cached(HEAD)?.query_row([], |row| number(row, 0));
-    read().map(Position::new).map_err(|error| StoreError::backend("read the feed's head", error))
+    let read = || connection.prepare_cached(HEAD)?.query_row([], |row| row.get(0));
+    read().map_err(|error| StoreError::backend("read the feed's head", error))
 }
 
 pub(super) fn stream(
@@ -76,7 +70,7 @@ pub(super) fn all(connection: &Connection, after: Position, filter: &Filter, lim
                 bytes += event.bytes();
                 page.events.push(event);
             }
-            page.scanned = Position::new(number(row, 0)?);
+            page.scanned = row.get(0)?;
         }
         Ok(())
     };
@@ -99,9 +93,9 @@ fn event(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<StoredEvent> {
     let parent = row.get_ref(10)?.as_str_or_null()?;
     let (trace_context, malformed) = trace_context(parent, row.get_ref(11)?.as_str_or_null()?);
     let envelope = Envelope {
-        position: Position::new(number(row, 0)?),
+        position: row.get(0)?,
         stream: names.stream(row.get_ref(1)?.as_str()?).map_err(|error| unreadable(1, Type::Text, error))?,
-        version: Version::new(number(row, 2)?),
+        version: row.get(2)?,
         id: Uuid::from_bytes(row.get(3)?),
         event_type: names.event_type(row.get_ref(4)?.as_str()?),
         schema_version: row.get(5)?,

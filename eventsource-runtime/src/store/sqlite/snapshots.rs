@@ -8,10 +8,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::connection::Setting;
-use super::read::{number, signed};
+use super::read::signed;
 use super::{Sqlite, fold};
 use crate::snapshot::{LastEvent, Restore, Schema, SnapshotStore, StoredSnapshot};
-use crate::store::{EventStore, Fold, Folded, Position, StoreError, StoreInfo, StreamId, Version};
+use crate::store::{EventStore, Fold, Folded, StoreError, StoreInfo, StreamId};
 
 const SAVE: &str = "INSERT OR REPLACE INTO snapshots \
     (stream_id, aggregate_type, version, position, event_id, schema_version, schema_hash, state) \
@@ -90,8 +90,7 @@ fn get(connection: &Connection, stream: &StreamId, of_any: bool) -> Result<Optio
 }
 
 fn snapshot(row: &Row<'_>, stream: &StreamId) -> rusqlite::Result<StoredSnapshot> {
-    let (version, position) = (Version::new(number(row, 0)?), Position::new(number(row, 1)?));
-    let last = LastEvent { version, position, id: Uuid::from_bytes(row.get(2)?) };
+    let last = LastEvent { version: row.get(0)?, position: row.get(1)?, id: Uuid::from_bytes(row.get(2)?) };
     let schema = Schema { version: row.get(3)?, hash: row.get::<_, i64>(4)?.cast_unsigned() };
     Ok(StoredSnapshot::new(stream.clone(), last, schema, Bytes::copy_from_slice(row.get_ref(5)?.as_blob()?)))
 }

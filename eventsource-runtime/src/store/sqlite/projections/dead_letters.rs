@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::super::read::{number, signed};
+use super::super::read::signed;
 use crate::clock::Timestamp;
 use crate::projection::{DeadLetter, Letters};
-use crate::store::{Position, StreamId, Version};
+use crate::store::{Position, StreamId};
 
 /// After a restore the checkpoint may lie before an event that is a dead letter already.
 const INSERT: &str = "INSERT INTO projection_dead_letters \
@@ -66,7 +66,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     let stream = StreamId::stored(row.get_ref(1)?.as_str()?);
     let stream = stream
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error)))?;
-    let place = (stream, Version::new(number(row, 2)?), Position::new(number(row, 0)?));
+    let place = (stream, row.get(2)?, row.get(0)?);
     let failure = (row.get(4)?, row.get(5)?);
     let at = Timestamp::from_micros(row.get(7)?);
     Ok(DeadLetter::new(place, row.get_ref(3)?.as_str()?, failure, row.get(6)?, at))

@@ -6,7 +6,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::super::connection::{Setting, begin, commit, rollback};
-use super::super::read::number;
 use super::failed;
 use crate::projection::{Claim, Lease, LeaseLost, Partition, ProjectionError, Taken};
 use crate::store::Position;
@@ -77,7 +76,7 @@ fn look(connection: &Connection, partition: Partition) -> rusqlite::Result<Optio
     let mut statement = connection.prepare_cached(LOOK)?;
     let row = statement.query_row(params![projection, index, count], |row| {
         Ok(Row {
-            checkpoint: Position::new(number(row, 0)?),
+            checkpoint: row.get(0)?,
             token: row.get::<_, Option<[u8; 16]>>(1)?.map(Uuid::from_bytes),
             owner: row.get(2)?,
             left: row.get(3)?,

@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::connection::{Uncommitted, begin, commit, ended, has_tried_to_commit, rollback};
-use super::read::{number, signed};
+use super::read::signed;
 use super::{Sqlite, SqliteTransaction};
 use crate::domain::StoredEvent;
 use crate::projection::{
@@ -196,9 +196,7 @@ fn failed<T>(attempt: &'static str, result: rusqlite::Result<T>) -> Result<T, Pr
 
 /// How many parts a projection has, and the first and the last of their positions.
 fn parts(tx: &Connection, projection: &str) -> rusqlite::Result<(u32, Position, Position)> {
-    tx.prepare_cached(PARTS)?.query_row([projection], |row| {
-        Ok((row.get(0)?, Position::new(number(row, 1)?), Position::new(number(row, 2)?)))
-    })
+    tx.prepare_cached(PARTS)?.query_row([projection], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }
 
 /// Why there is no such part.
@@ -222,7 +220,7 @@ fn check(tx: &Connection, batch: &Batch) -> Result<(), ProjectionError> {
     let standing = || {
         let mut statement = tx.prepare_cached(STANDING)?;
         let row = statement.query_row(params![projection, index, count], |row| {
-            Ok((Position::new(number(row, 0)?), row.get::<_, Option<[u8; 16]>>(1)?.map(Uuid::from_bytes)))
+            Ok((row.get(0)?, row.get::<_, Option<[u8; 16]>>(1)?.map(Uuid::from_bytes)))
         });
         row.optional()
     };
