@@ -1,6 +1,5 @@
 //! The in-memory store: for tests, for examples, and for data that need not outlive the process.
 
-mod hashing;
 mod projections;
 mod snapshots;
 mod state;

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use uuid::Uuid;
 
-use super::hashing::Seeded;
 use crate::domain::{Envelope, EventRef, StoredEvent};
 use crate::store::interning::TypeNames;
 use crate::store::repetition::{Known, repeated};
@@ -85,12 +85,13 @@ impl Stream {
     }
 }
 
+/// Its maps are searched on each call: hashing takes a few instructions, from seeds that differ in each process.
 #[derive(Default)]
 pub(super) struct State {
-    streams: HashMap<StreamId, usize, Seeded>,
+    streams: HashMap<StreamId, usize, RandomState>,
     contents: Vec<Stream>,
     feed: Vec<Place>,
-    ids: HashMap<u128, Place, Seeded>,
+    ids: HashMap<u128, Place, RandomState>,
 }
 
 impl State {
