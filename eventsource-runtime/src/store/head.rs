@@ -17,8 +17,8 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Moves the head forward and wakes the waiters. It never moves it back. What does not move it wakes nobody: each of
-    /// many that wait publishes what it finds.
+    /// Moves the head forward and wakes the waiters. It never moves it back. What does not move it wakes nobody: those
+    /// who wait publish what they find.
     pub(super) fn publish(&self, position: Position) {
         let before = self.position.fetch_max(position.get(), Ordering::SeqCst);
         // In one total order with the two steps of `beyond`: either the waiter sees the head, or whoever has moved it

@@ -8,8 +8,8 @@
 //! So if jobs follow each other, the writer thread polls for the next one for a tenth of a millisecond. Meanwhile it
 //! reads short streams itself, whose pages it has in memory, and its only caller polls for the answer for up to a
 //! quarter of a millisecond, letting other tasks run every 20 microseconds. An idle store sleeps, and so do callers
-//! that come one by one at leisure, or many at a time. While somebody waits for the feed, the file is looked at ten times
-//! a second, by one for all.
+//! that come one by one at leisure, or many at a time. While somebody waits for the feed, one looks at the file for
+//! all, ten times a second.
 //!
 //! Several processes may use one file. Their writes take turns: a writer that waits for the lock tries every half
 //! millisecond, and one that never idles releases it for a millisecond every 50 ms. Each process sees what the others

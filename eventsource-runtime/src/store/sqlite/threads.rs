@@ -221,8 +221,8 @@ impl Threads {
         &self.head
     }
 
-    /// Whether it is this caller's turn to look for what other processes have committed: nobody has within the interval.
-    /// What it finds is told to all who wait. Another runtime's clock may be far ahead, in a test.
+    /// Whether it is this caller's turn to look for what other processes have committed: nobody has within the
+    /// interval. What it finds is told to all who wait. Another runtime's clock may be far ahead, in a test.
     pub(super) fn is_to_look(&self, interval: Duration) -> bool {
         let (mut looked, now) = (self.looked.lock(), time::Instant::now());
         let is_to_look = looked.is_none_or(|looked| now - looked >= interval || looked > now);
