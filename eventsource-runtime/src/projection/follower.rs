@@ -26,12 +26,14 @@ pub(super) const BACKLOG: usize = 64;
 /// How far the checkpoint in the store may lag behind events that the projection does not handle.
 const UNSAVED: u64 = 1000;
 
+#[derive(Clone)]
 pub(super) struct Follower<S: ProjectionStore> {
     /// Where the events come from.
     pub(super) feed: S,
     /// Where they are applied.
     pub(super) store: S,
-    pub(super) projection: Arc<dyn Projection<S::Backend>>,
+    // In full, as a derived `Clone` would require of `S::Backend` to be one too.
+    pub(super) projection: Arc<dyn Projection<<S as ProjectionStore>::Backend>>,
     pub(super) partition: Partition,
     pub(super) options: Options,
     pub(super) progress: watch::Sender<Standing>,
@@ -40,24 +42,6 @@ pub(super) struct Follower<S: ProjectionStore> {
     pub(super) running: Option<Arc<metrics::Told>>,
     /// Set while the read model is rebuilt.
     pub(super) rebuilding: Option<Arc<Rebuilding>>,
-}
-
-/// By hand, since a derived one would require the back end to be clonable.
-impl<S: ProjectionStore> Clone for Follower<S> {
-    fn clone(&self) -> Self {
-        Self {
-            feed: self.feed.clone(),
-            store: self.store.clone(),
-            projection: Arc::clone(&self.projection),
-            partition: self.partition,
-            options: self.options.clone(),
-            progress: self.progress.clone(),
-            stopped: self.stopped.clone(),
-            gap: self.gap.clone(),
-            running: self.running.clone(),
-            rebuilding: self.rebuilding.clone(),
-        }
-    }
 }
 
 /// Where a part stands.
