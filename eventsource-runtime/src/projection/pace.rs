@@ -19,7 +19,7 @@ const LARGE_BATCH: usize = 4 * 1024 * 1024;
 /// current size, and at least half. `read` is separate from the size, as the page may have been asked for with an older
 /// one, or be the last.
 pub(super) fn adapted(batch: usize, read: usize, took: Took, longest: Duration) -> usize {
-    let may_take = (longest * 3 / 4).saturating_sub(took.rest).max(took.rest);
+    let may_take = (longest.saturating_mul(3) / 4).saturating_sub(took.rest).max(took.rest);
     let wanted = may_take.as_nanos() * read as u128 / took.steps.as_nanos().max(1);
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).clamp(batch / 2, batch * 2);
     wanted.clamp(SMALLEST_BATCH, LARGEST_BATCH)
@@ -71,6 +71,12 @@ mod tests {
         assert_eq!(adapted_to(768, 768, 12), 960);
         assert_eq!(adapted_to(64, 64, 1000), 32);
         assert_eq!(adapted_to(SMALLEST_BATCH, SMALLEST_BATCH, 1000), SMALLEST_BATCH);
+    }
+
+    /// A store that sets no limit ended its projections with a panic.
+    #[test]
+    fn batches_of_a_store_that_sets_no_limit_grow_to_the_largest() {
+        assert_eq!(settled(Duration::from_millis(5), Duration::from_micros(20), Duration::MAX), LARGEST_BATCH);
     }
 
     #[test]
