@@ -48,7 +48,7 @@ impl<S: ProjectionStore> Follower<S> {
             return Ok(None);
         }
         let mut own = Hold::new(&self.options);
-        let Some(begin) = builder.acquire(&mut own).await? else { return Ok(None) };
+        let Some(begin) = builder.stand_by(&mut own).await? else { return Ok(None) };
         let mut place = Place::new(begin, past, own);
         place.rebuilding = true;
         if builder.close_up(&mut place, past).await?.is_none() {

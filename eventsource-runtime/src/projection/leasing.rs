@@ -64,31 +64,16 @@ impl<S: ProjectionStore> Follower<S> {
         self.unless_stopped(tokio::time::sleep(taken.left.clamp(Duration::from_millis(1), LOOK))).await
     }
 
-    /// Waits for the lease, and returns where the part stands then; `None` if the runner is stopped meanwhile.
-    pub(super) async fn acquire(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
-        self.acquire_telling(hold, |_| ()).await
-    }
-
-    /// As [`Follower::acquire`]. What another runner does meanwhile counts as progress here, and is no gap.
+    /// Waits for the lease, and returns where the part stands then; `None` if the runner is stopped meanwhile. What
+    /// another runner does meanwhile counts as progress here, and is no gap.
     pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
-        let tell = |checkpoint: Position| {
-            self.progress.send_modify(|progress| progress.checkpoint = Some(checkpoint));
-            if let Some(gap) = &self.gap {
-                gap.checkpoint(checkpoint.get());
-            }
-        };
-        self.acquire_telling(hold, tell).await
-    }
-
-    async fn acquire_telling(
-        &self,
-        hold: &mut Hold,
-        tell: impl Fn(Position),
-    ) -> Result<Option<Position>, ProjectionError> {
         let mut earlier: Option<String> = None;
         loop {
             let Some(lease) = self.claim(hold).await? else { return Ok(None) };
-            tell(lease.checkpoint);
+            self.progress.send_modify(|progress| progress.checkpoint = Some(lease.checkpoint));
+            if let Some(gap) = &self.gap {
+                gap.checkpoint(lease.checkpoint.get());
+            }
             let Some(taken) = lease.taken else {
                 if let Some(earlier) = earlier {
                     log::projection_takes_over(self.partition.projection, self.partition.index, &earlier);
