@@ -14,7 +14,7 @@ use crate::store::Position;
 pub enum ProjectionStopped {
     /// A step failed, also when retried, with nothing of it committed; or the projection's task could not continue: it
     /// panicked, its store was closed, or something else moved its checkpoint.
-    #[error("`{projection}` stopped after position {checkpoint}{}; mend the cause and start it again", At(*event))]
+    #[error("`{projection}` stopped after position {checkpoint}{}; mend the cause and start it again", at(*event))]
     #[non_exhaustive]
     Failed {
         /// The projection.
@@ -32,10 +32,7 @@ pub enum ProjectionStopped {
         source: Arc<dyn Error + Send + Sync + 'static>,
     },
     /// The deadline passed before the projection got there.
-    #[error(
-        "projection `{projection}` {}; wait longer, or see what holds it up",
-        Late { checkpoint: *checkpoint, wanted: *wanted }
-    )]
+    #[error("projection `{projection}` {}; wait longer, or see what holds it up", late(*checkpoint, *wanted))]
     #[non_exhaustive]
     Late {
         /// The projection.
@@ -136,28 +133,16 @@ impl fmt::Debug for ProjectionStopped {
 }
 
 /// The event at fault, if it is one.
-struct At(Option<Position>);
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |event| write!(f, ", at the event at position {event}"))
-    }
+fn at(event: Option<Position>) -> String {
+    event.map(|event| format!(", at the event at position {event}")).unwrap_or_default()
 }
 
 /// How late a projection is: if there was nothing to apply, it has not even been set up.
-struct Late {
-    checkpoint: Position,
-    wanted: Position,
-}
-
-impl fmt::Display for Late {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { checkpoint, wanted } = self;
-        if checkpoint < wanted {
-            write!(f, "is at position {checkpoint}, {wanted} was wanted in time")
-        } else {
-            f.write_str("was not set up in time")
-        }
+fn late(checkpoint: Position, wanted: Position) -> String {
+    if checkpoint < wanted {
+        format!("is at position {checkpoint}, {wanted} was wanted in time")
+    } else {
+        "was not set up in time".to_owned()
     }
 }
 
