@@ -208,14 +208,9 @@ impl fmt::Debug for DeadLetterError {
 mod tests {
     use super::*;
     use crate::error::BoxError;
+    use crate::projection::error::Refused;
     use crate::projection::{BuiltElsewhere, LeaseLost, Partition};
     use crate::store::StoreError;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("a row is refused")]
-    struct Refused {
-        _row: &'static str,
-    }
 
     /// `?` did not take it, as it takes each error.
     #[test]

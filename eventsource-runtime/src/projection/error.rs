@@ -353,15 +353,17 @@ impl PartitionsChanged {
     }
 }
 
+/// An error of a user's, whose `Debug` says what must not be told.
+#[cfg(test)]
+#[derive(Debug, thiserror::Error)]
+#[error("a row is refused")]
+pub(super) struct Refused {
+    pub(super) _row: &'static str,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("a row is refused")]
-    struct Refused {
-        _row: &'static str,
-    }
 
     #[test]
     fn debug_quotes_nothing_that_display_does_not() {

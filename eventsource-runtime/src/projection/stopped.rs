@@ -153,14 +153,9 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::domain::{Envelope, StoredEvent};
+    use crate::projection::error::Refused;
     use crate::projection::{CheckpointMoved, PartitionsChanged};
     use crate::store::{StoreError, StreamId, Version};
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("a row is refused")]
-    struct Refused {
-        _row: &'static str,
-    }
 
     fn refused() -> ProjectionError {
         Refused { _row: "secret" }.into()
