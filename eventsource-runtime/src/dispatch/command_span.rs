@@ -105,18 +105,6 @@ fn end<E: Error + 'static>(
 pub(super) fn no_handler<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> DispatchError<A::Error> {
     let (span, name) = (command_span(command, switches), command.name());
     let error = DispatchError::NoHandler { command: name };
-    let error_type = error.error_type();
-    span.record(&mut |later| {
-        later.text(names::CQRS_COMMAND_STATUS, "error");
-        later.number(names::EVENTSOURCE_RETRY_COUNT, 0);
-    });
-    span.in_scope(|| {
-        if switches.metrics {
-            let error_type = Some(&*error_type);
-            metrics::command(&metrics::Ended { name, status: "error", error_type, elapsed: Duration::ZERO }, 0);
-        }
-    });
-    let failed = Failed::new(names::LOG_COMMAND, command.span());
-    span.fail_saying(failed, error_type, Some(format!("No handler for {name}")));
+    COMMANDS.end_refused(span, (name, command.span()), name, error.error_type(), switches);
     error
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::PayloadFault;
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Kind, Start, metrics, names};
+use crate::telemetry::{Attributes, Kind, Span, Start, metrics, names};
 
 /// The maximum length that is shown of an unknown name.
 const LONGEST_NAME: usize = 64;
@@ -140,6 +140,18 @@ impl Side {
             },
             &mut |_| (),
         );
+        self.end_refused(span, (name, span_name), shown, error_type, switches);
+    }
+
+    /// Ends the span of a message that reached no handler; `names` are the message's, and that of its span.
+    pub(super) fn end_refused(
+        &self,
+        span: Span,
+        (name, span_name): (&'static str, &'static str),
+        shown: &str,
+        error_type: Cow<'static, str>,
+        switches: Switches,
+    ) {
         span.record(&mut |later| {
             (self.failed)(later);
             (self.refused)(later);
