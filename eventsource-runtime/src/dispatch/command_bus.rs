@@ -8,11 +8,12 @@ use std::sync::Arc;
 use super::by_type::ByType;
 use super::command_span::{Handled, handle, no_handler};
 use super::error::DispatchJsonError;
-use super::json::{COMMANDS, Known, Payload, Refused, Switches, shown};
-use super::named::{Ambiguity, Found, Names};
+use super::json::{COMMANDS, Known, Payload, Refused, Switches};
+use super::named::{Found, Names};
 use super::{BoxFuture, Committed, Context, MAX_JSON};
 use crate::domain::sealed::Sealed;
 use crate::domain::{AnyCommand, Command, Handle, Handlers, Registry};
+use crate::error::quoted;
 use crate::repository::{Repository, ServicesOf};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
@@ -230,11 +231,11 @@ impl CommandBus {
         match self.routes.named.find(name) {
             Found::Route(route) => route.dispatch(payload, context, self.switches).await,
             Found::Unknown => {
-                let command = shown(name);
+                let command = quoted(name);
                 COMMANDS.unknown(&command, self.switches);
                 Err(DispatchJsonError::UnknownCommand { command })
             }
-            Found::Ambiguous(Ambiguity { name: command, types }) => {
+            Found::Ambiguous { name: command, types } => {
                 COMMANDS.ambiguous(command, self.switches);
                 Err(DispatchJsonError::AmbiguousCommand { command, types })
             }

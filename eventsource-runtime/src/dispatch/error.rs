@@ -122,7 +122,7 @@ pub enum DispatchJsonError {
     #[error("No handler for {command}; give the bus its aggregate's repository with `.aggregate(..)`")]
     #[non_exhaustive]
     UnknownCommand {
-        /// The received name, truncated to 64 bytes.
+        /// The received name, truncated to 64 characters.
         command: String,
     },
     /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).

@@ -7,9 +7,6 @@ use super::PayloadFault;
 use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Kind, Span, Start, metrics, names};
 
-/// The maximum length that is shown of an unknown name.
-const LONGEST_NAME: usize = 64;
-
 /// The names in which commands and queries differ.
 pub(super) struct Side {
     pub(super) name: &'static str,
@@ -55,11 +52,6 @@ impl Default for Switches {
     fn default() -> Self {
         Self { tracing: true, metrics: true }
     }
-}
-
-/// A name as errors and spans may show it: truncated, since anyone may have sent it.
-pub(super) fn shown(name: &str) -> String {
-    name[..name.floor_char_boundary(LONGEST_NAME)].to_owned()
 }
 
 /// A message as JSON, and its maximum length.

@@ -19,13 +19,11 @@ struct Entry<R: ?Sized> {
 pub(super) enum Found<'a, R: ?Sized> {
     Route(&'a R),
     Unknown,
-    Ambiguous(Ambiguity),
-}
-
-/// Two types of one name.
-pub(super) struct Ambiguity {
-    pub(super) name: &'static str,
-    pub(super) types: [&'static str; 2],
+    /// Two types have the name.
+    Ambiguous {
+        name: &'static str,
+        types: [&'static str; 2],
+    },
 }
 
 impl<R: ?Sized> Names<R> {
@@ -47,7 +45,7 @@ impl<R: ?Sized> Names<R> {
         let Some((name, entry)) = self.of.get_key_value(name) else { return Found::Unknown };
         match entry.clash {
             None => Found::Route(&entry.route),
-            Some(other) => Found::Ambiguous(Ambiguity { name, types: [entry.message.1, other] }),
+            Some(other) => Found::Ambiguous { name, types: [entry.message.1, other] },
         }
     }
 

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::at_hand::AtHand;
 use super::by_type::ByType;
-use super::json::{Known, Payload, QUERIES, Refused, Switches, shown};
-use super::named::{Ambiguity, Found, Names};
+use super::json::{Known, Payload, QUERIES, Refused, Switches};
+use super::named::{Found, Names};
 use super::query_error::{ExecuteJsonError, QueryError};
 use super::{BoxFuture, MAX_JSON};
 use crate::domain::sealed::Sealed;
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
-use crate::error::{BoxError, error_type_or};
+use crate::error::{BoxError, error_type_or, quoted};
 use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, metrics, names};
 
@@ -134,11 +134,11 @@ impl QueryBus {
                 route.execute(Payload { json: payload.as_ref(), most: MAX_JSON }, self.switches).await
             }
             Found::Unknown => {
-                let query = shown(name);
+                let query = quoted(name);
                 QUERIES.unknown(&query, self.switches);
                 Err(ExecuteJsonError::UnknownQuery { query })
             }
-            Found::Ambiguous(Ambiguity { name: query, types }) => {
+            Found::Ambiguous { name: query, types } => {
                 QUERIES.ambiguous(query, self.switches);
                 Err(ExecuteJsonError::AmbiguousQuery { query, types })
             }

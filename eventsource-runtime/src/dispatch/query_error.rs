@@ -82,7 +82,7 @@ pub enum ExecuteJsonError {
     #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
     #[non_exhaustive]
     UnknownQuery {
-        /// The received name, truncated to 64 bytes.
+        /// The received name, truncated to 64 characters.
         query: String,
     },
     /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::batch::{Events, Took};
 use super::error::{CheckpointMoved, ProjectionError};
 use super::leasing::Hold;
-use super::options::{Options, Pace};
+use super::options::Options;
 use super::pace::{SMALLEST_BATCH, adapted, within_bytes};
 use super::partition::Partition;
 use super::progress::Standing;
@@ -208,7 +208,7 @@ impl<S: ProjectionStore> Follower<S> {
         }
         let (read, within) = (page.events.len(), within_bytes(&page.events));
         page.events.retain(|event| self.partition.holds(&event.stream));
-        let mode = if self.options.pace == Pace::Single { Mode::Live } else { place.mode(page.events.len(), read) };
+        let mode = if self.options.one_by_one { Mode::Live } else { place.mode(page.events.len(), read) };
         let end = page.scanned;
         let events = Events::from(page.events);
         let started = Instant::now();

@@ -96,16 +96,6 @@ impl ProjectionOptions {
     }
 }
 
-/// How many events are applied at a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Pace {
-    /// Many, if many wait.
-    #[default]
-    Adaptive,
-    /// Always one: what it leads to has a span of its own.
-    Single,
-}
-
 /// How a read model is rebuilt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Rebuild {
@@ -161,7 +151,8 @@ pub(super) struct Options {
     pub(super) retries: u32,
     pub(super) on_failure: OnFailure,
     pub(super) partitions: u32,
-    pub(super) pace: Pace,
+    /// Events are never applied in batches: what each leads to has a span of its own.
+    pub(super) one_by_one: bool,
     pub(super) patience: Duration,
     pub(super) lease: Duration,
     pub(super) owner: Arc<str>,
@@ -180,7 +171,7 @@ impl Default for Options {
             retries: RETRIES,
             on_failure: OnFailure::Stop,
             partitions: 1,
-            pace: Pace::default(),
+            one_by_one: false,
             patience: PATIENCE,
             lease: LEASE,
             owner: format!("process {}", std::process::id()).into(),

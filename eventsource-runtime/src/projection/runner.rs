@@ -16,7 +16,7 @@ use super::dead_letters::DeadLetters;
 use super::error::ProjectionError;
 use super::follower::Follower;
 use super::group::Group;
-use super::options::{Begin, OnFailure, Options, Pace, ProjectionOptions, Rebuild};
+use super::options::{Begin, OnFailure, Options, ProjectionOptions, Rebuild};
 use super::partition::Partition;
 use super::progress::{Standing, Watched};
 use super::running::{Projections, Told};
@@ -243,7 +243,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
 
     /// Never applies events in batches.
     pub(crate) fn one_by_one(mut self) -> Self {
-        self.options.pace = Pace::Single;
+        self.options.one_by_one = true;
         self
     }
 

@@ -193,7 +193,9 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
         let partition = self.keyed(batch.partition);
         let batch = Batch { partition, ..batch };
         let desk = Self { tenures: vec![batch.tenure()], ..self.clone() };
-        for event in batch.events.clone().iter() {
+        let events = batch.events.clone();
+        // Its runner applies one at a time.
+        if let Some(event) = events.first() {
             match self.first_letter(partition.projection, &event.stream).await? {
                 None => desk.step(&*manager, event, scope.clone()).await?,
                 // Set aside by an attempt that failed afterwards.
@@ -201,8 +203,7 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
                     desk.unpark(Arc::clone(&manager), event, scope.clone()).await?;
                 }
                 // Set aside here: the letters before it may be gone by the time the store looks for them.
-                Some(_) if batch.events.len() == 1 => return self.park(manager, event, batch, scope).await,
-                Some(_) => {}
+                Some(_) => return self.park(manager, event, batch, scope).await,
             }
         }
         let applied = self.store.apply_batch(self.checkpoint(manager.name()), batch, scope.muted()).await?;
