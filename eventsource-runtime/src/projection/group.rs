@@ -31,11 +31,8 @@ pub(super) struct Group<S: ProjectionStore> {
 #[derive(Clone)]
 struct Start {
     past: Position,
-    /// The lease that every part has, and where it stands, if the read model is rebuilt.
-    had: Option<Built>,
-    rebuilding: Option<Arc<Rebuilding>>,
-    /// Whether the parts have yet to apply the past again: not if the read model was rebuilt aside.
-    replays: bool,
+    /// If the read model is rebuilt: the lease that every part has, where it stands, and the rebuild's progress.
+    rebuilt: Option<(Built, Arc<Rebuilding>)>,
 }
 
 /// How far the parts of a projection have followed the feed.
@@ -66,7 +63,7 @@ impl<S: ProjectionStore> Group<S> {
         let mut parts = JoinSet::new();
         for follower in &self.followers {
             let (mut follower, start) = (follower.clone(), start.clone());
-            follower.rebuilding.clone_from(&start.rebuilding);
+            follower.rebuilding = start.rebuilt.as_ref().map(|(_, rebuilding)| Arc::clone(rebuilding));
             parts.spawn(self.scope.clone().run(async move {
                 match caught(start.part(&follower)).await {
                     Err(error) if error.loses_its_place() => Followed::UntilLost,
@@ -89,7 +86,7 @@ impl<S: ProjectionStore> Group<S> {
 
     /// Leaves a rebuild that is to start over. The leases that it holds would otherwise be waited for.
     async fn leave(&self, start: &Start) {
-        if let Some((hold, _)) = &start.had {
+        if let Some(((hold, _), _)) = &start.rebuilt {
             give_up(&self.followers, hold).await;
         }
         for follower in &self.followers {
@@ -112,16 +109,11 @@ impl<S: ProjectionStore> Group<S> {
         let opened = first.within(SETTING_UP, Box::pin(self.open(first, head))).await;
         let Some(past) = opened.transpose()?.flatten() else { return Ok(None) };
         Ok(match first.options.rebuild {
-            Rebuild::No => Some(Start { past, had: None, rebuilding: None, replays: false }),
-            Rebuild::InPlace => self.empty(first).await?.map(|(hold, past)| self.rebuilt(first, hold, past)),
-            Rebuild::Aside => {
+            None => Some(Start { past, rebuilt: None }),
+            Some(Rebuild::InPlace) => self.empty(first).await?.map(|(hold, past)| self.rebuilt(first, hold, past)),
+            Some(Rebuild::Aside) => {
                 let built = Self::build_aside(first, past).await?;
-                built.map(|(built, rebuilding)| Start {
-                    past,
-                    had: Some(built),
-                    rebuilding: Some(rebuilding),
-                    replays: false,
-                })
+                built.map(|built| Start { past, rebuilt: Some(built) })
             }
         })
     }
@@ -146,7 +138,7 @@ impl<S: ProjectionStore> Group<S> {
         self.tell_head(past);
         let (name, parts, metrics) = (first.partition.projection, self.followers.len(), first.options.metrics);
         let rebuilding = Arc::new(Rebuilding::begin(name, Rebuild::InPlace, past, parts, metrics));
-        Start { past, had: Some((hold, Position::START)), rebuilding: Some(rebuilding), replays: true }
+        Start { past, rebuilt: Some(((hold, Position::START), rebuilding)) }
     }
 
     fn tell_head(&self, head: Position) {
@@ -239,7 +231,9 @@ impl<S: ProjectionStore> Group<S> {
 
 impl Start {
     async fn part<S: ProjectionStore>(self, follower: &Follower<S>) -> Result<(), ProjectionError> {
-        let (hold, checkpoint) = if let Some(had) = self.had {
+        // One that was built aside has the past in it.
+        let replays = self.rebuilt.as_ref().is_some_and(|(_, rebuilding)| rebuilding.is_in_place());
+        let (hold, checkpoint) = if let Some((had, _)) = self.rebuilt {
             had
         } else {
             let mut hold = Hold::new(&follower.options);
@@ -253,7 +247,7 @@ impl Start {
             }
         };
         let mut place = Place::new(checkpoint, self.past, hold);
-        place.rebuilding = self.replays;
+        place.rebuilding = replays;
         follower.run(place).await
     }
 }

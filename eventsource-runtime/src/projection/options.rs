@@ -97,10 +97,8 @@ impl ProjectionOptions {
 }
 
 /// How a read model is rebuilt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rebuild {
-    #[default]
-    No,
     InPlace,
     Aside,
 }
@@ -108,7 +106,6 @@ pub(super) enum Rebuild {
 impl Rebuild {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Self::No => "none",
             Self::InPlace => "in place",
             Self::Aside => "aside",
         }
@@ -147,7 +144,7 @@ pub(super) struct Options {
     /// Whether of a relay, whose checkpoint this keeps, the gap, whether it runs, retries and lost leases are reported,
     /// and no more.
     pub(super) relay: Option<bool>,
-    pub(super) rebuild: Rebuild,
+    pub(super) rebuild: Option<Rebuild>,
     pub(super) retries: u32,
     pub(super) on_failure: OnFailure,
     pub(super) partitions: u32,
@@ -167,7 +164,7 @@ impl Default for Options {
             links: true,
             begin: Begin::default(),
             relay: None,
-            rebuild: Rebuild::No,
+            rebuild: None,
             retries: RETRIES,
             on_failure: OnFailure::Stop,
             partitions: 1,
@@ -200,7 +197,7 @@ impl Options {
             retries: chosen.retries.unwrap_or(self.retries),
             on_failure: chosen.on_failure.unwrap_or(self.on_failure),
             partitions: chosen.partitions.unwrap_or(self.partitions),
-            rebuild: chosen.rebuild.unwrap_or(self.rebuild),
+            rebuild: chosen.rebuild.or(self.rebuild),
             begin: chosen.begin.unwrap_or(self.begin),
             ..self.clone()
         }

@@ -52,6 +52,10 @@ impl Rebuilding {
         self.events.fetch_add(events as u64, Ordering::Relaxed);
     }
 
+    pub(super) fn is_in_place(&self) -> bool {
+        self.mode == Rebuild::InPlace
+    }
+
     /// The new read model is what readers see from now on, with the past in it. Only the first call counts.
     pub(super) fn ended(&self) {
         if !self.has_ended.swap(true, Ordering::Relaxed) {
@@ -74,7 +78,7 @@ impl Rebuilding {
             bar.draw(self.projection, done, self.past);
         }
         // One that is built aside has yet to be put in its place.
-        if self.mode == Rebuild::InPlace && done >= self.past {
+        if self.is_in_place() && done >= self.past {
             self.ended();
         }
     }
@@ -87,36 +91,30 @@ fn share(done: u64, of: u64) -> f64 {
 
 /// A line at the terminal, drawn over and over until the rebuild is done.
 #[derive(Debug, Default)]
-struct Bar {
-    drawn: Mutex<Option<Instant>>,
-    finished: AtomicBool,
-    lines: Arc<Mutex<Lines>>,
-}
+struct Bar(Arc<Mutex<Lines>>);
 
 /// What is written next, and whether somebody is writing: a terminal that is stopped holds up nothing but the bar.
 #[derive(Debug, Default)]
 struct Lines {
     next: Option<String>,
+    drawn: Option<Instant>,
     are_written: bool,
+    are_finished: bool,
 }
 
 impl Bar {
     fn draw(&self, projection: &str, done: u64, of: u64) {
         let is_last = done >= of;
-        if is_last && self.finished.swap(true, Ordering::Relaxed) {
+        let mut lines = self.0.lock();
+        let is_early = !is_last && lines.drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW);
+        if lines.are_finished || is_early {
             return;
         }
-        {
-            let mut drawn = self.drawn.lock();
-            if !is_last && drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW) {
-                return;
-            }
-            *drawn = Some(Instant::now());
-        }
-        let mut lines = self.lines.lock();
+        lines.are_finished = is_last;
+        lines.drawn = Some(Instant::now());
         lines.next = Some(line(projection, done, of));
         if !std::mem::replace(&mut lines.are_written, true) {
-            let lines = Arc::clone(&self.lines);
+            let lines = Arc::clone(&self.0);
             tokio::task::spawn_blocking(move || write(&lines, &mut std::io::stderr()));
         }
     }
@@ -180,7 +178,7 @@ mod tests {
                 Ok(())
             }
         }
-        let lines = Mutex::new(Lines { next: Some("first, ".into()), are_written: true });
+        let lines = Mutex::new(Lines { next: Some("first, ".into()), are_written: true, ..Lines::default() });
         let mut out = Drawing(&lines, Vec::new());
         write(&lines, &mut out);
         assert_eq!((str::from_utf8(&out.1), lines.lock().are_written), (Ok("first, last"), false));

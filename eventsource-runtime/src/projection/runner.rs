@@ -154,7 +154,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// Every start with this option rebuilds: remove the call, or put it behind a flag, once it has run. For one of
     /// several projections there is [`ProjectionOptions::rebuild`].
     pub fn rebuild(mut self) -> Self {
-        self.options.rebuild = Rebuild::InPlace;
+        self.options.rebuild = Some(Rebuild::InPlace);
         self
     }
 
@@ -185,7 +185,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// The swap waits for long reads of the old tables, and is retried meanwhile. This runner already has the lease
     /// then, so that the old read model stands still for as long, five minutes at most.
     pub fn rebuild_aside(mut self) -> Self {
-        self.options.rebuild = Rebuild::Aside;
+        self.options.rebuild = Some(Rebuild::Aside);
         self
     }
 
