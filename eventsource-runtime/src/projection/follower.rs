@@ -270,7 +270,7 @@ impl<S: ProjectionStore> Follower<S> {
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     let kept = place.saved;
-                    self.count(Step::new(&events.after(before).until(kept), kept, mode));
+                    self.count(Step::new(&events.after(before).until(kept), kept, mode)).await;
                     fault = error.event();
                     if error.kept().is_some() {
                         // What makes progress, however slowly, has not been in trouble all the time.
@@ -282,7 +282,7 @@ impl<S: ProjectionStore> Follower<S> {
                     if self.find_out(end, place).await?.is_none() {
                         return Ok(None);
                     }
-                    self.count(Step::new(&events.after(kept).until(place.saved), place.saved, mode));
+                    self.count(Step::new(&events.after(kept).until(place.saved), place.saved, mode)).await;
                 }
             }
         }

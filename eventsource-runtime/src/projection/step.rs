@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch::{Applied, Batch, Events};
-use super::dead_letter::DeadLetter;
+use super::dead_letter::{DeadLetter, Letters};
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
 use super::options::Options;
+use super::pace::LARGEST_BATCH;
+use super::retry::{LATE, upkeep};
 use super::{Backend, Projection, ProjectionStore, StepResult};
 use crate::store::Position;
 use crate::telemetry::log::Failed;
@@ -98,7 +100,7 @@ impl<S: ProjectionStore> Follower<S> {
         }
         if step.retry > 0 && found == Some(step.to) {
             // An earlier attempt was committed after all; nobody else moves a checkpoint to just there.
-            result = Ok(Applied::default());
+            result = Ok(self.inferred(step.events).await);
         }
         // The earlier attempt may have had another outcome.
         let step = earlier.as_ref().map_or(step, |earlier| step.ending(&earlier.outcome));
@@ -130,11 +132,32 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// Counts events that a failed step turned out to have applied.
-    pub(super) fn count(&self, step: Step<'_>) {
+    pub(super) async fn count(&self, step: Step<'_>) {
         if let Some(rebuilding) = &self.rebuilding {
             rebuilding.applied(step.events.len());
         }
-        step.counted(self.partition.projection, &self.options, &Applied::default());
+        if self.options.metrics {
+            step.counted(self.partition.projection, &self.options, &self.inferred(step.events).await);
+        }
+    }
+
+    /// The result of events of which only the checkpoint tells that they are done with. A store that does not say which
+    /// of them it has set aside is not asked again: that is told, and decides nothing.
+    async fn inferred(&self, events: &Events) -> Applied {
+        let (Some(first), Some(last), None) = (events.first(), events.last(), self.options.relay) else {
+            return Applied::default();
+        };
+        // Other parts' letters may lie in between; all are of one page of the feed.
+        let between = last.position.get().saturating_sub(first.position.get()).saturating_add(1);
+        let limit = usize::try_from(between).map_or(LARGEST_BATCH, |between| between.min(LARGEST_BATCH));
+        let after = Position::new(first.position.get().saturating_sub(1));
+        let letters = Letters { stream: None, after, limit };
+        // In a box as in `attempt`.
+        let listed = Box::pin(upkeep(self.store.dead_letters(self.partition.projection, letters)));
+        let letters = self.within(LATE, listed).await.and_then(Result::ok).unwrap_or_default();
+        let is_own = |of: Position| events.binary_search_by_key(&of, |event| event.position).is_ok();
+        let parked = letters.into_iter().filter(DeadLetter::is_parked).map(|letter| letter.position);
+        Applied { parked: parked.filter(|of| is_own(*of)).collect(), took: None }
     }
 
     pub(super) fn keep(&self, position: Position, place: &mut Place) {

@@ -19,8 +19,13 @@ impl Refusing {
 
 /// As what the events of a projection were counted.
 fn statuses(metrics: &InMemoryMetricExporter) -> Vec<String> {
+    counts(metrics).into_keys().collect()
+}
+
+/// How many events of a projection were counted, by what they were counted as.
+fn counts(metrics: &InMemoryMetricExporter) -> BTreeMap<String, u64> {
     let told = Measured::last(metrics).into_iter().filter(|point| point.name == names::EVENTSOURCE_PROJECTION_EVENTS);
-    told.map(|point| point.said(names::STATUS)).collect()
+    told.map(|point| (point.said(names::STATUS), point.count)).collect()
 }
 
 /// The checkpoint was found behind the event, which was counted as applied.
@@ -83,5 +88,69 @@ async fn each_event_of_a_batch_is_counted_once_whatever_failed() {
         let events = points.iter().filter(|point| point.name == names::EVENTSOURCE_PROJECTION_EVENTS);
         let counted = events.map(|point| point.count).sum::<u64>();
         assert_eq!(counted, 100, "answers lost: {lost}, stumbles: {stumbles}");
+    }
+}
+
+/// Applies nothing that is poison.
+struct Careful;
+
+#[projection]
+impl Careful {
+    fn cancelled(&self, event: &Recorded<OrderCancelled>) -> Result<(), ProjectionError> {
+        if event.reason == "poison" { Err(ProjectionError::new("poison")) } else { Ok(()) }
+    }
+}
+
+const POISON: &str = "{\"reason\":\"poison\"}";
+
+/// The checkpoint was found behind an event that was parked, and it was counted as applied.
+#[tokio::test]
+async fn a_parked_event_is_told_as_a_dead_letter_though_the_answer_was_lost() {
+    let (recorder, metrics) = Recorder::measured();
+    recorder
+        .run(async {
+            let (store, stream) = (Faulty::default(), a_stream());
+            let runner = ProjectionRunner::new(store.clone()).projection(Careful).max_retries(1);
+            let projections = runner.on_failure(OnFailure::DeadLetter).spawn();
+            projections.wait_for(cancel(&store, &stream, POISON, 1).await).await.unwrap();
+            store.lose_answers(1);
+            projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+            projections.shutdown().await.unwrap();
+        })
+        .await;
+    recorder.flush().await;
+    assert_eq!(counts(&metrics), BTreeMap::from([("dead_lettered".to_owned(), 2)]));
+}
+
+/// What was parked before the event at fault, in a store without transactions, or in a batch whose answer was lost, was
+/// counted as applied.
+#[tokio::test]
+async fn a_parked_event_is_told_as_a_dead_letter_though_its_batch_failed_behind_it() {
+    for (lost, fault) in [(0, POISON), (1, REASON)] {
+        let (recorder, metrics) = Recorder::measured();
+        recorder
+            .run(async {
+                let (store, stream) = (Faulty::default(), a_stream());
+                let runner = || {
+                    let runner = ProjectionRunner::new(store.clone()).projection(Careful).max_retries(1);
+                    runner.on_failure(OnFailure::DeadLetter)
+                };
+                let projections = runner().spawn();
+                projections.wait_for(cancel(&store, &stream, POISON, 1).await).await.unwrap();
+                projections.shutdown().await.unwrap();
+                let mut last = cancel(&store, &stream, REASON, 1).await;
+                for place in 1..100 {
+                    last = cancel(&store, &a_stream(), if place == 50 { fault } else { REASON }, 1).await;
+                }
+                store.lose_answers(lost);
+                let projections = runner().spawn();
+                projections.wait_for(last).await.unwrap();
+                projections.shutdown().await.unwrap();
+            })
+            .await;
+        recorder.flush().await;
+        let dead = if fault == POISON { 3 } else { 2 };
+        let expected = [("applied".to_owned(), 101 - dead), ("dead_lettered".to_owned(), dead)];
+        assert_eq!(counts(&metrics), BTreeMap::from(expected), "answers lost: {lost}");
     }
 }
