@@ -42,17 +42,6 @@ pub(crate) async fn beside<F: Future>(body: F, other: impl Future) -> F::Output 
     .await
 }
 
-/// The outputs of two futures that run concurrently.
-pub(crate) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
-    let (one, mut other, mut second) = (pin!(one), pin!(other), None);
-    let first = beside(one, async { second = Some(other.as_mut().await) }).await;
-    let second = match second {
-        Some(second) => second,
-        None => other.await,
-    };
-    (first, second)
-}
-
 /// What `look` finds, at once or when the waiters are notified.
 pub(crate) async fn told<T>(notify: &Notify, mut look: impl FnMut() -> Option<T>) -> T {
     loop {

@@ -1,5 +1,6 @@
 //! One part of a projection on its way through the feed.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use super::retry::{Trouble, upkeep};
 use super::step::{Mode, Step, Unsure};
 use super::stopped::ProjectionStopped;
 use super::{Projection, ProjectionStore};
-use crate::poll::both;
+use crate::poll::beside;
 use crate::store::{Page, Position};
 use crate::telemetry::{log, metrics};
 
@@ -177,13 +178,10 @@ impl<S: ProjectionStore> Follower<S> {
             }
             let (end, size) = (page.scanned, place.batch);
             let next = self.unless_stopped(upkeep(self.feed.read_all(end, &filter, size)));
-            let next = async { next.await.and_then(Result::ok) };
             // Kept from the first attempt to the last: the pauses between them may be longer than a lease, and many
-            // shorter ones add up. In boxes as in `attempt`.
+            // shorter ones add up. In a box as in `attempt`.
             let claim = place.hold.claim.clone();
-            let steps = both(Box::pin(self.apply(page, place)), Box::pin(next));
-            let (applied, read) = self.keeping(&claim, Box::pin(steps)).await;
-            applied?;
+            let read = self.keeping(&claim, Box::pin(self.apply_beside(page, place, next))).await?.and_then(Result::ok);
             if self.is_stopped() {
                 break;
             }
@@ -194,6 +192,22 @@ impl<S: ProjectionStore> Follower<S> {
         }
         self.save(place).await?;
         Ok(until.filter(|until| place.saved >= *until).map(drop))
+    }
+
+    /// Applies a page while something else runs, and returns the output of that: one that fails is not held up by it.
+    async fn apply_beside<T>(
+        &self,
+        page: Page,
+        place: &mut Place,
+        other: impl Future<Output = T>,
+    ) -> Result<T, ProjectionError> {
+        // In boxes as in `attempt`.
+        let (mut other, mut ended) = (Box::pin(other), None);
+        beside(Box::pin(self.apply(page, place)), async { ended = Some(other.as_mut().await) }).await?;
+        Ok(match ended {
+            Some(ended) => ended,
+            None => other.await,
+        })
     }
 
     /// Advances to a position that the feed has; `None` if the runner is stopped meanwhile.

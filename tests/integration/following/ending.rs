@@ -138,3 +138,27 @@ async fn a_feed_that_no_longer_answers_holds_up_no_end() {
     // It has been asked.
     hangs.notified().await;
 }
+
+/// The page to come was waited for first, beside which the step ran: nobody was told that it had failed.
+#[tokio::test]
+async fn a_failure_is_told_though_the_feed_no_longer_answers() {
+    let (store, reads) = (MemoryStore::new(), Arc::new(AtomicUsize::new(0)));
+    let silent = Hooked::new(&store, {
+        let reads = Arc::clone(&reads);
+        move |asked| {
+            let is_first = !matches!(asked, Asked::Feed { .. }) || reads.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if !is_first {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    });
+    let last = place_many(&store, 1).await;
+    let failing = Effects::failing(1, usize::MAX);
+    let projections = ProjectionRunner::new(silent).projection(failing).max_retries(1).spawn();
+    let stopped = in_time(projections.stopped()).await;
+    assert!(why(&stopped).contains("not this time"), "{}", why(&stopped));
+    in_time(projections.wait_for(last)).await.unwrap_err();
+    assert_eq!(reads.load(Ordering::SeqCst), 2);
+}
