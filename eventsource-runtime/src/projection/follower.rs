@@ -181,7 +181,8 @@ impl<S: ProjectionStore> Follower<S> {
             // Kept from the first attempt to the last: the pauses between them may be longer than a lease, and many
             // shorter ones add up. In a box as in `attempt`.
             let claim = place.hold.claim.clone();
-            let read = self.keeping(&claim, Box::pin(self.apply_beside(page, place, next))).await?.and_then(Result::ok);
+            let read =
+                self.keeping(&claim, Box::pin(self.apply_reading(page, place, next))).await?.and_then(Result::ok);
             if self.is_stopped() {
                 break;
             }
@@ -194,19 +195,27 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(until.filter(|until| place.saved >= *until).map(drop))
     }
 
-    /// Applies a page while something else runs, and returns the output of that: one that fails is not held up by it.
-    async fn apply_beside<T>(
+    /// Applies a page while the next one is read, and then waits for that, unless it fails. If it has many events, the
+    /// gap follows the head meanwhile, for which nothing waits.
+    async fn apply_reading<T>(
         &self,
         page: Page,
         place: &mut Place,
-        other: impl Future<Output = T>,
+        next: impl Future<Output = T>,
     ) -> Result<T, ProjectionError> {
+        let is_large = page.events.len() >= SMALLEST_BATCH;
         // In boxes as in `attempt`.
-        let (mut other, mut ended) = (Box::pin(other), None);
-        beside(Box::pin(self.apply(page, place)), async { ended = Some(other.as_mut().await) }).await?;
-        Ok(match ended {
-            Some(ended) => ended,
-            None => other.await,
+        let (mut next, mut read) = (Box::pin(next), None);
+        let other = async {
+            read = Some(next.as_mut().await);
+            if is_large {
+                self.refresh_head().await;
+            }
+        };
+        beside(Box::pin(self.apply(page, place)), Box::pin(other)).await?;
+        Ok(match read {
+            Some(read) => read,
+            None => next.await,
         })
     }
 
@@ -277,10 +286,7 @@ impl<S: ProjectionStore> Follower<S> {
             }
             let before = place.saved;
             match self.attempt(Step::new(&part, to, mode), place).await {
-                Ok(()) => {
-                    trouble = Trouble::default();
-                    self.unless_stopped(self.refresh_head()).await;
-                }
+                Ok(()) => trouble = Trouble::default(),
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     let kept = place.saved;

@@ -1,6 +1,7 @@
 //! Backlogs that pile up before a projection that is live.
 
 use eventsource_runtime::projection::ProjectionOptions;
+use eventsource_tests::hooked::{Asked, Hooked};
 
 use super::*;
 
@@ -46,6 +47,38 @@ async fn a_backlog_behind_a_large_event_goes_in_batches() {
     cancel_at_length(&store, 1, 2_000_000).await;
     let batches = batches_of(&store, 1, cancel_many(&store, 500)).await;
     assert!(batches < 100, "{batches} batches");
+}
+
+/// Many events, each of which takes a while.
+struct Slow;
+
+#[projection]
+impl Slow {
+    async fn cancelled(&self, _: &Recorded<OrderCancelled>) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Between two batches it was asked for, and waited for, however long the answer took.
+#[tokio::test]
+async fn no_batch_waits_for_the_head_that_the_gap_is_told_by() {
+    let (recorder, _metrics) = Recorder::measured();
+    let caught_up = recorder.run(async {
+        let (store, asked_before) = (MemoryStore::new(), Arc::new(AtomicBool::new(false)));
+        let silent = Hooked::new(&store, move |asked| {
+            let hangs = asked == Asked::Head && asked_before.swap(true, Ordering::SeqCst);
+            async move {
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
+            }
+        });
+        let last = cancel_many(&store, 500).await;
+        let projections = ProjectionRunner::new(silent).projection(Slow).spawn();
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+    });
+    in_time(caught_up).await;
 }
 
 /// Cancellations of one order, for reasons of this length.
