@@ -134,6 +134,10 @@ impl<S: ProjectionStore> Follower<S> {
         self.progress.send_modify(|progress| progress.ended = Some(ended));
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.progress.borrow().ended, Some(ProjectionStopped::Failed { .. }))
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         *self.stopped.borrow()
     }

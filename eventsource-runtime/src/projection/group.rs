@@ -59,6 +59,8 @@ impl<S: ProjectionStore> Group<S> {
         }
     }
 
+    /// A part that has failed for good is not begun again with the others, for then nobody would learn of it: one that
+    /// loses its place fails as well then.
     async fn follow(&self, start: &Start) -> Followed {
         let mut parts = JoinSet::new();
         for follower in &self.followers {
@@ -66,20 +68,23 @@ impl<S: ProjectionStore> Group<S> {
             follower.rebuilding = start.rebuilt.as_ref().map(|(_, rebuilding)| Arc::clone(rebuilding));
             parts.spawn(self.scope.clone().run(async move {
                 match caught(start.part(&follower)).await {
-                    Err(error) if error.loses_its_place() => Followed::UntilLost,
+                    Err(error) if error.loses_its_place() => Some((follower, error)),
                     ended => {
                         follower.end(ended);
-                        Followed::ToTheEnd
+                        None
                     }
                 }
             }));
         }
         // Dropped early, as when the runner gives up waiting, it aborts the rest.
         while let Some(part) = parts.join_next().await {
-            if let Ok(Followed::UntilLost) = part {
-                parts.shutdown().await;
-                return Followed::UntilLost;
+            let Ok(Some((lost, error))) = part else { continue };
+            if self.followers.iter().any(Follower::has_failed) {
+                lost.end(Err(error));
+                continue;
             }
+            parts.shutdown().await;
+            return Followed::UntilLost;
         }
         Followed::ToTheEnd
     }

@@ -1,5 +1,6 @@
 //! How projections end: with their store, and within the time that they are given.
 
+use eventsource_runtime::projection::{Partition, ProjectionOptions};
 use eventsource_tests::hooked::{Asked, Hooked};
 use eventsource_tests::logged::Log;
 use tokio::sync::Notify;
@@ -161,4 +162,54 @@ async fn a_failure_is_told_though_the_feed_no_longer_answers() {
     assert!(why(&stopped).contains("not this time"), "{}", why(&stopped));
     in_time(projections.wait_for(last)).await.unwrap_err();
     assert_eq!(reads.load(Ordering::SeqCst), 2);
+}
+
+/// One part fails, and the other, which stumbles once, when it may.
+#[derive(Clone, Default)]
+struct Uneven {
+    may_stumble: Arc<Notify>,
+    stumbled: Arc<AtomicBool>,
+    resets: Arc<AtomicUsize>,
+}
+
+#[projection]
+impl Uneven {
+    #[projection(reset)]
+    async fn clear(&self) {
+        self.resets.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn cancelled(&self, event: &Recorded<OrderCancelled>) -> Result<(), ProjectionError> {
+        if Partition::of("Uneven", event.stream_id(), 2).index == 0 {
+            return Err(ProjectionError::new("this part fails"));
+        }
+        if self.stumbled.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.may_stumble.notified().await;
+        Err(ProjectionError::new("not this time"))
+    }
+}
+
+/// All parts began again when one lost its lease, also the one that had failed: it failed again, and its failure was
+/// gone meanwhile, while the gauge told of it for good.
+#[tokio::test]
+async fn a_rebuild_of_which_a_part_has_failed_does_not_begin_again() {
+    let (log, _guard) = Log::of_thread();
+    let (store, uneven) = (Faulty::default(), Uneven::default());
+    // Of many streams each part has some.
+    for _ in 0..40 {
+        cancel_many(&store, 1).await;
+    }
+    let options = ProjectionOptions::default().partitions(2).rebuild();
+    let runner = ProjectionRunner::new(store.clone()).max_retries(0);
+    let projections = runner.projection_with(uneven.clone(), options).spawn();
+    let stopped = in_time(projections.stopped()).await;
+    assert!(why(&stopped).contains("this part fails"), "{}", why(&stopped));
+    store.overtake(1);
+    uneven.may_stumble.notify_one();
+    in_time(log.hears("eventsource.projection.lease_lost")).await;
+    let failed = in_time(projections.shutdown()).await.unwrap_err();
+    assert!(why(&failed).contains("this part fails"), "{}", why(&failed));
+    assert_eq!(uneven.resets.load(Ordering::SeqCst), 1);
 }
