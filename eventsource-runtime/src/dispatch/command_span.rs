@@ -4,7 +4,6 @@ use std::cell::LazyCell;
 use std::error::Error;
 use std::time::Duration;
 
-use super::at_hand::AtHand;
 use super::error::DispatchError;
 use super::json::{COMMANDS, Switches};
 use super::{Committed, Context};
@@ -13,7 +12,7 @@ use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Chain, Kind, Span, Start, error_text, guarded, log, metrics, names};
+use crate::telemetry::{Chain, Kind, Span, Start, Unanswered, error_text, guarded, log, metrics, names};
 
 /// The result of a command of that aggregate.
 pub(super) type Handled<A> = Result<Committed, DispatchError<<A as Aggregate>::Error>>;
@@ -28,10 +27,11 @@ pub(super) async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
     let begun = metrics::begun(switches.metrics);
     let span = command_span(command, switches);
     let mut progress = Progress::of(&span, !switches.metrics || begun.is_some());
-    let at_hand = AtHand::new(&COMMANDS, (command.name(), command.span()), &span, begun);
-    let result = span.run(repository.handle(command, context, &mut progress)).await;
-    let metered = at_hand.handled();
-    end((command.name(), command.span()), span, &result, &progress, metered);
+    let names = (command.name(), command.span());
+    let mut unanswered = Unanswered::new(|error_type| COMMANDS.unanswered(names, &span, begun, error_type));
+    let result = unanswered.run(span.run(repository.handle(command, context, &mut progress))).await;
+    unanswered.answered();
+    end(names, span, &result, &progress, begun.map(|begun| begun.elapsed()));
     result
 }
 

@@ -1,11 +1,11 @@
 //! Messages received as JSON: limits, and the telemetry of those that reach no handler.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::PayloadFault;
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Kind, Span, Start, metrics, names};
+use crate::telemetry::{Attributes, Kind, PANIC, Span, Start, log, metrics, names};
 
 /// The names in which commands and queries differ.
 pub(super) struct Side {
@@ -114,6 +114,29 @@ impl Side {
     /// A message whose type is not known.
     fn nobodys(&self, name: &'static str) -> Known {
         Known { name, span: self.unknown_span, aggregate_type: None }
+    }
+
+    /// Reports a message whose handler panicked, or whose caller dropped the future; `names` are the message's, and that
+    /// of its span. `begun` is the start time, if the duration is measured.
+    pub(super) fn unanswered(
+        &self,
+        (name, span_name): (&'static str, &'static str),
+        span: &Span,
+        begun: Option<Instant>,
+        error_type: &'static str,
+    ) {
+        // That it was cancelled the span itself tells, and one that records reports the panic too.
+        if error_type == PANIC {
+            if !span.is_recording() {
+                span.in_scope(|| log::failure(Failed::new(names::LOG_SPAN, span_name), error_type, None));
+            }
+            span.record(&mut |later| (self.failed)(later));
+        }
+        if let Some(begun) = begun {
+            let elapsed = begun.elapsed();
+            let ended = metrics::Ended { name, status: "error", error_type: Some(error_type), elapsed };
+            span.in_scope(|| (self.count)(&ended));
+        }
     }
 
     /// Reports a message that reached no handler, in a span of its kind that fails.

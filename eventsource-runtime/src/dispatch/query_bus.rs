@@ -8,7 +8,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::at_hand::AtHand;
 use super::by_type::ByType;
 use super::json::{Known, Payload, QUERIES, Refused, Switches};
 use super::named::{Found, Names};
@@ -18,7 +17,7 @@ use crate::domain::sealed::Sealed;
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or, quoted};
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, metrics, names};
+use crate::telemetry::{Attributes, Chain, Kind, Span, Start, Unanswered, guarded, metrics, names};
 
 type Answered<Q> = Result<<Q as Query>::Output, QueryError<<Q as Query>::Error>>;
 
@@ -182,11 +181,12 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
             user.keep_last();
         },
     );
-    let at_hand = AtHand::new(&QUERIES, (Q::NAME, Q::SPAN), &span, begun);
+    let tell = |error_type| QUERIES.unanswered((Q::NAME, Q::SPAN), &span, begun, error_type);
+    let mut unanswered = Unanswered::new(tell);
     // Inside the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
-    let output = span.run(async { handler.handle(query).await }).await;
+    let output = unanswered.run(span.run(async { handler.handle(query).await })).await;
     let answered = span.in_scope(|| output.map_err(failed::<Q, H::Error>));
-    at_hand.handled();
+    unanswered.answered();
     Asked { span, begun, answered }
 }
 
@@ -198,10 +198,12 @@ impl<Q: Query> Asked<Q> {
         error_type: impl FnOnce(&E) -> Cow<'static, str>,
     ) -> Result<T, E> {
         let Self { span, begun, answered } = self;
-        let at_hand = AtHand::new(&QUERIES, (Q::NAME, Q::SPAN), &span, begun);
+        let tell = |error_type| QUERIES.unanswered((Q::NAME, Q::SPAN), &span, begun, error_type);
+        let unanswered = Unanswered::new(tell);
         let results = answered.as_ref().ok().and_then(Q::result_count);
         let finished = span.in_scope(|| finish(answered));
-        let metered = at_hand.handled();
+        unanswered.answered();
+        let metered = begun.map(|begun| begun.elapsed());
         let error = finished.as_ref().err().map(|error| (error as &(dyn Error + 'static), error_type(error)));
         end((Q::NAME, Q::SPAN), span, error, results, metered);
         finished

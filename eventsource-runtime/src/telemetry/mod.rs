@@ -25,6 +25,7 @@ mod outcome;
 mod propagation;
 mod site;
 mod spawn;
+mod unanswered;
 
 #[cfg(not(feature = "otel"))]
 use off as backend;
@@ -60,6 +61,7 @@ pub(crate) use outcome::ByText;
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::Kind;
 pub use spawn::{spawn_traced, stream_traced};
+pub(crate) use unanswered::{PANIC, Unanswered};
 
 /// What the expansions of macros call, through the crate's `__private`.
 pub(crate) mod expanded {

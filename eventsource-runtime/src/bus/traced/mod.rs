@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use std::{mem, thread};
 
 use self::describe::{MOST, describe_published, describe_sent};
 pub(super) use self::process::{Ended, Outcome, Processing};
@@ -18,7 +17,7 @@ use super::subscription::SubscriptionBuilder;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
 use crate::clock::{self, Clock};
 use crate::telemetry::log::Failed;
-use crate::telemetry::{self, Chain, Kind, Names, Span, Start, TraceContext, guarded, messaging, metrics, names};
+use crate::telemetry::{self, Chain, Kind, Names, Span, Start, TraceContext, Unanswered, messaging, metrics, names};
 
 /// A bus with its spans and metrics.
 ///
@@ -41,30 +40,6 @@ pub struct Traced<B> {
 struct Told {
     info: BusInfo,
     destination: Destination,
-}
-
-/// Messages in flight, if that is measured. A caller that drops its future, for instance because its time is over, goes
-/// past the usual end; they are counted all the same.
-struct InFlight<'a> {
-    begun: Instant,
-    told: &'a Told,
-    messages: u64,
-}
-
-impl InFlight<'_> {
-    fn answered(self, results: &[Result<Published, PublishError>]) {
-        messaging::sent(&self.told.info, &self.told.destination.name, results, self.begun.elapsed());
-        mem::forget(self);
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        let (Told { info, destination }, elapsed) = (self.told, self.begun.elapsed());
-        let error_type = if thread::panicking() { "panic" } else { "cancelled" };
-        // A second panic in here would abort the process.
-        guarded(|| messaging::unanswered(info, &destination.name, self.messages, error_type, elapsed));
-    }
 }
 
 impl<B> Traced<B> {
@@ -178,10 +153,16 @@ impl<B: EventBus> Traced<B> {
             Via::Relay => messages,
         };
         let count = messages.len() as u64;
-        let in_flight = begun.zip(told.as_ref()).map(|(begun, told)| InFlight { begun, told, messages: count });
-        let mut results = span.run(self.inner.publish(messages)).await;
-        if let Some(in_flight) = in_flight {
-            in_flight.answered(&results);
+        let measured = begun.zip(told.as_ref());
+        let mut unanswered = Unanswered::new(|error_type| {
+            if let Some((begun, Told { info, destination })) = measured {
+                messaging::unanswered(info, &destination.name, count, error_type, begun.elapsed());
+            }
+        });
+        let mut results = unanswered.run(span.run(self.inner.publish(messages))).await;
+        unanswered.answered();
+        if let Some((begun, Told { info, destination })) = measured {
+            messaging::sent(info, &destination.name, &results, begun.elapsed());
         }
         if let Some(told) = &told {
             span.record(&mut |later| describe_published(&told.info, &results, later));
