@@ -26,27 +26,7 @@ type Dispatched<C> = Handled<<C as Command>::Aggregate>;
 ///
 /// ```
 /// # use eventsource_runtime::prelude::*;
-/// # use serde::{Deserialize, Serialize};
-/// # #[derive(Event, Serialize, Deserialize)]
-/// # struct Deposited { cents: u64 }
-/// # #[derive(Aggregate, Default)]
-/// # #[aggregate(id = String, error = TooMuch, events(Deposited))]
-/// # struct Account { cents: u64 }
-/// # impl Apply<Deposited> for Account {
-/// #     fn apply(&mut self, event: Deposited) { self.cents += event.cents; }
-/// # }
-/// # #[derive(Debug, thiserror::Error)]
-/// # #[error("an account holds at most 1000 cents")]
-/// # struct TooMuch;
-/// # #[derive(Command, Clone, Deserialize)]
-/// # #[command(aggregate = Account)]
-/// # struct Deposit { #[command(id)] account: String, cents: u64 }
-/// # #[command_handler]
-/// # impl Account {
-/// #     fn deposit(&self, command: Deposit) -> Result<Deposited, TooMuch> {
-/// #         if self.cents + command.cents > 1000 { Err(TooMuch) } else { Ok(Deposited { cents: command.cents }) }
-/// #     }
-/// # }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/account.rs"));
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let accounts = Repository::<Account, _>::new(MemoryStore::new());

@@ -25,12 +25,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     ///
     /// ```
     /// # use eventsource_runtime::prelude::*;
-    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
-    /// # struct Deposited { cents: u64 }
-    /// # #[derive(Aggregate, Default)]
-    /// # #[aggregate(id = String, events(Deposited))]
-    /// # struct Account { cents: u64 }
-    /// # impl Apply<Deposited> for Account { fn apply(&mut self, event: Deposited) { self.cents += event.cents; } }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/account.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let accounts = Repository::<Account, _>::new(MemoryStore::new());

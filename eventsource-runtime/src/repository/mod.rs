@@ -37,12 +37,7 @@ const RETRIES: u32 = 10;
 ///
 /// ```
 /// # use eventsource_runtime::prelude::*;
-/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
-/// # struct Deposited { cents: u64 }
-/// # #[derive(Aggregate, Default)]
-/// # #[aggregate(id = String, events(Deposited))]
-/// # struct Account { cents: u64 }
-/// # impl Apply<Deposited> for Account { fn apply(&mut self, event: Deposited) { self.cents += event.cents; } }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/account.rs"));
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let accounts = Repository::<Account, _>::new(MemoryStore::new());
@@ -100,12 +95,7 @@ impl<A, S, V> Repository<A, S, V> {
     ///
     /// ```
     /// # use eventsource_runtime::prelude::*;
-    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
-    /// # struct Deposited { cents: u64 }
-    /// # #[derive(Aggregate, Default)]
-    /// # #[aggregate(id = String, events(Deposited))]
-    /// # struct Account {}
-    /// # impl Apply<Deposited> for Account { fn apply(&mut self, _: Deposited) {} }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/account.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let accounts = Repository::<Account, _>::new(MemoryStore::new());
