@@ -1,6 +1,7 @@
 //! Futures that are dropped, at every point at which they wait.
 
 use std::convert::Infallible;
+use std::task::Poll;
 
 use eventsource_runtime::bus::{InProcessBus, InProcessOptions, Message, Received};
 use eventsource_runtime::prelude::*;
@@ -247,11 +248,6 @@ async fn dropped_calls_to_a_store_and_to_a_bus_are_measured() {
     }
 }
 
-/// Panics when it is polled.
-async fn panics() {
-    panic!("beside them");
-}
-
 /// The panic of what was joined with them was told as their own.
 #[tokio::test]
 async fn commands_and_queries_that_wait_beside_what_panics_are_cancelled() {
@@ -259,7 +255,8 @@ async fn commands_and_queries_that_wait_beside_what_panics_are_cancelled() {
     let joined = recorder.telemetry().run(async {
         let commands = CommandBus::builder().aggregate(Repository::<Patience, _>::new(MemoryStore::new())).build();
         let queries = QueryBus::builder().handler(Silent).build();
-        let _ = tokio::join!(commands.dispatch(Wait { id: Uuid::now_v7() }), queries.execute(Ask), panics());
+        let panics = std::future::poll_fn(|_| -> Poll<()> { panic!("beside them") });
+        let _ = tokio::join!(commands.dispatch(Wait { id: Uuid::now_v7() }), queries.execute(Ask), panics);
     });
     assert!(tokio::spawn(joined).await.unwrap_err().is_panic());
     recorder.flush().await;

@@ -64,7 +64,7 @@ impl Slow {
 async fn no_batch_waits_for_the_head_that_the_gap_is_told_by() {
     let (recorder, _metrics) = Recorder::measured();
     let caught_up = recorder.run(async {
-        let (store, asked_before) = (MemoryStore::new(), Arc::new(AtomicBool::new(false)));
+        let (store, asked_before) = (MemoryStore::new(), AtomicBool::new(false));
         let silent = Hooked::new(&store, move |asked| {
             let hangs = asked == Asked::Head && asked_before.swap(true, Ordering::SeqCst);
             async move {
