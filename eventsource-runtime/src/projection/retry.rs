@@ -82,6 +82,7 @@ impl<S: ProjectionStore> Follower<S> {
                     Ok(lease) if lease.taken.is_some() => Err(LeaseLost::new(self.partition).into()),
                     Ok(lease) if lease.checkpoint == step.to => {
                         self.keep(step.to, place);
+                        self.count(step).await;
                         Ok(Ok(()))
                     }
                     Ok(_) => Err(error),

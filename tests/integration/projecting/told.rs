@@ -154,3 +154,21 @@ async fn a_parked_event_is_told_as_a_dead_letter_though_its_batch_failed_behind_
         assert_eq!(counts(&metrics), BTreeMap::from(expected), "answers lost: {lost}");
     }
 }
+
+/// The checkpoint was found behind an event that had failed since it was there already, and nothing counted it.
+#[tokio::test]
+async fn an_event_that_fails_since_it_was_applied_already_is_told_as_applied() {
+    let (recorder, metrics) = Recorder::measured();
+    recorder
+        .run(async {
+            let store = Faulty::default();
+            let projections = ProjectionRunner::new(store.clone()).projection(Careful).max_retries(0).spawn();
+            projections.wait_for(Position::START).await.unwrap();
+            store.blame_answers(1);
+            projections.wait_for(cancel(&store, &a_stream(), REASON, 1).await).await.unwrap();
+            projections.shutdown().await.unwrap();
+        })
+        .await;
+    recorder.flush().await;
+    assert_eq!(counts(&metrics), BTreeMap::from([("applied".to_owned(), 1)]));
+}
