@@ -116,8 +116,8 @@ impl Side {
         Known { name, span: self.unknown_span, aggregate_type: None }
     }
 
-    /// Reports a message whose handler panicked, or whose caller dropped the future; `names` are the message's, and that
-    /// of its span. `begun` is the start time, if the duration is measured.
+    /// Reports a message whose handler panicked, or whose caller dropped the future. The names are the message's, and
+    /// that of its span; `begun` is the start time, if the duration is measured.
     pub(super) fn unanswered(
         &self,
         (name, span_name): (&'static str, &'static str),
@@ -158,7 +158,7 @@ impl Side {
         self.end_refused(span, (name, span_name), shown, error_type, switches);
     }
 
-    /// Ends the span of a message that reached no handler; `names` are the message's, and that of its span.
+    /// Ends the span of a message that reached no handler. The names are the message's, and that of its span.
     pub(super) fn end_refused(
         &self,
         span: Span,
