@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
-use syn::{Data, DeriveInput, Generics, Ident, LitStr, Path, Token, Type, Visibility, parse_quote_spanned};
+use syn::{Data, DeriveInput, Field, Generics, Ident, LitStr, Path, Token, Type, Visibility, parse_quote_spanned};
 
 use super::parse::{self, Parsed};
 use super::shape;
@@ -109,8 +109,13 @@ fn refuse_generics(diagnostics: &mut Diagnostics, input: &DeriveInput) {
 
 /// A field that serde leaves out is not in a snapshot: a load with one would lose what the events had made of it.
 fn refuse_skipped(diagnostics: &mut Diagnostics, input: &DeriveInput) {
-    let Data::Struct(data) = &input.data else { return };
-    for attribute in data.fields.iter().flat_map(|field| &field.attrs).filter(|attr| attr.path().is_ident("serde")) {
+    let fields: Vec<&Field> = match &input.data {
+        Data::Struct(data) => data.fields.iter().collect(),
+        Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.fields).collect(),
+        // A mistake, which is reported elsewhere.
+        Data::Union(_) => Vec::new(),
+    };
+    for attribute in fields.iter().flat_map(|field| &field.attrs).filter(|attr| attr.path().is_ident("serde")) {
         let read = attribute.parse_nested_meta(|meta| {
             let skips = ["skip", "skip_serializing", "skip_deserializing"];
             if skips.iter().any(|word| meta.path.is_ident(word)) {

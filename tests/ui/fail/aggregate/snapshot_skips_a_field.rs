@@ -25,4 +25,22 @@ struct Member {
     note: Option<String>,
 }
 
+impl Apply<Lent> for Book {
+    fn apply(&mut self, _: Lent) {}
+}
+
+#[derive(Aggregate, Default, Serialize, Deserialize)]
+#[aggregate(id = u64, events(Lent), snapshot(every = 2))]
+enum Book {
+    #[default]
+    There,
+    #[serde(rename = "away")]
+    Lent {
+        to: u64,
+        #[serde(skip)] //~
+        times: u32,
+    },
+    Lost(#[serde(skip_deserializing)] u32), //~
+}
+
 fn main() {}
