@@ -1,12 +1,15 @@
 //! Sensitive values: the wrapper, and how macro expansions keep sensitive fields off spans.
 
 use std::borrow::Cow;
-use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::cell::{Cell, LazyCell, OnceCell, Ref, RefCell, RefMut};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque, btree_map, hash_map};
+use std::collections::{
+    BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque, btree_map, hash_map, linked_list, vec_deque,
+};
 use std::fmt;
 use std::iter::Rev;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::Bound;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -132,11 +135,16 @@ shows! {
     ['a, K, T] btree_map::Values<'a, K, T>,
     ['a, K, T] hash_map::Values<'a, K, T>,
     ['a, T] slice::Iter<'a, T>,
+    ['a, T] vec_deque::Iter<'a, T>,
+    ['a, T] linked_list::Iter<'a, T>,
     [T] Rev<T>,
+    [T: ?Sized] ManuallyDrop<T>,
     [T: Copy] Cell<T>,
     [T: ?Sized] RefCell<T>,
     ['a, T: ?Sized] Ref<'a, T>,
     ['a, T: ?Sized] RefMut<'a, T>,
+    [T] OnceCell<T>,
+    [T, F] LazyCell<T, F>,
     [T] OnceLock<T>,
     [T, F] LazyLock<T, F>,
     [T: ?Sized] Mutex<T>,
@@ -319,6 +327,11 @@ mod tests {
         }
         let Hidden = shown!([Some(Marked(1))]);
         let Hidden = shown!(Mutex::new(Marked(1)).lock());
+        let Hidden = shown!(OnceCell::<Marked>::new());
+        let Hidden = shown!(LazyCell::<Marked>::new(|| Marked(1)));
+        let Hidden = shown!(ManuallyDrop::new(Marked(1)));
+        let Hidden = shown!(VecDeque::<Marked>::new().iter());
+        let Hidden = shown!(LinkedList::<Marked>::new().iter());
         let Hidden = shown!(Err::<u8, _>(Marked(1)));
         let Hidden = shown!([(1, Marked(1))].iter());
         let Hidden = shown!((Marked(1),));

@@ -60,8 +60,25 @@ where
 
 fn is_pointer(ident: &Ident) -> bool {
     [
-        "Recorded", "Rejected", "Arc", "Rc", "Box", "Pin", "Cow", "Option", "Vec", "VecDeque", "Mutex", "RwLock",
+        "Recorded",
+        "Rejected",
+        "Arc",
+        "Rc",
+        "Box",
+        "Pin",
+        "Cow",
+        "Option",
+        "Vec",
+        "VecDeque",
+        "LinkedList",
+        "Mutex",
+        "RwLock",
         "RefCell",
+        "OnceCell",
+        "OnceLock",
+        "LazyCell",
+        "LazyLock",
+        "ManuallyDrop",
     ]
     .iter()
     .any(|name| ident == name)

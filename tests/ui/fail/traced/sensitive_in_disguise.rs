@@ -189,4 +189,15 @@ fn returned_behind_an_alias() -> Tried {
     todo!()
 }
 
+#[traced(attributes("once" = ?once, "lazy" = ?lazy, "held" = ?held))] //~ 3
+fn in_cells(
+    once: &std::cell::OnceCell<Place>,
+    lazy: &std::cell::LazyCell<Place>,
+    held: &std::mem::ManuallyDrop<Place>,
+) {
+}
+
+#[traced(attributes("queue" = ?queue.iter(), "list" = ?list.iter()))] //~ 2
+fn by_iterators_of_lists(queue: &std::collections::VecDeque<Place>, list: &std::collections::LinkedList<Place>) {}
+
 fn main() {}
