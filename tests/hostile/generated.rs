@@ -203,6 +203,17 @@ fn n_of() -> u8 {
     1
 }
 
+// Beyond an `i32`, which the compiler takes a number for that says nothing else.
+macro_rules! numbers {
+    ($name:ident, $literal:literal, $expr:expr, $wide:expr) => {
+        #[traced(attributes("a" = $literal, "b" = -$literal, "c" = $expr, "d" = (3_000_000_000), "e" = $wide))]
+        fn $name() -> u8 {
+            14
+        }
+    };
+}
+numbers!(fourteen, 3_000_000_000, -3_000_000_000, 18_446_744_073_709_551_615);
+
 macro_rules! transaction {
     ($tx:ty, $event:ty) => {
         struct Writes;
@@ -240,5 +251,6 @@ fn run() {
     assert_eq!((five(), six()), (5, 6));
     assert_eq!((Holder { n: 7 }.seven(), crate::ready(Holder { n: 8 }.eight())), (7, 8));
     assert_eq!((nine(8), ten(1, 2), crate::ready(pinned()), twelve("q"), thirteen(1)), (9, 12, 11, "q", 1));
+    assert_eq!(fourteen(), 14);
     assert_eq!((results(), crate::ready(later_results())), ("ab".into(), "ab".into()));
 }

@@ -1,6 +1,6 @@
 //! Values of attributes that are known at compile time.
 
-use syn::{Expr, ExprLit, ExprUnary, Lit, LitInt, LitStr, UnOp};
+use syn::{Expr, ExprGroup, ExprLit, ExprParen, ExprUnary, Lit, LitInt, LitStr, UnOp};
 
 /// A value that is known at compile time.
 pub(crate) enum Literal {
@@ -10,14 +10,14 @@ pub(crate) enum Literal {
     Bool(bool),
 }
 
-/// The literal, if the expression is one that an attribute can hold; a number out of that range, or of its own type's,
-/// is left to the compiler.
+/// The literal, if the expression is one that an attribute can hold, also in parentheses or from another macro. A number
+/// out of that range, or with its type behind it, is left to the compiler.
 pub(super) fn literal(expr: &Expr) -> Option<Literal> {
-    match expr {
+    match alone(expr) {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(Literal::Text(text.clone())),
         Expr::Lit(ExprLit { lit: Lit::Bool(flag), .. }) => Some(Literal::Bool(flag.value)),
         Expr::Lit(ExprLit { lit, .. }) => number("", lit),
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => match &**expr {
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => match alone(expr) {
             Expr::Lit(ExprLit { lit, .. }) => number("-", lit),
             expr => match literal(expr)? {
                 Literal::Int(number) => number.checked_neg().map(Literal::Int),
@@ -29,55 +29,51 @@ pub(super) fn literal(expr: &Expr) -> Option<Literal> {
     }
 }
 
+/// The expression itself, which a macro's `$n:expr` wraps into an invisible group.
+fn alone(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Group(ExprGroup { expr, .. }) | Expr::Paren(ExprParen { expr, .. }) => alone(expr),
+        expr => expr,
+    }
+}
+
 fn number(sign: &str, lit: &Lit) -> Option<Literal> {
-    let (digits, suffix) = match lit {
-        Lit::Int(number) => (number.base10_digits(), number.suffix()),
-        Lit::Float(number) => (number.base10_digits(), number.suffix()),
-        _ => return None,
-    };
-    let number = format!("{sign}{digits}");
-    if matches!(lit, Lit::Float(_)) || suffix.starts_with('f') { float(&number, suffix) } else { int(&number, suffix) }
-}
-
-fn int(number: &str, suffix: &str) -> Option<Literal> {
-    let is_held = match suffix {
-        "" | "i64" | "i128" => true,
-        "i8" => number.parse::<i8>().is_ok(),
-        "i16" => number.parse::<i16>().is_ok(),
-        // Those whose size depends on the target have at least 32 bits.
-        "i32" | "isize" => number.parse::<i32>().is_ok(),
-        "u8" => number.parse::<u8>().is_ok(),
-        "u16" => number.parse::<u16>().is_ok(),
-        "u32" | "usize" => number.parse::<u32>().is_ok(),
-        "u64" | "u128" => number.parse::<u64>().is_ok(),
-        _ => false,
-    };
-    number.parse().ok().filter(|_| is_held).map(Literal::Int)
-}
-
-fn float(number: &str, suffix: &str) -> Option<Literal> {
-    let is_held = match suffix {
-        "" | "f64" => true,
-        "f32" => number.parse().is_ok_and(f32::is_finite),
-        _ => false,
-    };
-    // An infinite number has no token.
-    number.parse().ok().filter(|number: &f64| is_held && number.is_finite()).map(Literal::Float)
+    match lit {
+        Lit::Int(number) if number.suffix().is_empty() => {
+            format!("{sign}{}", number.base10_digits()).parse().ok().map(Literal::Int)
+        }
+        Lit::Float(number) if number.suffix().is_empty() => {
+            let number = format!("{sign}{}", number.base10_digits()).parse().ok();
+            // An infinite number has no token.
+            number.filter(|number: &f64| number.is_finite()).map(Literal::Float)
+        }
+        _ => None,
+    }
 }
 
 /// An untyped number that only fits into `u64`, which would otherwise be taken for an `i32`.
 pub(super) fn wide(mut expr: Expr) -> Expr {
-    if let Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) = &mut expr
-        && number.suffix().is_empty()
-        && number.base10_parse::<u64>().is_ok()
-    {
-        *number = LitInt::new(&format!("{number}_u64"), number.span());
-    }
+    widen(&mut expr);
     expr
+}
+
+fn widen(expr: &mut Expr) {
+    match expr {
+        Expr::Group(ExprGroup { expr, .. }) | Expr::Paren(ExprParen { expr, .. }) => widen(expr),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. })
+            if number.suffix().is_empty() && number.base10_parse::<u64>().is_ok() =>
+        {
+            *number = LitInt::new(&format!("{number}_u64"), number.span());
+        }
+        _ => (),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proc_macro2::{Delimiter, Group, TokenTree};
+    use quote::{ToTokens as _, quote};
+
     use super::*;
 
     /// What is known of a number.
@@ -100,50 +96,36 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_of_the_type_that_it_names() {
-        assert_eq!(all("1f64 -2f32 0xff 0x1f64 3.5f32 1e3 1_000_u128"), "1.0 -2.0 255 8036 3.5 1000.0 1000");
-        assert_eq!(
-            all("255u8 -128i8 65535u16 -1i16 7u32 -7i32 8u64 -8i64 9usize -9isize"),
-            "255 -128 65535 -1 7 -7 8 -8 9 -9"
-        );
+    fn a_number_is_written_in_any_base() {
+        assert_eq!(all("0xff 0x1f64 0b11 0o17 1_000 1e3 1_0.5"), "255 8036 3 15 1000 1000.0 10.5");
     }
 
     #[test]
-    fn a_number_beyond_its_type_is_left_to_the_compiler() {
-        let beyond = [
-            "1e999",
-            "-1e999",
-            "9223372036854775808",
-            "300u8",
-            "-1u8",
-            "-0u8",
-            "128i8",
-            "-129i8",
-            "65536u16",
-            "32768i16",
-            "4294967296u32",
-            "2147483648i32",
-            "4294967296usize",
-            "-2147483649isize",
-            "-1u64",
-            "-1u128",
-            "1e39f32",
-            "1f16",
-            "1.0u8",
-            "1unknown",
-            "9223372036854775808u64",
-        ];
-        for source in beyond {
+    fn a_number_that_says_more_is_left_to_the_compiler() {
+        for source in ["1e999", "-1e999", "9223372036854775808", "7u8", "-7i64", "1f64", "1.0f32", "1unknown"] {
             assert_eq!(known(source), "unknown", "{source}");
         }
         assert_eq!(known("-9223372036854775808"), i64::MIN.to_string());
     }
 
+    /// As `$n:literal` and `$n:expr` are.
+    #[test]
+    fn a_literal_may_stand_in_parentheses_or_in_a_group_that_cannot_be_seen() {
+        assert_eq!(all("(3000000000) -(7) (-(1.5)) -(-(7)) ((true))"), "3000000000 -7 -1.5 7 no number");
+        assert_eq!(known("-(9223372036854775808)"), i64::MIN.to_string());
+        let grouped = TokenTree::from(Group::new(Delimiter::None, quote!(3000000000)));
+        for (source, number) in [(quote!(#grouped), "3000000000"), (quote!(-#grouped), "-3000000000")] {
+            let expr = syn::parse2(source).expect("the test's own expression");
+            assert!(matches!(literal(&expr), Some(Literal::Int(found)) if found.to_string() == number), "{number}");
+        }
+    }
+
     #[test]
     fn a_wide_number_says_so() {
-        let wide = |source| quote::ToTokens::into_token_stream(wide(syn::parse_str(source).expect("an expression")));
+        let wide = |source| wide(syn::parse_str(source).expect("an expression")).into_token_stream();
         assert_eq!(wide("9223372036854775808").to_string(), "9223372036854775808_u64");
         assert_eq!(wide("18446744073709551616").to_string(), "18446744073709551616");
         assert_eq!(wide("9223372036854775808u128").to_string(), "9223372036854775808u128");
+        assert_eq!(wide("((9223372036854775808))").to_string(), "((9223372036854775808_u64))");
     }
 }
