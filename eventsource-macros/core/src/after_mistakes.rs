@@ -8,7 +8,7 @@ use crate::mutated::tokens;
 type Expansion = fn(TokenStream, TokenStream) -> TokenStream;
 
 /// Options and an item with one mistake, and what an expansion that used it would contain.
-const MISTAKES: [(Expansion, &str, &str, &str); 15] = [
+const MISTAKES: [(Expansion, &str, &str, &str); 16] = [
     (crate::command_handler, "", "impl A { unsafe fn place(&self, c: C) -> R { r } }", "Self :: place"),
     (crate::command_handler, "", "impl A { fn place(&self, c: &C) -> R { r } }", "Self :: place"),
     (crate::command_handler, "", "impl A { fn place(self, c: C) -> R { r } }", "Self :: place"),
@@ -44,6 +44,12 @@ const MISTAKES: [(Expansion, &str, &str, &str); 15] = [
         crate::process_manager,
         "",
         "impl A { async fn on(&self, e: &Recorded<E>) {} fn to(&self, e: &Recorded<F>) {} }",
+        "Self :: on",
+    ),
+    (
+        crate::process_manager,
+        "",
+        "impl A { fn on(&self, #[cfg(a)] e: &Recorded<E>, #[cfg(b)] e: &Recorded<F>) {} fn to(&self, e: &Recorded<F>) {} }",
         "Self :: on",
     ),
     (AGGREGATE, "", "#[aggregate(id = I, events(E, 1))] struct A;", "Apply"),

@@ -283,7 +283,12 @@ fn is_shared(receiver: &Receiver) -> bool {
     }
 }
 
-/// Reports generics, named or not, and `unsafe`, which a generated call cannot support.
+/// An argument too many, if it is not one that `plain` reports.
+pub(crate) fn unconditional<'a>(argument: Option<&'a PatType>) -> Option<&'a PatType> {
+    argument.filter(|argument| cfgs(&argument.attrs).is_empty())
+}
+
+/// Reports generics, named or not, `unsafe`, and arguments under a condition, which a generated call cannot support.
 pub(crate) fn plain(diagnostics: &mut Diagnostics, method: &Function, what: &str) -> bool {
     let (before, sig) = (diagnostics.count(), &method.sig);
     let generic = format!("{what} cannot be generic; name the type");
@@ -292,6 +297,14 @@ pub(crate) fn plain(diagnostics: &mut Diagnostics, method: &Function, what: &str
     }
     for unnamed in method.arguments().filter_map(|argument| impl_trait(&argument.ty)) {
         diagnostics.error(unnamed, &generic);
+    }
+    for input in &sig.inputs {
+        let (FnArg::Receiver(Receiver { attrs, .. }) | FnArg::Typed(PatType { attrs, .. })) = input;
+        if let Some(condition) = attrs.iter().find(|attribute| deciding(attribute).is_some()) {
+            let message =
+                "the macro on the block cannot tell whether this holds; write two methods, each with `#[cfg(..)]`";
+            diagnostics.error(condition, message);
+        }
     }
     if let syn::Safety::Unsafe(token) = &sig.safety {
         diagnostics.error(token, format!("{what} cannot be `unsafe`; use an `unsafe` block in it"));

@@ -14,7 +14,7 @@ use crate::output::impl_attributes;
 use crate::paths::Runtime;
 use crate::seen::seen;
 use crate::sensitive::Scope;
-use crate::signature::{Function, alike, plain, shared_receiver, ungrouped};
+use crate::signature::{Function, alike, plain, shared_receiver, unconditional, ungrouped};
 use crate::traced::{Entry, Written, refuse_jumps};
 
 pub(super) struct Model {
@@ -137,7 +137,7 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
     let is_owned = is_owned(diagnostics, kind, message);
     let (second, third) = (arguments.next(), arguments.next());
     let too_many = if kind == Kind::Command { third } else { second };
-    if let Some(argument) = too_many {
+    if let Some(argument) = unconditional(too_many) {
         let takes = if kind == Kind::Command { "one command and its services" } else { "one query" };
         diagnostics.error(argument, format!("{} takes `&self` and {takes}; remove this", kind.handler()));
         return Some(Arguments { message, is_owned, services: Err(()) });

@@ -12,7 +12,7 @@ use crate::options::{Given, Options};
 use crate::output::impl_attributes;
 use crate::paths::Runtime;
 use crate::seen::seen;
-use crate::signature::{Function, alike, inside_reference, plain, shared_receiver};
+use crate::signature::{Function, alike, inside_reference, plain, shared_receiver, unconditional};
 use crate::traced::refuse_jumps;
 
 const METHOD: &str = "a process manager's method";
@@ -159,7 +159,7 @@ fn argument<'a>(diagnostics: &mut Diagnostics, method: &'a Function) -> Option<&
         diagnostics.error(&method.sig.ident, format!("{METHOD} takes {TAKES}; this one takes nothing"));
         return None;
     };
-    if let Some(second) = arguments.next() {
+    if let Some(second) = unconditional(arguments.next()) {
         diagnostics.error(second, format!("{METHOD} takes `&self` and one event or refused command; remove this"));
         return None;
     }
