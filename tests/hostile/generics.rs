@@ -195,6 +195,22 @@ impl All {
     fn three(&self, Rejected { .. }: &Rejected<Do<u8>>) {}
 }
 
+// By hand, since a derived aggregate has no parameters.
+#[derive(Default)]
+struct Process<T>(PhantomData<T>);
+impl<T: Default + Send + Sync + 'static> Aggregate for Process<T> {
+    const NAME: &'static str = "Process";
+    type Id = u8;
+    type Event = AllEvent;
+    type Error = std::fmt::Error;
+    fn evolve(&mut self, _: AllEvent) {}
+}
+#[process_manager]
+impl<T: Default + Serialize + DeserializeOwned + Send + Sync + 'static> Process<T> {
+    fn first(&self, event: &Recorded<Defaulted<T>>) {}
+    fn second(&self, event: &Recorded<Where>) {}
+}
+
 struct Held<'a, T: ?Sized + 'a, const N: usize> {
     t: &'a T,
 }
@@ -283,6 +299,7 @@ fn impls(t: (u8, impl Debug), u: impl Iterator<Item = impl Debug> + Debug + Clon
 
 #[test]
 fn run() {
+    assert_eq!(<Process<u8> as eventsource_runtime::dispatch::ProcessManager>::event_types(), ["Defaulted", "Where"]);
     let held = Held::<str, 3> { t: "abc" };
     assert_eq!(held.len(), 3);
     assert_eq!(held.pick("x"), ("abc", "x"));

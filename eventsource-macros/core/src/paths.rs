@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
-use syn::Type;
+use syn::{Generics, Type};
 
 use crate::keys;
 use crate::options::{Form, Options, Word};
@@ -65,6 +65,26 @@ pub(crate) fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
     let place = first_span(event);
     let (at, follow) = (runtime.private_at(place), local("follow"));
     quote_spanned!(place=> #at::#follow::<#event>())
+}
+
+/// A list of names of events, refused if two of them share one, and the item that it needs: a constant, which `cargo check`
+/// evaluates; with type parameters, on which the list may depend, an inline constant.
+pub(crate) fn distinct(
+    runtime: &Runtime,
+    generics: &Generics,
+    events: impl Iterator<Item = TokenStream>,
+) -> (Option<TokenStream>, TokenStream) {
+    let private = runtime.private();
+    let events = quote_spanned!(Span::mixed_site()=> &[#(#events),*]);
+    if !generics.params.is_empty() {
+        // The inner one makes the list `'static`, like its names.
+        let list = quote_spanned!(Span::mixed_site()=> const { #private::distinct_handlers(const { #events }) });
+        return (None, list);
+    }
+    let checked = quote_spanned!(Span::mixed_site()=> #private::distinct_handlers(#events));
+    let list = local("__ES_EVENTS");
+    let item = quote_spanned!(Span::mixed_site()=> const #list: #private::EventNames = #checked;);
+    (Some(item), list.into_token_stream())
 }
 
 #[cfg(test)]

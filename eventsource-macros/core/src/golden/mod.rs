@@ -242,15 +242,20 @@ fn projection() {
 
 #[test]
 fn process_manager() {
+    let plain = |item| crate::process_manager(quote!(), item);
     compare_twice("process_manager_plain", || {
-        crate::process_manager(
-            quote!(),
-            quote! {
-                impl Shipping {
-                    fn placed(&self, event: &Recorded<OrderPlaced>) -> TakePayment { todo!() }
-                }
-            },
-        )
+        plain(quote! {
+            impl Shipping {
+                fn placed(&self, event: &Recorded<OrderPlaced>) -> TakePayment { todo!() }
+            }
+        })
+    });
+    compare_twice("process_manager_generic", || {
+        plain(quote! {
+            impl<T: Goods> Shipping<T> {
+                fn placed(&self, event: &Recorded<Placed<T>>) -> TakePayment { todo!() }
+            }
+        })
     });
     compare_twice("process_manager_full", || {
         crate::process_manager(

@@ -6,7 +6,7 @@ use syn::Ident;
 
 use super::model::{Model, Taker};
 use crate::output::{block, first_span, local, located, unused};
-use crate::paths::follow;
+use crate::paths::{distinct, follow};
 use crate::sensitive::Scope;
 use crate::traced::{Value, shown};
 
@@ -31,7 +31,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     });
     let met = reactions.iter().map(|method| reaction(model, method));
     let refused = compensations.iter().map(|method| compensation(model, method));
-    let distinct = distinct(model);
+    let refusable = refusable(model);
     let (stored, rejection) = (local("__es_stored"), local("__es_rejection"));
     let dispatch = quote_spanned!(Span::mixed_site()=> #runtime::dispatch);
     let result = |ok: TokenStream| quote_spanned!(Span::mixed_site()=> ::core::result::Result<#ok, #runtime::projection::ProjectionError>);
@@ -40,9 +40,9 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let place = first_span(self_ty);
     let at = runtime.at(place);
     let manager = quote_spanned!(place=> #at::dispatch::ProcessManager);
-    let list = local("__ES_EVENTS");
+    let (assertion, events) = distinct(runtime, generics, events);
     let impls = quote_spanned! {Span::mixed_site()=>
-        const #list: #private::EventNames = #private::distinct_handlers(&[#(#events),*]);
+        #assertion
 
         #[automatically_derived]
         impl #impl_generics #manager for #self_ty #where_clause {
@@ -65,7 +65,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #enable_tracing
 
             fn event_types() -> ::std::vec::Vec<&'static ::core::primitive::str> {
-                #private::event_types(#list)
+                #private::event_types(#events)
             }
 
             fn meet(#stored: &#runtime::StoredEvent) -> #meets {
@@ -74,7 +74,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             }
 
             fn rejected(&self, #rejection: &#dispatch::Rejection) -> #reacts {
-                #distinct
+                #refusable
                 #(#refused)*
                 ::core::result::Result::Ok(#dispatch::Reaction::new())
             }
@@ -84,7 +84,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 }
 
 /// Asserts that no two refused commands share a name, which identifies them; if they are known to be commands.
-fn distinct(Model { runtime, compensations, .. }: &Model) -> Option<TokenStream> {
+fn refusable(Model { runtime, compensations, .. }: &Model) -> Option<TokenStream> {
     let private = runtime.private();
     let names = compensations.iter().map(|Taker { cfgs, message, .. }| {
         quote_spanned!(Span::mixed_site()=> #(#cfgs)* <#message as #runtime::Command>::NAME)

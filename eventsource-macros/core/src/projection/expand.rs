@@ -7,7 +7,7 @@ use syn::{Ident, parse_quote_spanned};
 use super::model::{Handler, Model, Step};
 use crate::names::find;
 use crate::output::{block, first_span, local, located};
-use crate::paths::{Runtime, follow};
+use crate::paths::{Runtime, distinct, follow};
 
 /// What several templates need.
 struct Names {
@@ -33,7 +33,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         let follow = follow(runtime, event);
         quote_spanned!(Span::mixed_site()=> #(#cfgs)* #private::Follow::names(&#follow))
     });
-    let (assertion, events) = distinct(model, private, &quote_spanned!(Span::mixed_site()=> &[#(#events),*]));
+    let (assertion, events) = distinct(runtime, &model.generics, events);
     let setup = model.setup.as_ref().map(|step| slot(&names, step, "setup"));
     let reset = model.reset.as_ref().map(|step| slot(&names, step, "reset"));
     let apply = apply(model, &names);
@@ -65,19 +65,6 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         }
     };
     block(Some(&model.attributes), &impls)
-}
-
-/// The list of events, refused if two of them share a stored name: a constant item, which `cargo check` evaluates; with
-/// type parameters, on which it may depend, an inline constant.
-fn distinct(model: &Model, private: &TokenStream, events: &TokenStream) -> (TokenStream, TokenStream) {
-    if !model.generics.params.is_empty() {
-        // The inner one makes the list `'static`, like its names.
-        let list = quote_spanned!(Span::mixed_site()=> const { #private::distinct_handlers(const { #events }) });
-        return (TokenStream::new(), list);
-    }
-    let checked = quote_spanned!(Span::mixed_site()=> #private::distinct_handlers(#events));
-    let list = local("__ES_EVENTS");
-    (quote_spanned!(Span::mixed_site()=> const #list: #private::EventNames = #checked;), list.into_token_stream())
 }
 
 /// The name of the back end: an alias if a transaction determines it, otherwise a parameter.
