@@ -2,7 +2,9 @@
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
-use syn::{Data, DeriveInput, Field, Generics, Ident, LitStr, Path, Token, Type, Visibility, parse_quote_spanned};
+use syn::{
+    Data, DeriveInput, Expr, Field, Generics, Ident, LitStr, Path, Token, Type, Visibility, parse_quote_spanned,
+};
 
 use super::parse::{self, Parsed};
 use super::shape;
@@ -24,7 +26,7 @@ pub(super) struct Model {
     pub(super) id: Type,
     pub(super) error: Type,
     /// The function that tells faults from refusals.
-    pub(super) fault: Option<Path>,
+    pub(super) fault: Option<Expr>,
     /// The enum.
     pub(super) set: Ident,
     pub(super) events: Vec<Event>,

@@ -1,7 +1,7 @@
 //! What was written: the type and its options.
 
 use proc_macro2::TokenStream;
-use syn::{DeriveInput, Ident, LitInt, LitStr, Path, Type};
+use syn::{DeriveInput, Expr, Ident, LitInt, LitStr, Path, Type};
 
 use crate::diagnostics::Diagnostics;
 use crate::fields;
@@ -14,7 +14,7 @@ pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::ID, Form::Type),
     Word::new(keys::EVENTS, Form::List("A, b::B")),
     Word::new(keys::ERROR, Form::Type),
-    Word::new(keys::FAULT, Form::Path),
+    Word::new(keys::FAULT, Form::Function),
     Word::new(keys::NAME, Form::Text),
     Word::new(keys::SNAPSHOT, Form::List("every = 100")),
     Word::new(keys::DERIVE, Form::List("Clone")),
@@ -36,7 +36,7 @@ pub(super) struct Parsed {
     pub(super) runtime: Runtime,
     pub(super) id: Option<Type>,
     pub(super) error: Option<Type>,
-    pub(super) fault: Option<Path>,
+    pub(super) fault: Option<Expr>,
     pub(super) name: Option<LitStr>,
     pub(super) events: Vec<Path>,
     pub(super) unclear: Unclear,
@@ -79,7 +79,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<
         runtime: Runtime::from_options(&mut options),
         id: options.ty(keys::ID),
         error: options.ty(keys::ERROR),
-        fault: options.path(keys::FAULT),
+        fault: options.expr(keys::FAULT),
         name: options.text(keys::NAME),
         events,
         unclear,

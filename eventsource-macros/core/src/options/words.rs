@@ -3,7 +3,7 @@
 use proc_macro2::Group;
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
-use syn::{Expr, Ident, LitInt, LitStr, Path, Token, Type};
+use syn::{Expr, ExprPath, Ident, LitInt, LitStr, Path, Token, Type};
 
 use crate::diagnostics::{hint, nearest};
 
@@ -20,6 +20,8 @@ pub(crate) enum Form {
     Type,
     /// `key = path`
     Path,
+    /// `key = path`, of a function, also `Type::<A>::function` and `<Type as Trait>::function`.
+    Function,
     /// `key = expression`
     Expr,
     /// `key(..)`, with an example of what stands in it.
@@ -56,7 +58,7 @@ impl Word {
             Form::Text | Form::FlagOrText => format!("{name} = \"..\""),
             Form::Number => format!("{name} = 1"),
             Form::Type => format!("{name} = Type"),
-            Form::Path => format!("{name} = path"),
+            Form::Path | Form::Function => format!("{name} = path"),
             Form::Expr => format!("{name} = expression"),
             Form::List(inside) => format!("{name}({inside})"),
             Form::OneOf(words) => format!("{name} = {}", words.first().copied().unwrap_or_default()),
@@ -202,6 +204,7 @@ fn assigned(word: &Word, input: ParseStream<'_>) -> syn::Result<Value> {
         Form::Number => (input.parse().map(Value::Number), "a number"),
         Form::Type => (input.parse().map(|ty| Value::Type(Box::new(ty))), "a type"),
         Form::Path => (input.call(Path::parse_mod_style).map(Value::Path), "a path"),
+        Form::Function => (input.parse().map(|path: ExprPath| Value::Expr(Box::new(Expr::Path(path)))), "a path"),
         Form::OneOf(words) => return one_of(word, words, input),
         Form::Expr | Form::List(_) | Form::Flag => {
             (input.parse().map(|expr| Value::Expr(Box::new(expr))), "an expression")
