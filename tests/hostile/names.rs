@@ -200,7 +200,7 @@ fn result_twice(result: u8) -> u16 {
 async fn result_later(result: &str) -> usize {
     result.len()
 }
-#[traced("имя", attributes(größe, "ключ" = größe, r#type, "🦀" = "🦀"))]
+#[traced("имя", attributes(größe, "ключ" = größe, r#type, "🦀" = "🦀", 名前 = größe, 名.前 = r#type))]
 fn größe_von(größe: u8, r#type: u8) -> u8 {
     größe + r#type
 }

@@ -103,7 +103,9 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
 fn refuse_constant(input: ParseStream<'_>) -> syn::Result<()> {
     let ahead = input.fork();
     let Ok(path) = ahead.call(Path::parse_mod_style) else { return Ok(()) };
-    let is_constant = path.get_ident().is_none_or(|name| !name.to_string().contains(char::is_lowercase));
+    // Many scripts have no case.
+    let is_upper = |name: &str| name.contains(char::is_uppercase) && !name.contains(char::is_lowercase);
+    let is_constant = path.get_ident().is_none_or(|name| is_upper(&name.unraw().to_string()));
     if is_constant && ahead.peek(Token![=]) && !ahead.peek(Token![==]) {
         let message = "a constant cannot be the key of an attribute; write out its text, as in `\"order.id\" = ..`";
         return Err(syn::Error::new_spanned(path, message));
@@ -365,9 +367,10 @@ mod tests {
         assert_eq!(entries, ["n: typed", "q: typed"]);
         assert_eq!(errors.matches("an expression needs a key").count(), 9, "{errors}");
         assert_eq!(errors.matches("compile_error").count(), 10, "{errors}");
-        for constant in ["ORDER_ID = a", "keys::ORDER = 1", "crate::keys::order = b"] {
+        for constant in ["ORDER_ID = a", "keys::ORDER = 1", "crate::keys::order = b", "r#ORDER = c"] {
             assert!(read_source(constant).1.contains("a constant cannot be the key"), "{constant}");
         }
+        assert_eq!(read_source("名前 = a, 名 = b").0, ["名前: typed", "名: typed"]);
         assert!(read_source("keys::ORDER == 1").1.contains("needs a key"));
         assert!(read_source("a as u64").1.contains("needs a key"));
         assert!(read_source("a b, c").1.contains("expected `,`"));
