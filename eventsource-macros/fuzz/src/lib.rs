@@ -6,15 +6,15 @@ mod mutate;
 mod survive;
 
 pub use choices::{Choices, Random};
-pub use survive::{Input, MACROS, Macro, Survived, input, survive, try_input};
+pub use survive::{Input, Macro, Survived, input, named, survive, try_input};
 
-/// Runs the inputs in the files that the arguments name.
+/// Runs the inputs in the files that the arguments name, for the macro that `FUZZ_MACRO` names.
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn replay(name: &str) -> std::io::Result<()> {
+pub fn replay() -> std::io::Result<()> {
     for file in std::env::args().skip(1) {
-        survive(name, &std::fs::read(&file)?);
+        survive(&std::fs::read(&file)?);
         println!("{file}: survived");
     }
     Ok(())

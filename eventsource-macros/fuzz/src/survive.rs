@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr as _;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use eventsource_macros_core as core;
@@ -22,7 +23,7 @@ pub struct Macro {
 }
 
 /// All of them.
-pub const MACROS: [Macro; 9] = [
+const MACROS: [Macro; 9] = [
     Macro { name: "aggregate", expand: |_, item| core::aggregate(item) },
     Macro { name: "command", expand: |_, item| core::command(item) },
     Macro { name: "command_handler", expand: core::command_handler },
@@ -86,13 +87,24 @@ pub fn input(name: &str, bytes: &[u8]) -> Option<Input> {
     Some(Input { options, item })
 }
 
-/// Expands the input that these bytes choose.
+/// The macro of that name.
 ///
 /// # Panics
-/// If it is not survived: that is the fuzzer's finding.
-pub fn survive(name: &str, bytes: &[u8]) {
-    let Some(which) = MACROS.iter().find(|it| it.name == name) else { panic!("there is no macro `{name}`") };
-    if let Err(finding) = try_input(*which, bytes) {
+/// If there is none.
+#[must_use]
+pub fn named(name: &str) -> Macro {
+    *MACROS.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("there is no macro `{name}`"))
+}
+
+/// The macro that `FUZZ_MACRO` names.
+static CHOSEN: LazyLock<Macro> = LazyLock::new(|| named(&std::env::var("FUZZ_MACRO").unwrap_or_default()));
+
+/// Expands the input that these bytes choose, by the macro that `FUZZ_MACRO` names.
+///
+/// # Panics
+/// If it is not survived, which is the fuzzer's finding, or there is no such macro.
+pub fn survive(bytes: &[u8]) {
+    if let Err(finding) = try_input(*CHOSEN, bytes) {
         panic!("{finding}");
     }
 }

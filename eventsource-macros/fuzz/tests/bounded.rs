@@ -1,6 +1,6 @@
 //! A fixed number of inputs a macro, from a fixed seed: the fuzz targets' generator, without a fuzzer.
 
-use eventsource_macros_fuzz::{MACROS, Random, Survived, try_input};
+use eventsource_macros_fuzz::{Random, Survived, named, try_input};
 
 fn number(variable: &str, default: u64) -> u64 {
     match std::env::var(variable) {
@@ -11,7 +11,7 @@ fn number(variable: &str, default: u64) -> u64 {
 
 fn survives(name: &str) {
     let (inputs, seed) = (number("FUZZ_INPUTS", 200_000), number("FUZZ_SEED", 0x0e5));
-    let which = *MACROS.iter().find(|it| it.name == name).expect("the macro is listed");
+    let which = named(name);
     let mut random = Random::new(seed);
     let (mut bytes, mut refused, mut parsed) = ([0; 256], 0_u64, 0_u64);
     for index in 0..inputs {
@@ -31,47 +31,23 @@ fn survives(name: &str) {
     assert!(parsed > inputs / 3, "{parsed} of {inputs} were items");
 }
 
-#[test]
-fn aggregate_survives() {
-    survives("aggregate");
+macro_rules! tests {
+    ($($test:ident: $name:literal),* $(,)?) => {$(
+        #[test]
+        fn $test() {
+            survives($name);
+        }
+    )*};
 }
 
-#[test]
-fn command_survives() {
-    survives("command");
-}
-
-#[test]
-fn command_handler_survives() {
-    survives("command_handler");
-}
-
-#[test]
-fn event_survives() {
-    survives("event");
-}
-
-#[test]
-fn process_manager_survives() {
-    survives("process_manager");
-}
-
-#[test]
-fn projection_survives() {
-    survives("projection");
-}
-
-#[test]
-fn query_survives() {
-    survives("query");
-}
-
-#[test]
-fn query_handler_survives() {
-    survives("query_handler");
-}
-
-#[test]
-fn traced_survives() {
-    survives("traced");
+tests! {
+    aggregate_survives: "aggregate",
+    command_survives: "command",
+    command_handler_survives: "command_handler",
+    event_survives: "event",
+    process_manager_survives: "process_manager",
+    projection_survives: "projection",
+    query_survives: "query",
+    query_handler_survives: "query_handler",
+    traced_survives: "traced",
 }
