@@ -10,16 +10,10 @@ use crate::names::{bound, find_before, find_in_texts};
 /// The first of the names that an expression uses without binding it itself. What a macro does with its tokens is
 /// unknown: there every occurrence of a name counts.
 pub(crate) fn seen(expr: &Expr, names: &[Ident]) -> Option<Ident> {
-    let mut seen = Seen::new(names);
+    let names = names.iter().map(|name| name.unraw().to_string()).collect();
+    let mut seen = Seen { names, own: Vec::new(), found: None };
     seen.visit_expr(expr);
     seen.found
-}
-
-/// Whether a body uses the name.
-pub(crate) fn is_seen_in(body: &Block, name: &Ident) -> bool {
-    let mut seen = Seen::new(std::slice::from_ref(name));
-    seen.visit_block(body);
-    seen.found.is_some()
 }
 
 struct Seen {
@@ -30,11 +24,6 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(names: &[Ident]) -> Self {
-        let names = names.iter().map(|name| name.unraw().to_string()).collect();
-        Self { names, own: Vec::new(), found: None }
-    }
-
     fn bind(&mut self, pattern: &Pat) {
         self.own.extend(bound(pattern).iter().map(|name| name.unraw().to_string()));
     }
