@@ -3,7 +3,7 @@
 
 use proc_macro2::TokenStream;
 
-use crate::mutated::tokens;
+use crate::seeds::tokens;
 
 type Expansion = fn(TokenStream, TokenStream) -> TokenStream;
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-use crate::mutated::{SEEDS, tokens};
+use crate::seeds::{SEEDS, tokens};
 
 /// A token's text and place.
 type Place = (String, String);

@@ -31,9 +31,9 @@ mod golden;
 #[cfg(test)]
 mod in_place;
 #[cfg(test)]
-mod mutated;
-#[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod seeds;
 
 pub use aggregate::derive as aggregate;
 pub use event::derive as event;

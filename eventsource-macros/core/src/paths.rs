@@ -90,7 +90,7 @@ pub(crate) fn distinct(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutated::tokens;
+    use crate::seeds::tokens;
 
     #[test]
     fn the_names_in_a_path_stay_where_an_editor_does_not_look() {
