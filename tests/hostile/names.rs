@@ -252,6 +252,7 @@ fn run() {
     assert_eq!(r#match() + traced() + __ES_SITE(), 6);
     assert_eq!(Site(1).new().0, 12);
     assert_eq!(r#loop::NAME, "loop");
+    assert_eq!(format!("{:?}", r#match::r#enum(r#enum { r#self_: 1 })), "enum");
     assert_eq!(r#while::SPAN, "command.while");
 }
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
+use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Ident, Path};
 
@@ -63,7 +64,7 @@ fn debug(Model { set, events, debug, .. }: &Model) -> TokenStream {
     }
     let out = local("__es_out");
     let arms = events.iter().map(|Event { variant, .. }| {
-        let name = variant.to_string();
+        let name = variant.unraw().to_string();
         quote_spanned!(Span::mixed_site()=> Self::#variant(_) => #name)
     });
     quote_spanned! {Span::mixed_site()=>

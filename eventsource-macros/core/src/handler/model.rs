@@ -1,6 +1,7 @@
 //! What the methods mean: which one handles which message. Every check is here.
 
 use proc_macro2::TokenStream;
+use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeReference};
 
 use super::Kind;
@@ -250,7 +251,7 @@ fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: Vec<Handler>) -
         let same =
             |earlier: &&Handler| alike(&earlier.message, ty) && earlier.cfgs.is_empty() && handler.cfgs.is_empty();
         if let Some(earlier) = kept.iter().find(same) {
-            let (name, method) = (shown(ty), &earlier.method);
+            let (name, method) = (shown(ty), earlier.method.unraw());
             let message = kind.word();
             diagnostics.error(
                 ty,

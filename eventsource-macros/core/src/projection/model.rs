@@ -159,7 +159,8 @@ fn slot(
     word: &Ident,
 ) {
     if let Some(earlier) = slot {
-        let message = format!("`{}` is the `{word}` already, and a projection has one; keep one", earlier.method);
+        let earlier = earlier.method.unraw();
+        let message = format!("`{earlier}` is the `{word}` already, and a projection has one; keep one");
         diagnostics.error(word, message);
         return;
     }

@@ -11,7 +11,7 @@ struct Orders;
 
 #[query_handler]
 impl Orders {
-    fn count(&self, query: Count) -> Result<u64, String> {
+    fn r#count(&self, query: Count) -> Result<u64, String> {
         Ok(1)
     }
 
