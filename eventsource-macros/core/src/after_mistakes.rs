@@ -49,7 +49,7 @@ const MISTAKES: [(Expansion, &str, &str, &str); 16] = [
     (
         crate::process_manager,
         "",
-        "impl A { fn on(&self, #[cfg(a)] e: &Recorded<E>, #[cfg(b)] e: &Recorded<F>) {} fn to(&self, e: &Recorded<F>) {} }",
+        "impl A { fn on(&self, #[cfg(a)] e: &Recorded<E>, #[cfg(b)] e: &R<F>) {} fn to(&self, e: &Recorded<F>) {} }",
         "Self :: on",
     ),
     (AGGREGATE, "", "#[aggregate(id = I, events(E, 1))] struct A;", "Apply"),

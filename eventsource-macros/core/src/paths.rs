@@ -67,8 +67,8 @@ pub(crate) fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
     quote_spanned!(place=> #at::#follow::<#event>())
 }
 
-/// A list of names of events, refused if two of them share one, and the item that it needs: a constant, which `cargo check`
-/// evaluates; with type parameters, on which the list may depend, an inline constant.
+/// The item that a list of events' names needs, and the list, refused if two of them share one: a constant item, which
+/// `cargo check` evaluates; with type parameters, on which it may depend, an inline constant.
 pub(crate) fn distinct(
     runtime: &Runtime,
     generics: &Generics,

@@ -10,8 +10,8 @@ pub(crate) enum Literal {
     Bool(bool),
 }
 
-/// The literal, if the expression is one that an attribute can hold, also in parentheses or from another macro. A number
-/// out of that range, or with its type behind it, is left to the compiler.
+/// The literal, if the expression is one that an attribute can hold, also in parentheses or from another macro. A
+/// number out of that range, or with its type behind it, is left to the compiler.
 pub(super) fn literal(expr: &Expr) -> Option<Literal> {
     match alone(expr) {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(Literal::Text(text.clone())),
