@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::opening::Settings;
 use super::{a_file, a_stream, events, open};
+use crate::messages::until;
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_when_the_file_is_opened_again() {
@@ -49,9 +50,7 @@ async fn the_last_handle_closes_the_file() {
     drop(reader);
     // The connection that closes last removes the log.
     let log = file.with_extension("db-wal");
-    while log.exists() {
-        tokio::task::yield_now().await;
-    }
+    until(async || !log.exists()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
