@@ -12,7 +12,7 @@ use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing::suite::event_bus as suite;
 
-use super::broken::{Notices, Said, found_by_others, names, unflawed, verdict_at_last, verdict_within};
+use super::broken::{Said, each_case_notices, names, verdict_at_last};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -283,25 +283,8 @@ fn attempts(letter: &Message) -> u32 {
 
 eventsource_runtime::event_bus_suite!(without_a_flaw, || async { with(Flaw::None) });
 
-/// What a case says of a bus with the flaw that it is there for.
-macro_rules! each_case_says {
-    ($($case:ident: $flaw:ident $said:ident),* $(,)?) => {
-        $(
-            #[test]
-            fn $case() {
-                let case = || suite::$case(async || with(Flaw::$flaw));
-                let said = verdict_at_last(Said::$said, case, || suite::$case(async || with(Flaw::None)));
-                assert_eq!(said, Said::$said, "of {:?}", Flaw::$flaw);
-            }
-        )*
-
-        const CASES: &[Notices<Flaw>] = &[$((stringify!($case), Flaw::$flaw, |flaw, time| {
-            verdict_within(time, move || suite::$case(async move || with(flaw)))
-        }),)*];
-    };
-}
-
-each_case_says! {
+each_case_notices! {
+    suite, with, [eventsource_runtime::event_bus_suite! { @cases [names] [] }];
     a_message_comes_as_it_was_sent: ForgetsTimes No,
     what_is_malformed_comes_all_the_same: DropsTheMalformed Nothing,
     every_group_gets_every_message: OneGroupForAll Nothing,
@@ -318,18 +301,6 @@ each_case_says! {
     a_failing_batch_costs_the_messages_at_fault_alone: RefusesEarlyLetters Nothing,
     dead_letters_are_tried_again_when_asked: KeepsLetters No,
     a_dead_letter_that_fails_again_goes_back: ParksOnce No,
-}
-
-#[test]
-fn each_case_has_a_flaw() {
-    let all: &[&str] = eventsource_runtime::event_bus_suite! { @cases [names] [] };
-    assert_eq!(unflawed(all, CASES), [""; 0]);
-}
-
-#[test]
-fn each_flaw_is_found_by_its_case_alone() {
-    let found = found_by_others(CASES);
-    assert!(found.is_empty(), "found by other cases as well: {found:#?}");
 }
 
 /// To the other cases a shut-down whose time was up is one, where nothing was left to be done.

@@ -13,7 +13,7 @@ use eventsource_runtime::testing::suite::snapshot_store as suite;
 use eventsource_runtime::{EventRef, handed_on};
 use uuid::Uuid;
 
-use super::broken::{Notices, Said, found_by_others, names, unflawed, verdict_at_last, verdict_within};
+use super::broken::{each_case_notices, names};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -304,55 +304,29 @@ impl SnapshotStore for Both {
     }
 }
 
-macro_rules! each_case_notices {
-    ($($case:ident: $flaw:ident),* $(,)?) => {
-        $(
-            #[test]
-            fn $case() {
-                let case = || suite::$case(async || Both::with(Flaw::$flaw));
-                let said = verdict_at_last(Said::No, case, || suite::$case(async || Both::with(Flaw::None)));
-                assert_eq!(said, Said::No, "of {:?}", Flaw::$flaw);
-            }
-        )*
-
-        const CASES: &[Notices<Flaw>] = &[$((stringify!($case), Flaw::$flaw, |flaw, time| {
-            verdict_within(time, move || suite::$case(async move || Both::with(flaw)))
-        }),)*];
-    };
-}
+eventsource_runtime::snapshot_store_suite!(without_a_flaw, || async { Both::with(Flaw::None) }, with_events);
 
 each_case_notices! {
-    says_that_it_keeps_snapshots: SaysNothing,
-    nothing_saved_is_nothing_found: DeletesWhatWasNeverSaved,
-    saved_snapshot_comes_back: LosesTheIdInTheEnd,
-    state_comes_back_byte_for_byte: KeepsText,
-    numbers_come_back_to_the_last_bit: RoundsNumbers,
-    last_saved_takes_the_place_of_the_one_before: KeepsTheNewestSchema,
-    streams_are_kept_apart: IgnoresSpaces,
-    deleted_snapshot_is_gone_and_the_others_are_not: DeletesAllOfTheType,
-    deleting_by_type_leaves_other_types: DeletesByPrefix,
-    what_was_deleted_can_be_saved_again: NeverForgetsADelete,
-    clones_share_what_is_kept: KeepsItsFirstSave,
-    saves_at_the_same_time_leave_one_whole: SavesInTwoSteps,
-    dropped_saves_leave_a_whole_or_nothing: IsOnlyHalfThere,
-    fold_begins_where_the_snapshot_ends: TakesTheFirstForNone,
-    fold_without_a_snapshot_shows_every_event: IsSilentAboutEmptyStreams,
-    fold_with_a_snapshot_of_another_history_shows_every_event: TakesAnyHistory,
-    fold_with_a_snapshot_finds_an_earlier_command: ForgetsTheCommand,
-    dropped_folds_leave_the_store_usable: KeepsALock,
-}
-
-#[test]
-fn each_case_has_a_flaw() {
-    let all: [&[&str]; 2] = [
+    suite, Both::with, [
         eventsource_runtime::snapshot_store_suite! { @cases [names] [] },
         eventsource_runtime::snapshot_store_suite! { @with_events [names] [] },
     ];
-    assert_eq!(unflawed(&all.concat(), CASES), [""; 0]);
-}
-
-#[test]
-fn each_flaw_is_found_by_its_case_alone() {
-    let found = found_by_others(CASES);
-    assert!(found.is_empty(), "found by other cases as well: {found:#?}");
+    says_that_it_keeps_snapshots: SaysNothing No,
+    nothing_saved_is_nothing_found: DeletesWhatWasNeverSaved No,
+    saved_snapshot_comes_back: LosesTheIdInTheEnd No,
+    state_comes_back_byte_for_byte: KeepsText No,
+    numbers_come_back_to_the_last_bit: RoundsNumbers No,
+    last_saved_takes_the_place_of_the_one_before: KeepsTheNewestSchema No,
+    streams_are_kept_apart: IgnoresSpaces No,
+    deleted_snapshot_is_gone_and_the_others_are_not: DeletesAllOfTheType No,
+    deleting_by_type_leaves_other_types: DeletesByPrefix No,
+    what_was_deleted_can_be_saved_again: NeverForgetsADelete No,
+    clones_share_what_is_kept: KeepsItsFirstSave No,
+    saves_at_the_same_time_leave_one_whole: SavesInTwoSteps No,
+    dropped_saves_leave_a_whole_or_nothing: IsOnlyHalfThere No,
+    fold_begins_where_the_snapshot_ends: TakesTheFirstForNone No,
+    fold_without_a_snapshot_shows_every_event: IsSilentAboutEmptyStreams No,
+    fold_with_a_snapshot_of_another_history_shows_every_event: TakesAnyHistory No,
+    fold_with_a_snapshot_finds_an_earlier_command: ForgetsTheCommand No,
+    dropped_folds_leave_the_store_usable: KeepsALock No,
 }

@@ -149,6 +149,40 @@ pub(super) fn found_by_others<F: Copy>(cases: &[Notices<F>]) -> Vec<(F, &'static
     found
 }
 
+/// A test for each case of a suite, which fails what has the flaw that it is there for; that each case has one; and
+/// that no other case finds it. The flaws are those of the caller's `Flaw`, whose `None` is sound.
+macro_rules! each_case_notices {
+    ($suite:ident, $made:path, [$($names:expr),+ $(,)?]; $($case:ident: $flaw:ident $said:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $case() {
+                let expected = $crate::broken::Said::$said;
+                let case = || $suite::$case(async || $made(Flaw::$flaw));
+                let of_the_sound = || $suite::$case(async || $made(Flaw::None));
+                let said = $crate::broken::verdict_at_last(expected, case, of_the_sound);
+                assert_eq!(said, expected, "of {:?}", Flaw::$flaw);
+            }
+        )*
+
+        const CASES: &[$crate::broken::Notices<Flaw>] = &[$((stringify!($case), Flaw::$flaw, |flaw, time| {
+            $crate::broken::verdict_within(time, move || $suite::$case(async move || $made(flaw)))
+        }),)*];
+
+        #[test]
+        fn each_case_has_a_flaw() {
+            let all: &[&[&str]] = &[$($names),+];
+            assert_eq!($crate::broken::unflawed(&all.concat(), CASES), [""; 0]);
+        }
+
+        #[test]
+        fn each_flaw_is_found_by_its_case_alone() {
+            let found = $crate::broken::found_by_others(CASES);
+            assert!(found.is_empty(), "found by other cases as well: {found:#?}");
+        }
+    };
+}
+pub(super) use each_case_notices;
+
 #[test]
 fn each_case_has_a_defect_and_each_defect_a_case() {
     let named: Vec<_> = DEFECTS.iter().map(|(_, case)| *case).collect();

@@ -8,7 +8,7 @@ mod posing;
 use eventsource_runtime::testing::suite::projection_store as suite;
 use flawed::Flawed;
 
-use super::broken::{Notices, Said, found_by_others, names, unflawed, verdict_at_last, verdict_within};
+use super::broken::{each_case_notices, names};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -68,25 +68,8 @@ enum Flaw {
 
 eventsource_runtime::projection_suite!(without_a_flaw, || async { Flawed::with(Flaw::None) });
 
-/// What a case says of a store with the flaw that it is there for.
-macro_rules! each_case_says {
-    ($($case:ident: $flaw:ident $said:ident),* $(,)?) => {
-        $(
-            #[test]
-            fn $case() {
-                let case = || suite::$case(async || Flawed::with(Flaw::$flaw));
-                let said = verdict_at_last(Said::$said, case, || suite::$case(async || Flawed::with(Flaw::None)));
-                assert_eq!(said, Said::$said, "of {:?}", Flaw::$flaw);
-            }
-        )*
-
-        const CASES: &[Notices<Flaw>] = &[$((stringify!($case), Flaw::$flaw, |flaw, time| {
-            verdict_within(time, move || suite::$case(async move || Flawed::with(flaw)))
-        }),)*];
-    };
-}
-
-each_case_says! {
+each_case_notices! {
+    suite, Flawed::with, [eventsource_runtime::projection_suite! { @cases [names] [] }];
     a_projection_is_set_up_once: SetsUpEachTime No,
     a_new_projection_begins_where_it_is_told: BeginsAtTheStart No,
     a_set_up_that_fails_is_made_again: FailedSetUpCounts No,
@@ -138,16 +121,4 @@ each_case_says! {
     a_step_that_failed_is_applied_when_it_is_mended: GivesUpAfterTwo No,
     a_batch_that_is_sent_twice_at_once_is_applied_once: ChecksBeforeItsTurn No,
     dropped_batches_leave_the_projection_usable: KeepsALock Nothing,
-}
-
-#[test]
-fn each_case_has_a_flaw() {
-    let all: &[&str] = eventsource_runtime::projection_suite! { @cases [names] [] };
-    assert_eq!(unflawed(all, CASES), [""; 0]);
-}
-
-#[test]
-fn each_flaw_is_found_by_its_case_alone() {
-    let found = found_by_others(CASES);
-    assert!(found.is_empty(), "found by other cases as well: {found:#?}");
 }
