@@ -4,7 +4,6 @@ mod ending;
 mod piling;
 mod preparing;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,7 +19,7 @@ use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{bus, place, sqlite};
+use crate::{bus, in_time, place, sqlite};
 
 pub(crate) async fn place_many<S: EventStore + SnapshotStore>(store: &S, count: usize) -> Position {
     let bus = bus(store);
@@ -36,10 +35,6 @@ async fn cancel_many<S: EventStore + SnapshotStore>(store: &S, count: usize) -> 
     let orders = Repository::<Order, _>::new(store.clone());
     let events: Vec<_> = (0..count).map(|_| OrderCancelled { reason: "too slow".into() }).collect();
     orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, events).await.unwrap().position
-}
-
-async fn in_time<F: Future>(body: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), body).await.expect("it happens in time")
 }
 
 async fn first_batch(store: &Faulty) {

@@ -38,6 +38,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use eventsource_runtime::store::SqliteStore;
 use eventsource_tests::orders::ShipOrder;
@@ -50,6 +51,10 @@ fn ship(order_id: Uuid) -> ShipOrder {
 
 async fn sqlite() -> SqliteStore {
     SqliteStore::open(":memory:").await.expect("a store in memory opens")
+}
+
+async fn in_time<F: Future>(body: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), body).await.expect("it happens in time")
 }
 
 /// Held by who changes the hook of panics, which the process has one of, or panics where one was set.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Received, Relay, Subscription, Traced};
+use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Received, Relay, Traced};
 use eventsource_runtime::clock;
 use eventsource_runtime::store::{MemoryStore, StreamId};
-use eventsource_tests::own_bus::{remote, routing};
+use eventsource_tests::own_bus::{remote, routing, until_settled};
 use tokio::sync::Semaphore;
 
 /// What is returned keeps the gauges of a relay, a subscription and a bus alive.
@@ -26,12 +26,6 @@ pub(crate) async fn all() -> impl Sized {
 
 fn message(event_type: &str) -> Message {
     Message::new(StreamId::new("Order", 42), event_type, "{}")
-}
-
-async fn until_settled(running: &Subscription, messages: u64) {
-    while running.tally().acknowledged + running.tally().dead_lettered < messages {
-        tokio::task::yield_now().await;
-    }
 }
 
 async fn on<B: EventBus>(bus: &Traced<B>) {

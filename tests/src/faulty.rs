@@ -196,7 +196,7 @@ impl Faulty {
 }
 
 /// Whether one was left to take.
-fn take(count: &AtomicUsize) -> bool {
+pub(crate) fn take(count: &AtomicUsize) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use eventsource_runtime::bus::{
     BusError, BusInfo, Consumer, Delivery, Destination, EventBus, Health, InProcess, InProcessBus, Intake, Lag,
-    Message, Place, PublishError, Published, Traced,
+    Message, Place, PublishError, Published, Subscription, Tally, Traced,
 };
 use eventsource_runtime::clock::{self, Timestamp};
 use uuid::Uuid;
+
+use crate::faulty::take;
 
 /// The stranger's broker.
 #[derive(Clone, Debug)]
@@ -170,7 +172,10 @@ fn now() -> Timestamp {
     clock::system().now()
 }
 
-/// Whether one was left to take.
-fn take(count: &AtomicUsize) -> bool {
-    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+/// Waits until a group has done with so many messages.
+pub async fn until_settled(running: &Subscription, messages: u64) {
+    let settled = |Tally { acknowledged, dead_lettered, unkeepable, .. }| acknowledged + dead_lettered + unkeepable;
+    while settled(running.tally()) < messages {
+        tokio::task::yield_now().await;
+    }
 }

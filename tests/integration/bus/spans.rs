@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use eventsource_runtime::bus::{
-    EventBus, HandlerError, InProcessBus, Message, Propagation, Received, Relation, Subscription, Tally, Traced,
+    EventBus, HandlerError, InProcessBus, Message, Propagation, Received, Relation, Traced,
 };
 use eventsource_runtime::store::StreamId;
+pub(super) use eventsource_tests::own_bus::until_settled;
 use eventsource_tests::own_bus::{remote, routing};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Registry;
@@ -25,13 +26,6 @@ async fn round_trip<B: EventBus>(bus: &Traced<B>, message: Message) {
     bus.publish(message).await.unwrap();
     until_settled(&running, 1).await;
     running.shutdown().await.unwrap();
-}
-
-pub(super) async fn until_settled(running: &Subscription, messages: u64) {
-    let settled = |Tally { acknowledged, dead_lettered, unkeepable, .. }| acknowledged + dead_lettered + unkeepable;
-    while settled(running.tally()) < messages {
-        tokio::task::yield_now().await;
-    }
 }
 
 fn assert_listed(recorder: &Recorder) {

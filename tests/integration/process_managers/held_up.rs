@@ -13,10 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::*;
-
-async fn in_time<F: Future>(body: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), body).await.expect("it happens in time")
-}
+use crate::in_time;
 
 /// The follower's last lease, and whether it asks for another.
 #[derive(Default)]

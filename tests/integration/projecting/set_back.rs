@@ -6,10 +6,7 @@ use eventsource_tests::recorder::{Recorder, gauge};
 
 use super::anew::{Scratch, open};
 use super::*;
-
-async fn in_time<F: Future>(body: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), body).await.expect("it happens in time")
-}
+use crate::in_time;
 
 /// Loses the third event, and what was done with it.
 fn lose_the_third(scratch: &Scratch) {
