@@ -92,6 +92,13 @@ impl Log {
         all.iter().filter(|logged| logged.target == target).map(|logged| logged.name.clone()).collect()
     }
 
+    /// The texts that were logged in a field, in order.
+    #[must_use]
+    pub fn texts_of(&self, field: &str) -> Vec<String> {
+        let all = self.0.lock().unwrap();
+        all.iter().filter_map(|logged| logged.texts.get(field).cloned()).collect()
+    }
+
     /// What is wrong with what was logged, and the names and fields that were seen.
     #[must_use]
     pub fn check(&self, registry: &Registry) -> (BTreeSet<String>, BTreeMap<String, BTreeSet<String>>) {

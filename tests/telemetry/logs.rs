@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::{TelemetryBuilder, span};
-use eventsource_tests::logged::listen;
+use eventsource_tests::logged::Log;
 use eventsource_tests::orders::OrderCancelled;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::InstrumentationScope;
@@ -164,9 +164,7 @@ impl Account {
 async fn what_users_named_on_a_span_event_is_on_its_log_record() {
     let other = InMemoryLogExporter::default();
     let (recorder, logs) = recorded(|builder| builder.log_exporter(other.clone()).span_events_as_logs());
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::registry().with(lines.clone());
-    let _default = listen(subscriber);
+    let (log, _guard) = Log::of_thread();
     let accounts = Repository::<Account, _>::new(MemoryStore::new());
     let commands = CommandBus::builder().aggregate(accounts).build();
     recorder.run(commands.dispatch(Charge(Uuid::now_v7()))).await.unwrap();
@@ -177,7 +175,7 @@ async fn what_users_named_on_a_span_event_is_on_its_log_record() {
     assert_eq!(attribute(record, "amount").as_deref(), Some("Int(200)"));
     assert_eq!(attribute(record, "currency").as_deref(), Some("EUR"));
     assert_eq!(attribute(record, "eventsource.event.attributes"), None, "it has the attributes themselves");
-    assert_eq!(*lines.0.lock().unwrap(), ["amount=200 currency=EUR"]);
+    assert_eq!(log.texts_of("eventsource.event.attributes"), ["amount=200 currency=EUR"]);
     let has_amount =
         |record: &SdkLogRecord| record.attributes_iter().filter(|(key, _)| key.as_str() == "amount").count();
     for exported in [logs, other] {
@@ -187,20 +185,6 @@ async fn what_users_named_on_a_span_event_is_on_its_log_record() {
     let persisted = "eventsource.span_event.event_persisted";
     let record = records.iter().find(|record| record.event_name() == Some(persisted)).unwrap();
     assert_eq!(attribute(record, "amount"), None);
-}
-
-/// What users named on span events, as a subscriber of the application's gets it.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Lines {
-    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-        event.record(&mut |field: &tracing::field::Field, value: &dyn fmt::Debug| {
-            if field.name() == "eventsource.event.attributes" {
-                self.0.lock().unwrap().push(format!("{value:?}").trim_matches('"').to_owned());
-            }
-        });
-    }
 }
 
 #[tokio::test]
