@@ -1,11 +1,8 @@
 //! Readers of the feed under random load, and one that is paused for long.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
@@ -15,6 +12,7 @@ use eventsource_runtime::store::{
 };
 use eventsource_runtime::testing::run;
 use eventsource_tests::dice::Dice;
+use eventsource_tests::dropping::dropped_after;
 use eventsource_tests::own_store::remote;
 use eventsource_tests::services::{self, repeats};
 use uuid::Uuid;
@@ -53,26 +51,16 @@ async fn write<S: EventStore>(store: S, streams: Arc<Vec<StreamId>>, seed: u64, 
                 continue;
             }
             // Its fate is not known; made again, it is stored once.
-            2 => dropped_after(dice.below(4), store.append(stream, ExpectedVersion::Any, batch.clone())).await,
+            2 => {
+                let polls = usize::try_from(dice.below(4)).unwrap();
+                drop(dropped_after(polls, store.append(stream, ExpectedVersion::Any, batch.clone())).await);
+            }
             _ => {}
         }
         store.append(stream, ExpectedVersion::Any, batch.clone()).await.unwrap();
         stored.extend(batch.iter().map(|event| event.id));
     }
     stored
-}
-
-async fn dropped_after<F: Future>(polls: u64, future: F) {
-    let mut future = pin!(future);
-    let mut left = polls;
-    std::future::poll_fn(|task| {
-        if left == 0 {
-            return Poll::Ready(());
-        }
-        left -= 1;
-        future.as_mut().poll(task).map(drop)
-    })
-    .await;
 }
 
 /// What a reader has seen.

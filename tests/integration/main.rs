@@ -34,13 +34,11 @@ mod unreadable;
 mod w3c;
 mod write_path;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use eventsource_runtime::store::SqliteStore;
+use eventsource_tests::dropping::dropped_after;
 use eventsource_tests::orders::ShipOrder;
 use eventsource_tests::placing::{bus, place};
 use uuid::Uuid;
@@ -61,35 +59,4 @@ async fn in_time<F: Future>(body: F) -> F::Output {
 fn hold_panic_hook() -> MutexGuard<'static, ()> {
     static HOOK: Mutex<()> = Mutex::new(());
     HOOK.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A future that is dropped when it has been polled a number of times and is still pending; then its value is `None`.
-struct DroppedAfter<F> {
-    body: Option<Pin<Box<F>>>,
-    polls: usize,
-}
-
-fn dropped_after<F: Future>(polls: usize, body: F) -> DroppedAfter<F> {
-    DroppedAfter { body: Some(Box::pin(body)), polls }
-}
-
-impl<F: Future> Future for DroppedAfter<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.polls == 0 {
-            self.body = None;
-            return Poll::Ready(None);
-        }
-        self.polls -= 1;
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        match body.as_mut().poll(task) {
-            Poll::Ready(value) => Poll::Ready(Some(value)),
-            Poll::Pending if self.polls == 0 => {
-                self.body = None;
-                Poll::Ready(None)
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
 }

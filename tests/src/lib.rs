@@ -4,6 +4,7 @@ pub mod alone;
 pub mod clocks;
 pub mod compiler;
 pub mod dice;
+pub mod dropping;
 pub mod everything;
 #[cfg(feature = "otel")]
 pub mod exporters;

@@ -1,10 +1,7 @@
 //! Futures that are dropped, at every point where they wait.
 
-use std::future::Future;
 use std::ops::ControlFlow;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
@@ -14,6 +11,7 @@ use eventsource_runtime::store::{Filter, Fold, Postgres, PostgresStore, Postgres
 use eventsource_runtime::telemetry::Scope;
 use eventsource_runtime::testing::run;
 use eventsource_runtime::{EventRef, StoredEvent};
+use eventsource_tests::dropping::dropped_after;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
@@ -117,21 +115,6 @@ async fn nothing_is_left(observer: &Client, application: &str, store: &PostgresS
         AND (state LIKE 'idle in transaction%' OR pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory') AND state = 'idle')";
     let left: i64 = observer.query_one(left, &[&application]).await.unwrap().get(0);
     assert_eq!(left, 0);
-}
-
-/// Polls a future so many times, each time when it was woken, and drops it.
-async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut polled = 0;
-    std::future::poll_fn(|task| {
-        polled += 1;
-        match future.as_mut().poll(task) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if polled == polls => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
 }
 
 #[derive(Event, Serialize, Deserialize)]

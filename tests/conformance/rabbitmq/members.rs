@@ -1,12 +1,11 @@
 //! Several members of a group at one queue, and members that never get a message done.
 
-use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 
 use eventsource_runtime::bus::{HandlerError, RabbitMqBus, RabbitMqOptions, Received, Subscription};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
+use eventsource_tests::dropping::dropped_after;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use uuid::Uuid;
@@ -46,18 +45,8 @@ fn a_member_that_is_dropped_before_it_is_one_leaves_none_behind() {
         let bus = open(options().queues(1)).await;
         for polls in 1.. {
             let handler = async |_: Received| Ok::<_, HandlerError>(());
-            let mut joining = Box::pin(bus.subscribe("one").handle(handler));
-            let mut polled = 0;
-            let joined = std::future::poll_fn(|task| {
-                polled += 1;
-                match joining.as_mut().poll(task) {
-                    Poll::Ready(joined) => Poll::Ready(Some(joined)),
-                    Poll::Pending if polled == polls => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
-                }
-            });
-            let joined = in_time(joined).await;
-            drop(joining);
+            let joining = bus.subscribe("one").handle(handler);
+            let joined = in_time(dropped_after(polls, joining)).await;
             if let Some(joined) = joined {
                 joined.unwrap().shutdown().await.unwrap();
                 break;
