@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::Progress;
 use eventsource_runtime::store::{Filter, SqliteOptions, SqliteStore, Synchronous};
-use eventsource_tests::mortal::killed;
-use eventsource_tests::orders::{OrderReadModel, PlaceOrder};
-use tokio::task::JoinSet;
+use eventsource_tests::mortal::{commit_for_ever, killed};
+use eventsource_tests::orders::OrderReadModel;
 use uuid::Uuid;
 
 use crate::{bus, place};
@@ -107,28 +105,10 @@ async fn dies() {
     };
     let store = SqliteStore::open_with(path, SqliteOptions::default().synchronous(synchronous)).await.unwrap();
     let projections = runner(&store).spawn();
-    let mut writers = JoinSet::new();
-    for _ in 0..4 {
-        writers.spawn(append_for_ever(bus(&store), projections.progress()));
-    }
-    // Whatever stops ends the process, and with it the test.
-    tokio::select! {
-        stopped = projections.stopped() => panic!("{stopped}"),
-        writer = writers.join_next() => panic!("{writer:?}"),
-    }
-}
-
-/// Acknowledges what it appends, the first of it when it was applied.
-async fn append_for_ever(bus: CommandBus, progress: Progress) {
-    let mut is_first = true;
-    loop {
-        let command: PlaceOrder = place(Uuid::now_v7());
-        let order = command.order_id;
-        let committed = bus.dispatch(command).await.unwrap();
-        if is_first {
-            progress.wait_for_within(committed.position, Duration::from_mins(5)).await.unwrap();
-            is_first = false;
-        }
-        println!("{order}");
-    }
+    let commands = bus(&store);
+    let commit = move |order| {
+        let commands = commands.clone();
+        async move { commands.dispatch(place(order)).await.unwrap().position }
+    };
+    commit_for_ever(&projections, commit).await;
 }

@@ -3,10 +3,17 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::time::Duration;
 
+use eventsource_runtime::projection::Projections;
+use eventsource_runtime::store::Position;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::alone::alone;
+
+/// How many commit at once in a child.
+const WRITERS: usize = 4;
 
 /// Runs one test of this binary in a child with these variables, kills it after it has told so many ids, each in a line
 /// of its own, and returns all that it has told.
@@ -33,4 +40,36 @@ pub fn killed(test: &str, variables: &[(&str, &OsStr)], after: usize) -> Vec<Uui
     output.read_to_string(&mut told).expect("lines of text");
     // The last line may have been cut by the kill.
     told.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect()
+}
+
+/// What a child does until it is killed: writers commit something under one id after the other, and tell it, the first
+/// of each when the projections have applied it.
+///
+/// # Panics
+/// A projection or a writer has stopped, which ends the child.
+pub async fn commit_for_ever<C, F>(projections: &Projections, commit: C)
+where
+    C: Fn(Uuid) -> F + Clone + Send + 'static,
+    F: Future<Output = Position> + Send,
+{
+    let mut writers = JoinSet::new();
+    for _ in 0..WRITERS {
+        let (commit, progress) = (commit.clone(), projections.progress());
+        writers.spawn(async move {
+            let mut is_first = true;
+            loop {
+                let id = Uuid::now_v7();
+                let position = commit(id).await;
+                if is_first {
+                    progress.wait_for_within(position, Duration::from_mins(5)).await.expect("it is applied");
+                    is_first = false;
+                }
+                println!("{id}");
+            }
+        });
+    }
+    tokio::select! {
+        stopped = projections.stopped() => panic!("{stopped}"),
+        writer = writers.join_next() => panic!("{writer:?}"),
+    }
 }

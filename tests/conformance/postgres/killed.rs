@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::Progress;
 use eventsource_runtime::store::{Filter, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
-use eventsource_tests::mortal::killed;
-use eventsource_tests::orders::OrderCancelled;
+use eventsource_tests::mortal::{commit_for_ever, killed};
+use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::services::{self, repeats};
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::open_in;
@@ -113,30 +111,14 @@ fn dies() {
     run(async move {
         let store = open_in(&schema).await;
         let projections = runner(&store, &schema).spawn();
-        let mut writers = JoinSet::new();
-        for _ in 0..4 {
-            writers.spawn(append_for_ever(store.clone(), projections.progress()));
-        }
-        // Whatever stops ends the program, and with it the test.
-        tokio::select! {
-            stopped = projections.stopped() => panic!("{stopped}"),
-            writer = writers.join_next() => panic!("{writer:?}"),
-        }
+        let orders = Repository::<Order, _>::new(store);
+        let commit = move |order| {
+            let orders = orders.clone();
+            async move {
+                let cancelled = [(); EVENTS].map(|()| OrderCancelled { reason: "too slow".into() });
+                orders.append(&order, ExpectedVersion::NoStream, cancelled).await.unwrap().position
+            }
+        };
+        commit_for_ever(&projections, commit).await;
     });
-}
-
-/// Acknowledges what it appends, the first of it when it was applied.
-async fn append_for_ever(store: PostgresStore, progress: Progress) {
-    let orders = Repository::<eventsource_tests::orders::Order, _>::new(store);
-    let mut is_first = true;
-    loop {
-        let order = Uuid::now_v7();
-        let cancelled = [(); EVENTS].map(|()| OrderCancelled { reason: "too slow".into() });
-        let committed = orders.append(&order, ExpectedVersion::NoStream, cancelled).await.unwrap();
-        if is_first {
-            progress.wait_for_within(committed.position, Duration::from_mins(5)).await.unwrap();
-            is_first = false;
-        }
-        println!("{order}");
-    }
 }
