@@ -10,6 +10,7 @@ use eventsource_runtime::snapshot::{SnapshotStore, StoredSnapshot, WithSnapshots
 use eventsource_runtime::store::{Filter, SqliteStore, StoreInfo, StreamId, Traced};
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::own_store::{self, Remote};
+use eventsource_tests::scratch::Scratch;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -58,15 +59,15 @@ pub(crate) async fn read_from_afar() {
 
 /// A database that somebody else has spoilt.
 pub(crate) async fn spoilt() {
-    let path = std::env::temp_dir().join(format!("eventsource-{}.db", Uuid::now_v7()));
-    let store = SqliteStore::open(&path).await.unwrap();
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(scratch.file()).await.unwrap();
     let (orders, order) = (Repository::<Order, _>::new(store.clone()), Uuid::now_v7());
     let cancelled = || OrderCancelled { reason: "too slow".into() };
     orders.append(&order, ExpectedVersion::NoStream, cancelled()).await.unwrap();
     orders.create_snapshot(&order).await.unwrap();
     let stream = StreamId::new("Order", order);
     let snapshot = store.latest_snapshot(&stream).await.unwrap().unwrap();
-    let raw = rusqlite::Connection::open(&path).unwrap();
+    let raw = rusqlite::Connection::open(scratch.file()).unwrap();
     raw.execute_batch("DROP TABLE events; DROP TABLE snapshots").unwrap();
     store.read_all(Position::START, &Filter::all(), 10).await.unwrap_err();
     store.read_stream(&stream, Version::START, 10).await.unwrap_err();
@@ -75,8 +76,7 @@ pub(crate) async fn spoilt() {
     store.latest_snapshot(&stream).await.unwrap_err();
     store.snapshot_exists(&stream).await.unwrap_err();
     store.delete_snapshot(&stream).await.unwrap_err();
-    drop(store);
-    std::fs::remove_file(path).unwrap();
+    store.close().await;
 }
 
 #[derive(Event, Serialize, Deserialize)]

@@ -34,6 +34,7 @@ pub mod rabbitmq_server;
 #[cfg(feature = "otel")]
 pub mod recorder;
 pub mod registry;
+pub mod scratch;
 pub mod services;
 #[expect(dead_code, reason = "a program, which is a module here for its domain")]
 #[path = "../../examples/shipping.rs"]

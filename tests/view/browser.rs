@@ -7,15 +7,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use eventsource_tests::scratch::Scratch;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// How long the page may take to come to what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Browser {
     process: Child,
-    folder: PathBuf,
+    scratch: Scratch,
     commands: File,
     answers: BufReader<File>,
     session: String,
@@ -40,8 +40,8 @@ impl Browser {
             eprintln!("skipped: CHROMIUM names no browser, and there is no `chromium` on the path");
             return None;
         };
-        let folder = env::temp_dir().join(format!("eventsource-browser-{}", Uuid::now_v7()));
-        fs::create_dir(&folder).unwrap();
+        let scratch = Scratch::new();
+        let folder = scratch.folder();
         let pipe = |name: &str| {
             let path = folder.join(name);
             assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
@@ -65,6 +65,8 @@ impl Browser {
             .arg(format!("--user-data-dir={}", folder.join("profile").display()))
             .env("COMMANDS", &commands)
             .env("ANSWERS", &answers)
+            // It is killed, and leaves its own there.
+            .env("TMPDIR", folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -72,11 +74,11 @@ impl Browser {
         let commands = File::options().write(true).open(commands).unwrap();
         let answers = BufReader::new(File::open(answers).unwrap());
         let complaints = Vec::new();
-        Some(Self { process, folder, commands, answers, session: String::new(), number: 0, complaints })
+        Some(Self { process, scratch, commands, answers, session: String::new(), number: 0, complaints })
     }
 
     pub(super) fn open(&mut self, page: &str) {
-        let file = self.folder.join("page.html");
+        let file = self.scratch.folder().join("page.html");
         fs::write(&file, page).unwrap();
         let target = self.send("Target.createTarget", &json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
@@ -186,6 +188,5 @@ impl Drop for Browser {
         // It may have ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -9,6 +9,7 @@ use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{SqliteStore, StreamId};
 use eventsource_runtime::testing::process;
 use eventsource_tests::faulty::Faulty;
+use eventsource_tests::scratch::Scratch;
 use eventsource_tests::shipping::{
     Order, OrderCancelled, OrderPlaced, OrderStatus, Payment, SettlePayment, Shipping, commands,
 };
@@ -119,11 +120,11 @@ async fn a_letter_that_was_resolved_is_not_reacted_to() {
 /// A store that refuses an event for good was taken for one in trouble, and the manager stood still for ever.
 #[tokio::test]
 async fn what_the_store_refuses_for_good_is_left_to_the_policy() {
-    let file = std::env::temp_dir().join(format!("eventsource-refused-{}.db", Uuid::now_v7()));
-    let store = SqliteStore::open(&file).await.unwrap();
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(scratch.file()).await.unwrap();
     let rule = "CREATE TRIGGER no_parcels BEFORE INSERT ON events WHEN NEW.event_type = 'ParcelSent' \
         BEGIN SELECT RAISE(ABORT, 'no parcels today'); END";
-    rusqlite::Connection::open(&file).unwrap().execute_batch(rule).unwrap();
+    rusqlite::Connection::open(scratch.file()).unwrap().execute_batch(rule).unwrap();
     let bus = commands(&store);
     let managers = runner(&store).max_retries(0).on_failure(OnFailure::DeadLetter).spawn();
     let (stuck, refused) = (Uuid::now_v7(), Uuid::now_v7());
@@ -138,7 +139,7 @@ async fn what_the_store_refuses_for_good_is_left_to_the_policy() {
     let [letter] = &*listed else { panic!("{listed:?}") };
     assert_eq!(&*letter.event_type, "PaymentTaken");
     assert!(letter.reason.starts_with("the store refused to append events: `Parcel-"), "{}", letter.reason);
-    let _ = std::fs::remove_file(file);
+    store.close().await;
 }
 
 /// Others that appended without a pause, as an import does, counted as the event's fault: it was skipped, or stopped its
