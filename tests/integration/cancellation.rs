@@ -11,6 +11,7 @@ use eventsource_tests::orders::{Order, OrderQueries, OrderReadModel, OrdersBySta
 use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Measured;
+use eventsource_tests::scratch::Scratch;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -68,16 +69,13 @@ async fn a_command_is_dropped_everywhere_on_sqlite() {
 
 #[tokio::test]
 async fn no_transaction_is_left_in_a_file() {
-    let path = std::env::temp_dir().join(format!("eventsource-cancellation-{}.db", Uuid::now_v7()));
-    let store = SqliteStore::open(&path).await.unwrap();
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(scratch.file()).await.unwrap();
     dropped_where_it_waits(&store).await;
-    let other = rusqlite::Connection::open(&path).unwrap();
+    let other = rusqlite::Connection::open(scratch.file()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap();
     store.close().await;
     drop(other);
-    for suffix in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
-    }
 }
 
 /// Two commands for one order meet, so that one is decided again after a pause; both are dropped at every point.

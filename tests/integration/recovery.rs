@@ -1,13 +1,14 @@
 //! Processes that die: what was acknowledged is there when the file is opened again.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, SqliteOptions, SqliteStore, Synchronous};
 use eventsource_tests::mortal::{commit_for_ever, killed};
 use eventsource_tests::orders::OrderReadModel;
+use eventsource_tests::scratch::Scratch;
 use uuid::Uuid;
 
 use crate::{bus, place};
@@ -19,22 +20,6 @@ const SYNCHRONOUS: &str = "EVENTSOURCE_TESTS_SYNCHRONOUS";
 /// How often a process is killed here; set to more for a long run.
 const CYCLES: &str = "EVENTSOURCE_TESTS_CYCLES";
 
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("eventsource-recovery-{}.db", Uuid::now_v7())))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{suffix}", self.0.display()));
-        }
-    }
-}
-
 /// A child appends and says what was acknowledged; it is killed after a number of acknowledgements that differs from
 /// cycle to cycle, in the middle of further appends and of the batches of a projection, which has applied something by
 /// then.
@@ -43,11 +28,12 @@ async fn killed_processes_lose_nothing_that_was_acknowledged() {
     let cycles = std::env::var(CYCLES).ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(10);
     for synchronous in ["full", "normal"] {
         let scratch = Scratch::new();
+        let file = scratch.file();
         let (mut acknowledged, mut before) = (Vec::new(), Position::START);
         for cycle in 0..cycles {
-            let variables: [(&str, &OsStr); 2] = [(CHILD, scratch.0.as_ref()), (SYNCHRONOUS, synchronous.as_ref())];
+            let variables: [(&str, &OsStr); 2] = [(CHILD, file.as_ref()), (SYNCHRONOUS, synchronous.as_ref())];
             acknowledged.extend(killed("recovery::dies", &variables, 1 + cycle * 7 % 40));
-            let (applied, head) = verify(&scratch.0, &acknowledged).await;
+            let (applied, head) = verify(&file, &acknowledged).await;
             assert!(applied > before, "the projection of the process that was killed was at work");
             before = head;
         }

@@ -8,8 +8,8 @@ use eventsource_runtime::bus::Message;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, SqliteStore};
 use eventsource_runtime::telemetry::InvalidTraceContext;
+use eventsource_tests::scratch::Scratch;
 use rusqlite::Connection;
-use uuid::Uuid;
 
 const TRACE: u128 = 0x1234_5678_9012_3456_7890_1234_5678_9012;
 const SPAN: u64 = 0x1234_5678_9012_3456;
@@ -170,9 +170,9 @@ fn a_state_in_a_message_is_passed_on_whole_or_not_at_all() {
 
 /// Events whose contexts somebody else wrote, and what the store reads of them.
 async fn stored(contexts: &[(&str, Option<&str>)]) -> Vec<Option<TraceContext>> {
-    let path = std::env::temp_dir().join(format!("eventsource-w3c-{}.db", Uuid::now_v7()));
-    let store = SqliteStore::open(&path).await.unwrap();
-    let connection = Connection::open(&path).unwrap();
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(scratch.file()).await.unwrap();
+    let connection = Connection::open(scratch.file()).unwrap();
     for (nth, (parent, state)) in contexts.iter().enumerate() {
         let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, \
             traceparent, tracestate, payload) VALUES ('Elsewhere-1', ?1, randomblob(16), 'Foreign', 1, 0, ?2, ?3, x'7b7d')";
@@ -182,9 +182,6 @@ async fn stored(contexts: &[(&str, Option<&str>)]) -> Vec<Option<TraceContext>> 
     let page = store.read_all(Position::START, &Filter::all(), contexts.len() + 1).await.unwrap();
     let read = page.events.iter().map(|event| event.trace_context.clone()).collect();
     store.close().await;
-    for suffix in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
-    }
     read
 }
 

@@ -2,13 +2,13 @@
 //! series has finds too little, or nothing, and says nothing of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
+use eventsource_tests::scratch::Scratch;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::scraped::{Labels, PATIENCE, Prometheus, service};
 use crate::{dashboard, folder, panels, program, rules, series, yaml};
@@ -103,10 +103,10 @@ fn scraped_tests(prometheus: &Prometheus) -> Value {
 fn tested(promtool: &Path, mut tests: Value) -> Result<(), String> {
     let rules = folder().join("rules.yml").canonicalize().unwrap();
     tests["rule_files"] = [rules.to_str().unwrap()].into();
-    let file = env::temp_dir().join(format!("eventsource-rules-{}.yml", Uuid::now_v7()));
+    let scratch = Scratch::new();
+    let file = scratch.folder().join("tests.yml");
     fs::write(&file, tests.to_string()).unwrap();
     let ran = Command::new(promtool).args(["test", "rules"]).arg(&file).output().unwrap();
-    fs::remove_file(file).unwrap();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     if ran.status.success() { Ok(()) } else { Err(said) }
 }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
 use eventsource_tests::alone::{alone, is_alone};
+use eventsource_tests::scratch::Scratch;
 use eventsource_tests::services::free_port;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::{folder, panels, program, rules, series};
 
@@ -63,15 +63,16 @@ pub(super) fn service() -> (Running, String) {
 /// A Prometheus that scrapes one address every other second, which is how long it waits for an answer, and where it
 /// listens.
 pub(super) struct Prometheus {
-    running: Running,
+    _running: Running,
     port: u16,
-    folder: PathBuf,
+    /// Removed when it has ended.
+    _scratch: Scratch,
 }
 
 impl Prometheus {
     pub(super) fn start(program: PathBuf, target: &str) -> Self {
-        let (port, own) = (free_port(), env::temp_dir().join(format!("eventsource-prometheus-{}", Uuid::now_v7())));
-        fs::create_dir(&own).unwrap();
+        let (port, scratch) = (free_port(), Scratch::new());
+        let own = scratch.folder();
         let rules = folder().join("rules.yml").canonicalize().unwrap();
         let config = format!(
             "global: {{scrape_interval: 2s, evaluation_interval: 1s}}\nrule_files: [{:?}]\n\
@@ -86,7 +87,7 @@ impl Prometheus {
             .arg("--log.level=error")
             .spawn()
             .unwrap();
-        Self { running: Running(child), port, folder: own }
+        Self { _running: Running(child), port, _scratch: scratch }
     }
 
     /// What the API answers to a question of one parameter; `None` while there is no answer.
@@ -122,14 +123,6 @@ impl Prometheus {
         let answer = self.asked("series?match[]", "{job=\"observability\"}").unwrap_or_default();
         let series = answer.as_array().into_iter().flatten();
         series.map(|labels| serde_json::from_value(labels.clone()).unwrap()).collect()
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.running.0.kill();
-        let _ = self.running.0.wait();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -19,6 +19,7 @@ use eventsource_tests::orders::{
 use eventsource_tests::placing;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::{Measured, Registry};
+use eventsource_tests::scratch::Scratch;
 use eventsource_tests::shipping;
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
@@ -175,10 +176,10 @@ fn bus<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
 
 /// Everything that the crates do, at least once.
 async fn product(recorder: &Recorder, log: &Log) {
-    let path = std::env::temp_dir().join(format!("eventsource-registry-{}.db", Uuid::now_v7()));
-    let store = SqliteStore::open(&path).await.unwrap();
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(scratch.file()).await.unwrap();
     write_side(&store).await;
-    malformed_context(&path, &store).await;
+    malformed_context(&scratch.file(), &store).await;
     let _observed = crate::buses::all().await;
     read_side(&store, recorder, log).await;
     process_manager().await;
@@ -191,9 +192,6 @@ async fn product(recorder: &Recorder, log: &Log) {
     seldom::second_attempt().await;
     recorder.flush().await;
     store.close().await;
-    for suffix in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
-    }
 }
 
 async fn write_side(store: &SqliteStore) {

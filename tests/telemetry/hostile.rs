@@ -1,6 +1,6 @@
 //! Whatever the exporters do, the program does the same, and stores the same bytes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use eventsource_runtime::store::SqliteStore;
 use eventsource_runtime::telemetry::TelemetryBuilder;
 use eventsource_tests::exporters::{Deed, Hostile};
 use eventsource_tests::orders::{Order, OrderQueries, OrderReadModel, OrdersByStatus, ShipOrder};
+use eventsource_tests::scratch::Scratch;
 use opentelemetry::trace::{Link, SpanKind, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -19,23 +20,6 @@ use rusqlite::types::Value;
 use uuid::Uuid;
 
 use crate::place;
-
-/// A database file of the test's own.
-struct File(PathBuf);
-
-impl File {
-    fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("eventsource-hostile-{}.db", Uuid::now_v7())))
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{suffix}", self.0.display()));
-        }
-    }
-}
 
 /// What the program answers, line by line: commands that are taken, refused and retried, a projection, a query. After
 /// half of the commands it does something else.
@@ -107,13 +91,13 @@ pub(crate) type Outcome = (Vec<String>, Vec<String>);
 
 /// With the telemetry that there is, or none.
 pub(crate) async fn outcome_here() -> Outcome {
-    let file = File::new();
-    (answers(&file.0, async || ()).await, stored(&file.0))
+    let scratch = Scratch::new();
+    (answers(&scratch.file(), async || ()).await, stored(&scratch.file()))
 }
 
 /// The same with telemetry, whose exporters are called long before the program ends.
 async fn outcome(builder: TelemetryBuilder, hostile: Option<&Hostile>) -> Outcome {
-    let file = File::new();
+    let scratch = Scratch::new();
     // Those that hang hold up the flush as long as they may.
     let patience =
         if hostile.is_some_and(Hostile::hangs) { Duration::from_millis(100) } else { Duration::from_mins(5) };
@@ -125,9 +109,9 @@ async fn outcome(builder: TelemetryBuilder, hostile: Option<&Hostile>) -> Outcom
             tokio::task::yield_now().await;
         }
     };
-    let told = telemetry.run(answers(&file.0, midway)).await;
+    let told = telemetry.run(answers(&scratch.file(), midway)).await;
     let _ = telemetry.shutdown().await;
-    (told, stored(&file.0))
+    (told, stored(&scratch.file()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore};
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Measured;
+use eventsource_tests::scratch::Scratch;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::trace::SpanData;
@@ -108,11 +109,11 @@ async fn a_database_and_its_repository_have_a_switch_each_for_their_metrics() {
 #[tokio::test]
 async fn malformed_contexts_are_counted_under_the_stores_switch() {
     let _turn = turn().await;
-    let path = std::env::temp_dir().join(format!("eventsource-toggles-{}.db", Uuid::now_v7()));
-    let store = SqliteStore::open(&path).await.unwrap();
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(scratch.file()).await.unwrap();
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     for (version, (parent, state)) in [(1, ("nonsense", "a=1")), (2, (parent, "no equals")), (3, (parent, "a=1"))] {
-        let connection = rusqlite::Connection::open(&path).unwrap();
+        let connection = rusqlite::Connection::open(scratch.file()).unwrap();
         let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, \
             traceparent, tracestate, payload) VALUES ('Elsewhere-1', ?1, randomblob(16), 'Foreign', 1, 0, ?2, ?3, x'7b7d')";
         connection.execute(insert, (version, parent, state)).unwrap();
@@ -133,7 +134,4 @@ async fn malformed_contexts_are_counted_under_the_stores_switch() {
         assert_eq!(points.iter().map(|(_, count)| count).sum::<u64>(), counted, "{points:?}");
     }
     store.close().await;
-    for suffix in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
-    }
 }

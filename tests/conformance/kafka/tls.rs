@@ -1,7 +1,6 @@
 //! TLS before a broker that has none of its own, with certificates that a test has signed.
 
 use std::net::{SocketAddr, TcpStream as Probe};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use eventsource_runtime::bus::{BusError, KafkaBus, KafkaOptions};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
+use eventsource_tests::scratch::Scratch;
 use eventsource_tests::services;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -16,7 +16,6 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use uuid::Uuid;
 
 use super::options;
 use crate::certificates::Authority;
@@ -25,12 +24,15 @@ use crate::messages::{collecting, in_time, message, ordinal};
 /// The variable that names the program of a broker, Tansu.
 const PROGRAM: &str = "EVENTSOURCE_KAFKA_PROGRAM";
 
+/// The file with the certificate of an authority.
+const AUTHORITY: &str = "authority.pem";
+
 /// A broker that tells its clients the address at which it is behind TLS.
 struct Broker {
     running: Child,
     address: String,
-    /// The file with the certificate of an authority.
-    trusted: PathBuf,
+    /// The folder with the certificate of an authority.
+    trusted: Scratch,
 }
 
 impl Broker {
@@ -69,13 +71,13 @@ impl Broker {
                 });
             }
         });
-        let file = std::env::temp_dir().join(format!("eventsource-authority-{}.pem", Uuid::now_v7()));
-        std::fs::write(&file, trusted.pem()).unwrap();
-        Self { running, address, trusted: file }
+        let scratch = Scratch::new();
+        std::fs::write(scratch.folder().join(AUTHORITY), trusted.pem()).unwrap();
+        Self { running, address, trusted: scratch }
     }
 
     fn options(&self) -> KafkaOptions {
-        options(1).tls().set("ssl.ca.location", self.trusted.to_str().unwrap())
+        options(1).tls().set("ssl.ca.location", self.trusted.folder().join(AUTHORITY).to_str().unwrap())
     }
 }
 
@@ -83,7 +85,6 @@ impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.running.kill();
         let _ = self.running.wait();
-        let _ = std::fs::remove_file(&self.trusted);
     }
 }
 

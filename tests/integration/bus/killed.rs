@@ -12,6 +12,7 @@ use eventsource_runtime::bus::{
 use eventsource_runtime::store::SqliteStore;
 use eventsource_runtime::testing;
 use eventsource_tests::alone::alone;
+use eventsource_tests::scratch::Scratch;
 use eventsource_tests::services;
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -83,20 +84,12 @@ impl Drop for Process {
     }
 }
 
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 async fn survive(system: &'static str) {
     let kills = services::repeats(KILLS, 3);
-    let folder = Folder(std::env::temp_dir().join(format!("eventsource-tests-{}", Uuid::now_v7())));
-    std::fs::create_dir(&folder.0).unwrap();
-    let (store, effects) = (SqliteStore::open(events(&folder.0)).await.unwrap(), effects(&folder.0));
-    let start = |role| Process::start(role, system, &folder.0);
+    let scratch = Scratch::new();
+    let folder = scratch.folder();
+    let (store, effects) = (SqliteStore::open(events(folder)).await.unwrap(), effects(folder));
+    let start = |role| Process::start(role, system, folder);
     let (mut consumer, mut relay) = (start("consumer"), start("relay"));
     let mut expected = 0;
     // Each of them alone, and both at once.

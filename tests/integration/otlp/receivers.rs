@@ -6,16 +6,15 @@ mod text;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
+use eventsource_tests::scratch::Scratch;
 use eventsource_tests::services::free_port;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use uuid::Uuid;
 
 /// How long a receiver may take to show what it has received.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -197,23 +196,25 @@ pub(super) struct Rotel {
     output: Output,
     port: u16,
     http_port: u16,
-    files: PathBuf,
+    /// Removed when it has ended.
+    _scratch: Scratch,
 }
 
 impl Rotel {
     pub(super) fn start() -> Option<Self> {
         let program = program("ROTEL")?;
-        let files = std::env::temp_dir().join(format!("eventsource-rotel-{}", Uuid::now_v7()));
+        let scratch = Scratch::new();
         let (port, http_port) = (free_port(), free_port());
         let mut command = Command::new(program);
         command.args(["start", "--exporter", "blackhole", "--debug-log-verbosity", "detailed"]);
         command.args(["--debug-log", "traces", "--debug-log", "logs", "--debug-log", "metrics"]);
         command.args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{port}")]);
         command.args(["--otlp-http-endpoint", &format!("127.0.0.1:{http_port}")]);
-        command.arg("--pid-file").arg(files.with_extension("pid")).arg("--log-file").arg(files.with_extension("log"));
+        let file = |name| scratch.folder().join(name);
+        command.arg("--pid-file").arg(file("pid")).arg("--log-file").arg(file("log"));
         let mut output = Output::of(&mut command);
         assert!(output.next().contains("Starting"));
-        Some(Self { output, port, http_port, files })
+        Some(Self { output, port, http_port, _scratch: scratch })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -226,14 +227,6 @@ impl Rotel {
 
     pub(super) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Rotel {
-    fn drop(&mut self) {
-        for extension in ["pid", "log"] {
-            let _ = std::fs::remove_file(self.files.with_extension(extension));
-        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Receivers behind TLS, which want to see a certificate: a proxy before the independent ones.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use eventsource_tests::scratch::Scratch;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,7 +13,6 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
-use uuid::Uuid;
 
 use super::receivers::{Rotel, Tap};
 use super::{assert_arrives, exported};
@@ -23,7 +22,7 @@ const SECRET: &str = "canary-77c0";
 
 /// An authority, a server's certificate and a client's, with the files that a client needs.
 struct Certificates {
-    folder: PathBuf,
+    scratch: Scratch,
     server: ServerConfig,
 }
 
@@ -40,8 +39,8 @@ impl Certificates {
         };
         let (server, server_key) = signed("localhost", ExtendedKeyUsagePurpose::ServerAuth);
         let (client, client_key) = signed("orders", ExtendedKeyUsagePurpose::ClientAuth);
-        let folder = std::env::temp_dir().join(format!("eventsource-certificates-{}", Uuid::now_v7()));
-        fs::create_dir(&folder).unwrap();
+        let scratch = Scratch::new();
+        let folder = scratch.folder();
         fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
         fs::write(folder.join("client.pem"), client.pem()).unwrap();
         fs::write(folder.join("client.key"), client_key.serialize_pem()).unwrap();
@@ -59,17 +58,11 @@ impl Certificates {
             .with_single_cert(vec![server.der().clone()], key)
             .unwrap();
         server.alpn_protocols = vec![protocol.to_vec()];
-        Self { folder, server }
+        Self { scratch, server }
     }
 
     fn file(&self, name: &str) -> String {
-        self.folder.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Certificates {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(Path::new(&self.folder));
+        self.scratch.folder().join(name).to_str().unwrap().to_owned()
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicUsize;
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{NewEvent, Origin, SqliteStore};
 use eventsource_tests::hooked::{Asked, Hooked};
+use eventsource_tests::scratch::Scratch;
 
 use super::starts::written_down;
 use super::*;
-use crate::projecting::anew::{Scratch, open};
+use crate::projecting::anew::open;
 
 /// How many events the stream of a process has while it waits, and when its time was up.
 const BEGUN: usize = 4;

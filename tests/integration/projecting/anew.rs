@@ -5,34 +5,16 @@ use std::sync::Mutex;
 
 use eventsource_runtime::store::Synchronous;
 use eventsource_tests::logged::Log;
+use eventsource_tests::scratch::Scratch;
 use tokio::sync::mpsc;
 
 use super::*;
 
-/// A file for a store, removed at the end with what lies beside it.
-pub(crate) struct Scratch(PathBuf);
-
-impl Scratch {
-    pub(crate) fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("eventsource-projecting-{}", Uuid::now_v7()));
-        std::fs::create_dir(&folder).unwrap();
-        Self(folder)
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.0.join("store.db")
-    }
-
-    fn names(&self) -> Vec<String> {
-        let names = self.0.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.contains("aside")).collect()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// What is built aside in a folder, or was.
+fn aside(scratch: &Scratch) -> Vec<String> {
+    let entries = scratch.folder().read_dir().unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.contains("aside")).collect()
 }
 
 pub(crate) async fn open(file: &Path) -> SqliteStore {
@@ -90,7 +72,7 @@ async fn what_is_built_anew_is_what_was_built_live() {
             let built = (sums(&store).await, letters.list(Position::START, 1000).await.unwrap().len());
             assert_eq!(built, live, "seed {seed}");
         }
-        assert_eq!(scratch.names(), ["store.db-aside-Tally-lock"], "nothing but the lock is left behind");
+        assert_eq!(aside(&scratch), ["store.db-aside-Tally-lock"], "nothing but the lock is left behind");
     }
 }
 
@@ -150,7 +132,7 @@ async fn a_projection_whose_file_would_have_too_long_a_name_is_not_built_aside()
         let refused = store.open_aside(name(length)).await.map(drop).unwrap_err();
         assert!(refused.to_string().contains("too long"), "{refused}");
     }
-    assert!(scratch.names().is_empty(), "{:?}", scratch.names());
+    assert!(aside(&scratch).is_empty(), "{:?}", aside(&scratch));
     store.open_aside(name(longest)).await.unwrap();
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
+use eventsource_tests::scratch::Scratch;
+
 use super::*;
 
 /// Notes the position of each event, and behind that of a poisoned one another that is not there, which is found out
@@ -85,7 +87,7 @@ impl Hoard {
 #[tokio::test]
 async fn a_full_disk_loses_no_event() {
     for policy in [OnFailure::Stop, OnFailure::Skip, OnFailure::DeadLetter] {
-        let scratch = anew::Scratch::new();
+        let scratch = Scratch::new();
         let (store, hoard) = (anew::open(&scratch.file()).await, Hoard::default());
         let last = cancel(&store, &a_stream(), REASON, 1).await;
         let runner = ProjectionRunner::new(store.clone()).projection(hoard.clone()).max_retries(0);

@@ -2,9 +2,10 @@
 
 use eventsource_tests::logged::Log;
 use eventsource_tests::registry::Measured;
+use eventsource_tests::scratch::Scratch;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 
-use super::anew::{Scratch, open};
+use super::anew::open;
 use super::*;
 
 /// A share is told as a number with a fraction.

@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 
 use eventsource_tests::recorder::{Recorder, gauge};
+use eventsource_tests::scratch::Scratch;
 
-use super::anew::{Scratch, open};
+use super::anew::open;
 use super::*;
 use crate::in_time;
 

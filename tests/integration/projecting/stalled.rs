@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use eventsource_tests::alone::alone;
+use eventsource_tests::scratch::Scratch;
 
-use super::anew::{Scratch, open};
+use super::anew::open;
 use super::*;
 
 /// Where the process finds its file.

@@ -7,9 +7,10 @@ use eventsource_runtime::store::Filter;
 use eventsource_runtime::telemetry::Scope;
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
 use eventsource_tests::logged::Log;
+use eventsource_tests::scratch::Scratch;
 use tokio::sync::mpsc;
 
-use super::anew::{Scratch, open};
+use super::anew::open;
 use super::*;
 
 /// Longer than the short pauses between attempts, and shorter than the long ones.
