@@ -58,8 +58,11 @@ fn sent() -> BasicProperties {
     table.insert("since".into(), AMQPValue::Timestamp(1_700_000_000));
     let mut headers = FieldTable::default();
     headers.insert("CC".into(), AMQPValue::FieldArray(vec![text("elsewhere")].into()));
+    headers.insert("bytes".into(), AMQPValue::ByteArray(b"\xff\x00".to_vec().into()));
+    headers.insert("flag".into(), AMQPValue::Boolean(true));
     headers.insert("list".into(), AMQPValue::FieldArray(vec![text("a"), AMQPValue::LongInt(7)].into()));
     headers.insert("nothing".into(), AMQPValue::Void);
+    headers.insert("number".into(), AMQPValue::LongInt(42));
     headers.insert("price".into(), AMQPValue::DecimalValue(DecimalValue { scale: 2, value: 995 }));
     headers.insert("since".into(), AMQPValue::Timestamp(1_700_000_000));
     headers.insert("table".into(), AMQPValue::FieldTable(table));

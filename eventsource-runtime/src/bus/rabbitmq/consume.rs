@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::backlog::{Backlog, Queue, UnderWay};
 use super::link::{late, step};
-use super::properties::{self, Came};
+use super::properties;
 use super::{Shared, connecting, declaring, topology};
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
@@ -128,7 +128,7 @@ impl Member {
     ) -> Delivery<Unsettled> {
         let redelivered = delivered.redelivered || has_come_before(&delivered.properties);
         let sent_at = properties::sent_at(&delivered.properties);
-        let (message, came) = properties::read(delivered.properties, delivered.data);
+        let message = properties::read(&delivered.properties, delivered.data);
         // Dead letters come through another exchange than messages.
         let mut source = Destination::new(format!("{}:{}:{queue}", delivered.exchange, delivered.routing_key));
         source.routing_key = Some(delivered.routing_key.as_str().into());
@@ -139,7 +139,7 @@ impl Member {
             source,
             settle: Unsettled {
                 acker: delivered.acker,
-                came,
+                came: Box::new(delivered.properties),
                 losses,
                 from_dead_letters: self.intake.dead_letters,
                 _under_way: under_way,
@@ -272,7 +272,7 @@ impl fmt::Debug for Member {
 /// A delivery that the broker waits to have settled.
 pub struct Unsettled {
     acker: Acker,
-    came: Came,
+    came: Box<BasicProperties>,
     /// The connections lost since the delivery.
     losses: watch::Receiver<u64>,
     /// Whether it is a dead letter already.
@@ -306,7 +306,7 @@ impl Settle for Unsettled {
     async fn park(&self, message: &Message) -> Result<(), BusError> {
         let topology = &self.shared.topology;
         let (exchange, key) = (topology.dead_exchange(), topology.group(&self.group));
-        let parked = self.shared.publisher.publish(&exchange, &key, message, &self.came).await;
+        let parked = self.shared.publisher.publish(&exchange, &key, message, Some(&self.came)).await;
         if matches!(parked, Err(PublishError::Unroutable { .. } | PublishError::TimedOut { .. })) {
             // Whatever the result, the lane retries.
             let _ = timeout(OPENING, topology.declare_dead_letters(&self.shared.links, &self.group)).await;

@@ -26,14 +26,11 @@ const LONGEST_OTHER: usize = 8;
 /// How a text among the properties is read, and how it is written.
 type Text = (fn(&BasicProperties) -> &Option<ShortString>, fn(BasicProperties, ShortString) -> BasicProperties);
 
-/// The texts that our messages have too.
-const OURS: [Text; 2] = [
+/// Those that a dead letter has as they came. Omitted are those that the broker would act on: a dead letter that
+/// expires would be gone, and its user must be the publisher.
+const TEXTS: [Text; 8] = [
     (BasicProperties::content_type, BasicProperties::with_content_type),
     (BasicProperties::message_id, BasicProperties::with_message_id),
-];
-/// Those that only others write. Omitted are those that the broker would act on: a dead letter that expires would be
-/// gone, and its user must be the publisher.
-const OTHERS: [Text; 6] = [
     (BasicProperties::content_encoding, BasicProperties::with_content_encoding),
     (BasicProperties::correlation_id, BasicProperties::with_correlation_id),
     (BasicProperties::reply_to, BasicProperties::with_reply_to),
@@ -44,24 +41,17 @@ const OTHERS: [Text; 6] = [
 /// Headers that would make the broker send a dead letter elsewhere too.
 const ELSEWHERE: [&str; 2] = ["CC", "BCC"];
 
-/// What came with a message that it does not know, and that its dead letter has again.
-#[derive(Default)]
-pub(super) struct Came {
-    timestamp: Option<u64>,
-    /// All of it, if that is more than our messages have.
-    properties: Option<Box<BasicProperties>>,
-}
-
-/// A message's properties, with those that it came with, or what of it does not fit.
+/// A message's properties, or what of it does not fit. A dead letter also has those that its message came with.
 pub(super) fn written(
     message: &Message,
-    came: &Came,
+    came: Option<&BasicProperties>,
     destination: &str,
     frame: usize,
 ) -> Result<BasicProperties, PublishError> {
-    let (mut headers, mut size) = own_headers(message).ok_or_else(|| invalid(destination, "a header's name"))?;
+    let mut headers = own_headers(message).ok_or_else(|| invalid(destination, "a header's name"))?;
+    headers.insert(SLOT.into(), AMQPValue::LongString(slot(message).into()));
     let now = || std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
-    let timestamp = came.timestamp.unwrap_or_else(now);
+    let timestamp = came.and_then(|came| *came.timestamp()).unwrap_or_else(now);
     let mut properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_timestamp(timestamp);
     if let Some(id) = message.id() {
         properties = properties.with_message_id(id.to_string().into());
@@ -70,11 +60,10 @@ pub(super) fn written(
     if let Some(of) = message.content_type().and_then(|of| ShortString::try_new(of).ok()) {
         properties = properties.with_content_type(of);
     }
-    if let Some(came) = &came.properties {
-        size += add_headers(&mut headers, came);
-        for (text, with) in OURS.iter().chain(&OTHERS) {
+    if let Some(came) = came {
+        add_headers(&mut headers, came);
+        for (text, with) in TEXTS {
             if let Some(text) = text(came) {
-                size += text.as_str().len() + 1;
                 properties = with(properties, text.clone());
             }
         }
@@ -82,43 +71,37 @@ pub(super) fn written(
             properties = properties.with_priority(*priority);
         }
     }
+    let texts = TEXTS.iter().filter_map(|(text, _)| text(&properties).as_ref());
+    let size = length_of_headers(&headers) + texts.map(|text| text.as_str().len() + 1).sum::<usize>();
     let limit = room(message, frame);
     if size > limit {
         return Err(PublishError::TooLarge { destination: destination.to_owned(), size, limit });
     }
-    headers.insert(SLOT.into(), AMQPValue::LongString(slot(message).into()));
     Ok(properties.with_headers(headers))
 }
 
-/// The headers that a message knows, and how many bytes they take. None if a name does not fit.
-fn own_headers(message: &Message) -> Option<(FieldTable, usize)> {
-    let mut headers = FieldTable::default();
-    let (mut fits, mut size) = (true, 0);
+/// The headers that a message knows. None if a name does not fit.
+fn own_headers(message: &Message) -> Option<FieldTable> {
+    let (mut headers, mut fits) = (FieldTable::default(), true);
     message.write_headers(&mut |name, value| match ShortString::try_new(name) {
-        Ok(name) => {
-            let value = AMQPValue::LongString(value.into());
-            size += length_of_header(&name, &value);
-            headers.insert(name, value);
-        }
+        Ok(name) => drop(headers.insert(name, AMQPValue::LongString(value.into()))),
         Err(_) => fits = false,
     });
-    fits.then_some((headers, size))
+    fits.then_some(headers)
 }
 
-/// Adds the headers that came with a message that does not know them; returns how many bytes they take.
-fn add_headers(headers: &mut FieldTable, came: &BasicProperties) -> usize {
-    let mut size = 0;
+/// Adds the headers that a message came with, in their own types, unless it has another value by now.
+fn add_headers(headers: &mut FieldTable, came: &BasicProperties) {
     for (name, value) in came.headers().iter().flatten() {
-        if !headers.contains_key(name.as_str()) && !ELSEWHERE.contains(&name.as_str()) {
-            size += length_of_header(name, value);
+        let is_other = headers.inner().get(name).is_some_and(|own| bytes(own) != bytes(value));
+        if !is_other && !ELSEWHERE.contains(&name.as_str()) {
             headers.insert(name.clone(), value.clone());
         }
     }
-    size
 }
 
-fn length_of_header(name: &ShortString, value: &AMQPValue) -> usize {
-    FRAME_OF_HEADER + name.as_str().len() + length(value)
+fn length_of_headers(headers: &FieldTable) -> usize {
+    headers.into_iter().map(|(name, value)| FRAME_OF_HEADER + name.as_str().len() + length(value)).sum()
 }
 
 fn length(value: &AMQPValue) -> usize {
@@ -126,9 +109,7 @@ fn length(value: &AMQPValue) -> usize {
         AMQPValue::LongString(text) => LENGTH + text.len(),
         AMQPValue::ByteArray(bytes) => LENGTH + bytes.len(),
         AMQPValue::FieldArray(items) => LENGTH + items.as_slice().iter().map(|item| 1 + length(item)).sum::<usize>(),
-        AMQPValue::FieldTable(table) => {
-            LENGTH + table.into_iter().map(|(name, value)| length_of_header(name, value)).sum::<usize>()
-        }
+        AMQPValue::FieldTable(table) => LENGTH + length_of_headers(table),
         _ => LONGEST_OTHER,
     }
 }
@@ -148,39 +129,17 @@ fn invalid(destination: &str, part: &'static str) -> PublishError {
     PublishError::Invalid { destination: destination.to_owned(), part, problem: "it is longer than 255 bytes" }
 }
 
-/// A message as it came, and what came with it.
-pub(super) fn read(properties: BasicProperties, payload: Vec<u8>) -> (Message, Came) {
-    let (message, has_all_headers) = message(&properties, payload);
-    let timestamp = *properties.timestamp();
-    let knows_all = has_all_headers && knows_texts(&message, &properties) && properties.priority().is_none();
-    (message, Came { timestamp, properties: (!knows_all).then(|| Box::new(properties)) })
-}
-
-/// The message, and whether it has all headers.
-fn message(properties: &BasicProperties, payload: Vec<u8>) -> (Message, bool) {
-    let (mut headers, mut has_all) = (Vec::new(), true);
-    for (name, value) in properties.headers().iter().flatten().filter(|(name, _)| name.as_str() != SLOT) {
-        match bytes(value) {
-            Some(value) => headers.push((name.as_str(), value)),
-            None => has_all = false,
-        }
-    }
+/// A message as it came.
+pub(super) fn read(properties: &BasicProperties, payload: Vec<u8>) -> Message {
+    let headers = properties.headers().iter().flatten().filter(|(name, _)| name.as_str() != SLOT);
+    let mut headers: Vec<_> = headers.filter_map(|(name, value)| Some((name.as_str(), bytes(value)?))).collect();
     // Others set only the property.
     if let Some(of) = properties.content_type()
         && headers.iter().all(|(name, _)| *name != header::CONTENT_TYPE)
     {
         headers.push((header::CONTENT_TYPE, Cow::Borrowed(of.as_str().as_bytes())));
     }
-    (Message::read(headers.iter().map(|(name, value)| (*name, &**value)), payload.into()), has_all)
-}
-
-/// Whether a message knows the texts among its properties.
-fn knows_texts(message: &Message, properties: &BasicProperties) -> bool {
-    let is_type = |text: &ShortString| message.content_type() == Some(text.as_str());
-    let is_id = |text: &ShortString| message.id().is_some() && message.id() == text.as_str().parse().ok();
-    properties.content_type().as_ref().is_none_or(is_type)
-        && properties.message_id().as_ref().is_none_or(is_id)
-        && OTHERS.iter().all(|(text, _)| text(properties).is_none())
+    Message::read(headers.iter().map(|(name, value)| (*name, &**value)), payload.into())
 }
 
 /// The bytes of a header. Other producers write numbers too; nested values are for the dead letters only.
@@ -221,19 +180,19 @@ mod tests {
         for frame in [16 * 1024, 128 * 1024, 1024 * 1024] {
             let bare = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}");
             let of = |bytes: usize| bare.clone().with_header("large", vec![b'x'; bytes]);
-            let written = |message: &Message| written(message, &Came::default(), "orders", frame);
-            let Err(PublishError::TooLarge { size, limit, .. }) = written(&of(frame)) else {
+            let written = |message: &Message, came: Option<&_>| written(message, came, "orders", frame);
+            let Err(PublishError::TooLarge { size, limit, .. }) = written(&of(frame), None) else {
                 panic!("it has no room beside a frame of {frame}")
             };
             let largest = frame - (size - limit);
-            written(&of(largest + 1)).unwrap_err();
-            written(&of(largest)).unwrap();
+            written(&of(largest + 1), None).unwrap_err();
+            let came = written(&of(largest), None).unwrap();
             let letter = of(largest)
                 .with_header(header::DEAD_LETTER_REASON, "some_error_of_a_handler")
                 .with_header(header::DEAD_LETTER_ATTEMPTS, "4294967295")
                 .with_header(header::DEAD_LETTER_AT, "2026-01-01T00:00:00.000000Z")
                 .with_header(header::DEAD_LETTER_SOURCE, "o".repeat(255));
-            written(&letter).unwrap();
+            written(&letter, Some(&came)).unwrap();
         }
     }
 
@@ -254,20 +213,31 @@ mod tests {
             let of = |bytes| {
                 let mut headers = FieldTable::default();
                 headers.insert("large".into(), part(bytes));
-                let (message, came) = read(BasicProperties::default().with_headers(headers), b"{}".to_vec());
-                written(&message, &came, "orders", FRAME)
+                let came = BasicProperties::default().with_headers(headers);
+                written(&read(&came, b"{}".to_vec()), Some(&came), "orders", FRAME)
             };
             of(100).unwrap();
             assert!(matches!(of(FRAME), Err(PublishError::TooLarge { .. })));
         }
     }
 
+    /// Numbers were texts by then.
     #[test]
-    fn of_our_own_messages_nothing_is_kept_besides() {
-        let message = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}").with_header("tenant", "north");
-        let sent = written(&message, &Came::default(), "orders", 128 * 1024).unwrap();
-        let (back, came) = read(sent, b"{}".to_vec());
-        assert_eq!(back, message);
-        assert!(came.properties.is_none());
+    fn a_dead_letter_has_headers_of_the_types_that_its_message_came_with() {
+        let mut headers = FieldTable::default();
+        headers.insert("bytes".into(), AMQPValue::ByteArray(b"\xff\x00".to_vec().into()));
+        headers.insert(header::EVENT_VERSION.into(), AMQPValue::LongInt(2));
+        headers.insert("flag".into(), AMQPValue::Boolean(true));
+        headers.insert("number".into(), AMQPValue::LongInt(7));
+        headers.insert("nothing".into(), AMQPValue::Void);
+        let came = BasicProperties::default().with_headers(headers.clone());
+        let message = read(&came, b"{}".to_vec());
+        assert_eq!((message.schema_version(), message.headers().text("number")), (Some(2), Some("7")));
+        let letter = message.with_header("number", "8").with_header(header::DEAD_LETTER_REASON, "no");
+        let letter = written(&letter, Some(&came), "orders", 128 * 1024).unwrap();
+        for (name, value) in [("number", "8"), (header::DEAD_LETTER_REASON, "no"), (SLOT, "0")] {
+            headers.insert(name.into(), AMQPValue::LongString(value.into()));
+        }
+        assert_eq!(letter.headers().as_ref(), Some(&headers));
     }
 }

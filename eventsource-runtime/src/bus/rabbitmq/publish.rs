@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use lapin::Channel;
 use lapin::options::ConfirmSelectOptions;
+use lapin::{BasicProperties, Channel};
 use tokio::sync::Mutex;
 use tokio::time::timeout_at;
 
 use super::confirms::{Confirming, Publication};
 use super::fate::Fate;
 use super::link::{Link, step};
-use super::properties::{self, Came};
+use super::properties;
 use super::topology::{self, Topology};
 use crate::bus::Published;
 use crate::bus::behind::Behind;
@@ -86,7 +86,7 @@ impl Publisher {
             let result = match behind.check(message) {
                 Ok(()) => {
                     let key = topology::routing_key(message);
-                    self.publish(&topology.exchange, &key, message, &Came::default()).await
+                    self.publish(&topology.exchange, &key, message, None).await
                 }
                 Err(error) => Err(error),
             };
@@ -98,13 +98,13 @@ impl Publisher {
         results
     }
 
-    /// Publishes a message, with its foreign properties, until it is confirmed or the time is up.
+    /// Publishes a message, with the properties that it came with, until it is confirmed or the time is up.
     pub(super) async fn publish(
         &self,
         exchange: &str,
         key: &str,
         message: &Message,
-        came: &Came,
+        came: Option<&BasicProperties>,
     ) -> Result<(), PublishError> {
         let destination = format!("{exchange}:{key}");
         let publication = Publication {
