@@ -56,3 +56,26 @@ fn a_payload_that_the_broker_does_not_take_is_refused_and_holds_up_no_other() {
         running.shutdown().await.unwrap();
     });
 }
+
+/// The broker closes the channel over a text where it expects a list of keys: a publisher tried for ever, and others
+/// with it.
+#[test]
+fn a_header_that_the_broker_would_act_on_is_refused_and_holds_up_no_other() {
+    testing::run(async {
+        let bus = open(options()).await;
+        let (running, mut seen) = collecting(&bus).await;
+        for (number, name) in ["CC", "BCC"].into_iter().enumerate() {
+            let copied = message(&StreamId::new("Order", 1), 99).with_header(name, "accounting");
+            let messages = vec![copied, message(&StreamId::new("Order", 2), number)];
+            let outcomes = in_time(bus.inner().publish(messages)).await;
+            let problem = "the broker would act on it";
+            let is_refused = matches!(&outcomes[0], Err(PublishError::Invalid { problem: is, .. }) if *is == problem);
+            assert!(is_refused, "{:?}", outcomes[0]);
+            assert!(outcomes[1].is_ok(), "{:?}", outcomes[1]);
+        }
+        for number in 0..2 {
+            assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), number);
+        }
+        assert_eq!(running.shutdown().await.unwrap().acknowledged, 2, "each once");
+    });
+}

@@ -41,7 +41,8 @@ use crate::telemetry::names;
 ///
 /// A message that no queue takes is an error: [`PublishError::Unroutable`]. The client library also logs it at the
 /// level `WARN`, under the target `lapin::returned_messages` and from a thread of its own, with its headers and its
-/// payload. If nobody may read those, filter it out in your subscriber: `lapin::returned_messages=off`.
+/// payload. If nobody may read those, filter it out in your subscriber: `lapin::returned_messages=off`. A message with
+/// a header `CC` or `BCC`, by which the broker would send it elsewhere too, is [`PublishError::Invalid`].
 ///
 /// There is nothing to close: the connections end when the bus, its clones and its subscriptions have been dropped, in
 /// the background and without blocking. Shut the subscriptions down first. What was confirmed is with the broker by

@@ -38,8 +38,9 @@ const TEXTS: [Text; 8] = [
     (BasicProperties::app_id, BasicProperties::with_app_id),
     (BasicProperties::cluster_id, BasicProperties::with_cluster_id),
 ];
-/// Headers that would make the broker send a dead letter elsewhere too.
+/// Headers by which the broker sends a message elsewhere too. It closes the channel over one that is no list.
 const ELSEWHERE: [&str; 2] = ["CC", "BCC"];
+const LONG: &str = "it is longer than 255 bytes";
 
 /// A message's properties, or what of it does not fit. A dead letter also has those that its message came with.
 pub(super) fn written(
@@ -48,7 +49,8 @@ pub(super) fn written(
     destination: &str,
     frame: usize,
 ) -> Result<BasicProperties, PublishError> {
-    let mut headers = own_headers(message).ok_or_else(|| invalid(destination, "a header's name"))?;
+    let headers = own_headers(message, came.is_some());
+    let mut headers = headers.map_err(|problem| invalid(destination, "a header's name", problem))?;
     headers.insert(SLOT.into(), AMQPValue::LongString(slot(message).into()));
     let now = || std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
     let timestamp = came.and_then(|came| *came.timestamp()).unwrap_or_else(now);
@@ -80,14 +82,17 @@ pub(super) fn written(
     Ok(properties.with_headers(headers))
 }
 
-/// The headers that a message knows. None if a name does not fit.
-fn own_headers(message: &Message) -> Option<FieldTable> {
-    let (mut headers, mut fits) = (FieldTable::default(), true);
+/// The headers that a message knows, or what is wrong with a name. A dead letter does without those that would send it
+/// elsewhere.
+fn own_headers(message: &Message, is_dead: bool) -> Result<FieldTable, &'static str> {
+    let (mut headers, mut problem) = (FieldTable::default(), None);
     message.write_headers(&mut |name, value| match ShortString::try_new(name) {
+        Ok(_) if ELSEWHERE.contains(&name) && is_dead => {}
+        Ok(_) if ELSEWHERE.contains(&name) => problem = Some("the broker would act on it"),
         Ok(name) => drop(headers.insert(name, AMQPValue::LongString(value.into()))),
-        Err(_) => fits = false,
+        Err(_) => problem = Some(LONG),
     });
-    fits.then_some(headers)
+    problem.map_or(Ok(headers), Err)
 }
 
 /// Adds the headers that a message came with, in their own types, unless it has another value by now.
@@ -122,11 +127,11 @@ fn room(message: &Message, frame: usize) -> usize {
 
 /// A routing key that the protocol can hold.
 pub(super) fn key(key: &str, destination: &str) -> Result<ShortString, PublishError> {
-    ShortString::try_new(key).map_err(|_| invalid(destination, "the routing key"))
+    ShortString::try_new(key).map_err(|_| invalid(destination, "the routing key", LONG))
 }
 
-fn invalid(destination: &str, part: &'static str) -> PublishError {
-    PublishError::Invalid { destination: destination.to_owned(), part, problem: "it is longer than 255 bytes" }
+fn invalid(destination: &str, part: &'static str, problem: &'static str) -> PublishError {
+    PublishError::Invalid { destination: destination.to_owned(), part, problem }
 }
 
 /// A message as it came.
@@ -218,6 +223,22 @@ mod tests {
             };
             of(100).unwrap();
             assert!(matches!(of(FRAME), Err(PublishError::TooLarge { .. })));
+        }
+    }
+
+    /// The broker closed the channel over it, again and again, and with it all that others had in flight.
+    #[test]
+    fn a_header_that_the_broker_would_act_on_is_refused_unless_a_dead_letter_came_with_it() {
+        for name in ELSEWHERE {
+            let mut headers = FieldTable::default();
+            headers.insert(name.into(), AMQPValue::LongString("elsewhere".into()));
+            let came = BasicProperties::default().with_headers(headers);
+            let message = read(&came, b"{}".to_vec());
+            assert_eq!(message.headers().text(name), Some("elsewhere"));
+            let refused = written(&message, None, "orders", 128 * 1024).unwrap_err();
+            assert!(matches!(refused, PublishError::Invalid { part: "a header's name", .. }), "{refused:?}");
+            let letter = written(&message, Some(&came), "orders", 128 * 1024).unwrap();
+            assert!(letter.headers().iter().flatten().all(|(header, _)| header.as_str() != name));
         }
     }
 
