@@ -126,7 +126,7 @@ impl Member {
         losses: watch::Receiver<u64>,
         under_way: Option<UnderWay>,
     ) -> Delivery<Unsettled> {
-        let redelivered = delivered.redelivered || has_come_before(&delivered.properties);
+        let redelivered = delivered.redelivered || properties::has_come_before(&delivered.properties);
         let sent_at = properties::sent_at(&delivered.properties);
         let message = properties::read(&delivered.properties, delivered.data);
         // Dead letters come through another exchange than messages.
@@ -225,11 +225,6 @@ async fn next(deliveries: &mut Deliveries, losses: &mut watch::Receiver<u64>) ->
         lost.as_mut().poll(task).map(|_| None)
     })
     .await
-}
-
-fn has_come_before(properties: &BasicProperties) -> bool {
-    let headers = properties.headers().as_ref();
-    headers.is_some_and(|headers| headers.contains_key("x-delivery-count"))
 }
 
 impl Consumer for Member {

@@ -40,6 +40,8 @@ const TEXTS: [Text; 8] = [
 ];
 /// Headers by which the broker sends a message elsewhere too. It closes the channel over one that is no list.
 const ELSEWHERE: [&str; 2] = ["CC", "BCC"];
+/// How often the broker has delivered a message before: no longer true of what a handler makes of that.
+const DELIVERIES: &str = "x-delivery-count";
 const LONG: &str = "it is longer than 255 bytes";
 
 /// A message's properties, or what of it does not fit. A dead letter also has those that its message came with.
@@ -136,7 +138,8 @@ fn invalid(destination: &str, part: &'static str, problem: &'static str) -> Publ
 
 /// A message as it came.
 pub(super) fn read(properties: &BasicProperties, payload: Vec<u8>) -> Message {
-    let headers = properties.headers().iter().flatten().filter(|(name, _)| name.as_str() != SLOT);
+    let headers =
+        properties.headers().iter().flatten().filter(|(name, _)| ![SLOT, DELIVERIES].contains(&name.as_str()));
     let mut headers: Vec<_> = headers.filter_map(|(name, value)| Some((name.as_str(), bytes(value)?))).collect();
     // Others set only the property.
     if let Some(of) = properties.content_type()
@@ -166,6 +169,10 @@ fn bytes(value: &AMQPValue) -> Option<Cow<'_, [u8]>> {
         AMQPValue::Double(value) => number(value),
         _ => None,
     }
+}
+
+pub(super) fn has_come_before(properties: &BasicProperties) -> bool {
+    properties.headers().as_ref().is_some_and(|headers| headers.contains_key(DELIVERIES))
 }
 
 /// When a message was published, according to itself.
@@ -240,6 +247,17 @@ mod tests {
             let letter = written(&message, Some(&came), "orders", 128 * 1024).unwrap();
             assert!(letter.headers().iter().flatten().all(|(header, _)| header.as_str() != name));
         }
+    }
+
+    /// What a handler sent on was one for ever.
+    #[test]
+    fn that_a_message_was_redelivered_is_told_of_no_other() {
+        let mut headers = FieldTable::default();
+        headers.insert(DELIVERIES.into(), AMQPValue::LongLongInt(1));
+        let came = BasicProperties::default().with_headers(headers);
+        assert!(has_come_before(&came));
+        let sent_on = written(&read(&came, b"{}".to_vec()), None, "orders", 128 * 1024).unwrap();
+        assert!(!has_come_before(&sent_on));
     }
 
     /// Numbers were texts by then.
