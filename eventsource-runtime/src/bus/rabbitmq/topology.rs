@@ -26,6 +26,8 @@ use crate::bus::message::Message;
 /// The longest name that the protocol allows, in bytes, and what is left of it without our suffixes.
 const LONGEST_NAME: usize = 255;
 const LONGEST_SUFFIX: usize = ".65535".len();
+/// Ends the name of the exchange that takes what has no slot.
+const REST: &str = ".rest";
 
 /// The number of slots into which publishers hash streams; a group's queues share the slots.
 pub(super) const SLOTS: u16 = 64;
@@ -61,15 +63,18 @@ impl Topology {
         Self { exchange: options.exchange.clone(), queues: options.queues, delivery_limit: options.delivery_limit }
     }
 
-    /// Refuses names that the protocol cannot hold: of the exchange, or of it and a group.
+    /// Refuses names that the protocol cannot hold, of the exchange, or of it and a group, and a group whose exchange
+    /// would be another group's: the broker would bind the queues of both to it.
     pub(super) fn check(&self, group: &str) -> Result<(), BusError> {
-        let name = self.group(group);
-        if name.len() + LONGEST_SUFFIX <= LONGEST_NAME {
+        let (name, most) = (self.group(group), LONGEST_NAME - LONGEST_SUFFIX);
+        let told = if name.len() > most {
+            let bytes = name.len();
+            format!("`{name}` has {bytes} bytes, of {most} at most; shorten the exchange's or the group's name")
+        } else if let Some(other) = group.strip_suffix(REST) {
+            format!("`{name}` is an exchange of the group `{other}`, which would get messages twice; rename the group")
+        } else {
             return Ok(());
-        }
-        let most = LONGEST_NAME - LONGEST_SUFFIX;
-        let told =
-            format!("`{name}` has {} bytes, of {most} at most; shorten the exchange's or the group's name", name.len());
+        };
         Err(BusError::Configuration(told.into()))
     }
 
@@ -145,7 +150,7 @@ impl Topology {
     async fn bind_slots(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
         let (name, queues) = (self.group(group), self.queues(group));
         let divider = self.divider(group, self.queues);
-        let rest = format!("{name}.rest");
+        let rest = format!("{name}{REST}");
         declare_exchange(channel, &rest, ExchangeKind::Fanout, FieldTable::default()).await?;
         bind_queue(channel, (&queues[0], &rest, ""), FieldTable::default()).await?;
         let mut alternate = FieldTable::default();
@@ -274,4 +279,19 @@ async fn unbind_exchange(channel: &Channel, (to, from, key): (&str, &str, &str))
     // There may be many. They are done before anything that follows on the channel.
     let options = ExchangeUnbindOptions { nowait: true };
     channel.exchange_unbind(to.into(), from.into(), key.into(), options, FieldTable::default()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both groups had one exchange, and the other one got each message twice.
+    #[test]
+    fn a_group_whose_name_is_that_of_anothers_exchange_is_refused() {
+        let topology = Topology::new(&RabbitMqOptions::new("orders"));
+        topology.check("inventory").unwrap();
+        topology.check("the rest").unwrap();
+        let refused = topology.check("inventory.rest").unwrap_err().to_string();
+        assert!(refused.contains("`orders.inventory.rest` is an exchange of the group `inventory`"), "{refused}");
+    }
 }
