@@ -106,9 +106,9 @@ async fn publish(
         while look.as_mut().poll(task).is_ready() {
             let now = Instant::now();
             let first = ledger.silent_since().unwrap_or(now);
-            let left = ATTEMPT.saturating_sub(now - link.goes_on_since(first));
+            let left = ATTEMPT.saturating_sub(now - link.now().goes_on_since(first));
             // While the broker blocks the connection, what was sent is with it, or waits until it takes messages again.
-            if left.is_zero() && !link.is_blocked(first) {
+            if left.is_zero() && !link.now().is_blocked_since(first) {
                 return Poll::Ready(Some(first));
             }
             let left = if left.is_zero() { ATTEMPT } else { left };

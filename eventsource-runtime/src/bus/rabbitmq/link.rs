@@ -31,7 +31,6 @@ pub(super) struct Link {
     authority: Option<Arc<str>>,
     current: Mutex<Option<Current>>,
     state: Arc<State>,
-    this: Weak<Self>,
 }
 
 /// Which connection is the current one, its state, and how many were lost.
@@ -41,8 +40,9 @@ struct State {
     losses: watch::Sender<u64>,
 }
 
+/// How a connection is.
 #[derive(Clone, Copy, Default)]
-struct Condition {
+pub(super) struct Condition {
     /// Counts the connections: an old one may end late, and says nothing about the current one.
     number: u64,
     made: Option<Instant>,
@@ -56,15 +56,28 @@ struct Condition {
 }
 
 impl Condition {
+    /// Whether it is up, or nobody has needed one yet.
+    pub(super) fn is_connected(self) -> bool {
+        !self.lost
+    }
+
+    /// The maximum size of a frame, as negotiated with the broker.
+    pub(super) fn frame(self) -> usize {
+        self.frame.unwrap_or(FRAME)
+    }
+
     fn is_blocked(self) -> bool {
         self.blocked && !self.lost
     }
 
-    fn is_blocked_since(self, begun: Instant) -> bool {
+    /// Whether the broker has blocked the connection of a step that began then: it takes no messages for a while, and
+    /// then it does.
+    pub(super) fn is_blocked_since(self, begun: Instant) -> bool {
         self.is_blocked() && self.made <= Some(begun)
     }
 
-    fn goes_on_since(self, begun: Instant) -> Instant {
+    /// Since when a step that began then has not been held up by a broker that took no messages.
+    pub(super) fn goes_on_since(self, begun: Instant) -> Instant {
         self.unblocked.map_or(begun, |unblocked| unblocked.max(begun))
     }
 }
@@ -120,40 +133,17 @@ struct Current {
 
 impl Link {
     pub(super) fn new(uri: AMQPUri, authority: Option<Arc<str>>) -> Arc<Self> {
-        let with = |this: &Weak<Self>| Self {
-            uri,
-            authority,
-            current: Mutex::default(),
-            state: Arc::default(),
-            this: this.clone(),
-        };
-        Arc::new_cyclic(with)
+        Arc::new(Self { uri, authority, current: Mutex::default(), state: Arc::default() })
     }
 
-    /// Whether the connection is up, or nobody has needed one yet.
-    pub(super) fn is_connected(&self) -> bool {
-        !self.state.now().lost
+    /// How the current connection is.
+    pub(super) fn now(&self) -> Condition {
+        self.state.now()
     }
 
     /// Reports each loss of a connection from now on.
     pub(super) fn losses(&self) -> watch::Receiver<u64> {
         self.state.losses.subscribe()
-    }
-
-    /// The maximum size of a frame, as negotiated with the broker.
-    pub(super) fn frame(&self) -> usize {
-        self.state.now().frame.unwrap_or(FRAME)
-    }
-
-    /// Whether the broker has blocked the connection of a step that began then: it takes no messages for a while, and
-    /// then it does.
-    pub(super) fn is_blocked(&self, begun: Instant) -> bool {
-        self.state.now().is_blocked_since(begun)
-    }
-
-    /// Since when a step that began then has not been held up by a broker that took no messages.
-    pub(super) fn goes_on_since(&self, begun: Instant) -> Instant {
-        self.state.now().goes_on_since(begun)
     }
 
     /// Waits while the broker takes no messages over the current connection.
@@ -165,7 +155,7 @@ impl Link {
     /// the broker has blocked.
     pub(super) async fn abandon(&self, begun: Instant) {
         let mut current = self.current.lock().await;
-        let now = self.state.now();
+        let now = self.now();
         if now.made <= Some(begun) && !now.is_blocked_since(begun) {
             self.give_up(&mut current);
         }
@@ -178,7 +168,7 @@ impl Link {
     }
 
     /// A new channel, over a new connection if the last one is lost. One attempt.
-    pub(super) async fn channel(&self) -> lapin::Result<Channel> {
+    pub(super) async fn channel(self: &Arc<Self>) -> lapin::Result<Channel> {
         let mut current = self.current.lock().await;
         if let Some(Current { connection, .. }) = &*current
             && connection.status().connected()
@@ -198,7 +188,7 @@ impl Link {
         step(current.as_ref().ok_or_else(missing)?.connection.create_channel()).await
     }
 
-    async fn connect(&self) -> lapin::Result<Current> {
+    async fn connect(self: &Arc<Self>) -> lapin::Result<Current> {
         let properties = ConnectionProperties::default().with_connection_name("eventsource".into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.authority.as_deref().map(str::to_owned) };
         let connection = DefaultConnectionBuilder::new()?.with_uri(self.uri.clone()).with_properties(properties);
@@ -209,7 +199,7 @@ impl Link {
         let status = connection.status().clone();
         let stands = move || status.connected();
         let watching = watch_events(connection.events_listener(), number, Arc::downgrade(&self.state), stands);
-        let this = self.this.clone();
+        let this = Arc::downgrade(self);
         tokio::spawn(async move {
             watching.await;
             restore(this).await;
@@ -226,7 +216,7 @@ fn restore(link: Weak<Link>) -> BoxFuture<'static, ()> {
         loop {
             pauses.next().await;
             match link.upgrade() {
-                Some(link) if link.state.now().lost => drop(link.channel().await),
+                Some(link) if !link.now().is_connected() => drop(link.channel().await),
                 _ => return,
             }
         }

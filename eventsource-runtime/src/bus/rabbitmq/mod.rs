@@ -129,7 +129,7 @@ struct Shared {
 
 impl Health for Shared {
     fn is_connected(&self) -> bool {
-        self.publisher.is_connected() && self.links.is_connected()
+        self.publisher.is_connected() && self.links.now().is_connected()
     }
 
     fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {

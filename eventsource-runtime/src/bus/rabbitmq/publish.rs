@@ -35,7 +35,7 @@ impl Publisher {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.link.is_connected()
+        self.link.now().is_connected()
     }
 
     pub(super) async fn channel(&self) -> lapin::Result<Channel> {
@@ -110,7 +110,7 @@ impl Publisher {
         let publication = Publication {
             exchange: exchange.into(),
             key: properties::key(key, &destination)?,
-            properties: properties::written(message, came, &destination, self.link.frame())?,
+            properties: properties::written(message, came, &destination, self.link.now().frame())?,
             payload: message.payload().clone(),
         };
         let (size, until) = (message.payload().len(), until(self.timeout));
