@@ -1,11 +1,6 @@
 //! `RabbitMQ`: a topic exchange, and for each group durable queues that keep the order of a stream.
 
 mod backlog;
-#[cfg(feature = "rabbitmq-tls")]
-mod certificates;
-#[cfg(not(feature = "rabbitmq-tls"))]
-#[path = "no_certificates.rs"]
-mod certificates;
 mod confirms;
 mod consume;
 mod fate;
@@ -98,7 +93,8 @@ impl RabbitMqBus {
 }
 
 fn connecting(error: lapin::Error, server: Option<&(Arc<str>, u16)>) -> BusError {
-    let (attempt, advice) = if certificates::are_refused(&error) {
+    // As rustls says it, in whatever that is wrapped.
+    let (attempt, advice) = if error.to_string().contains("invalid peer certificate") {
         let advice = "give its authority to `RabbitMqOptions::root_certificates`, and write the host that it is for";
         ("trust the certificate of RabbitMQ", advice)
     } else {
