@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::queue::{Item, Popped, Queue};
 use crate::bus::error::BusError;
 use crate::bus::message::Message;
-use crate::bus::{Consumer, Delivery, Destination, Settle};
+use crate::bus::{BusInfo, Consumer, Delivery, Destination, Settle};
 use crate::poll::told;
 
 /// A member of a group on the in-process bus.
@@ -38,14 +38,8 @@ impl Member {
     }
 
     fn delivery(message: Message, redelivered: bool, unsettled: Unsettled) -> Delivery<Unsettled> {
-        Delivery {
-            lane: message.order_key(),
-            redelivered,
-            sent_at: None,
-            source: Destination::new("in_process"),
-            settle: unsettled,
-            message,
-        }
+        let source = Destination::new(BusInfo::in_process().destination);
+        Delivery { redelivered, ..Delivery::new(message, source, unsettled) }
     }
 
     fn next_dead(&mut self) -> Option<Delivery<Unsettled>> {

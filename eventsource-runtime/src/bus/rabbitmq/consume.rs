@@ -132,22 +132,16 @@ impl Member {
         // Dead letters come through another exchange than messages.
         let mut source = Destination::new(format!("{}:{}:{queue}", delivered.exchange, delivered.routing_key));
         source.routing_key = Some(delivered.routing_key.as_str().into());
-        Delivery {
-            lane: message.order_key(),
-            redelivered,
-            sent_at,
-            source,
-            settle: Unsettled {
-                acker: delivered.acker,
-                came: Box::new(delivered.properties),
-                losses,
-                from_dead_letters: self.intake.dead_letters,
-                _under_way: under_way,
-                shared: Arc::clone(&self.shared),
-                group: Arc::clone(&self.intake.group),
-            },
-            message,
-        }
+        let unsettled = Unsettled {
+            acker: delivered.acker,
+            came: Box::new(delivered.properties),
+            losses,
+            from_dead_letters: self.intake.dead_letters,
+            _under_way: under_way,
+            shared: Arc::clone(&self.shared),
+            group: Arc::clone(&self.intake.group),
+        };
+        Delivery { redelivered, sent_at, ..Delivery::new(message, source, unsettled) }
     }
 
     /// The next of the dead letters that were there at the beginning.
