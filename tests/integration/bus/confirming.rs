@@ -117,6 +117,22 @@ async fn what_no_dead_letter_has_room_for_waits_for_it() {
     assert_eq!(mails.tally().acknowledged, 2);
 }
 
+/// Its subscription had no end, nor had whatever waited for that.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_room_among_the_dead_letters_is_let_go_when_the_bus_is_shut_down() {
+    let bus = InProcessBus::with_options(InProcessOptions::default().confirm_handled().dead_letters(1));
+    let refuse = async |_: Received| Err(HandlerError::new("never").permanent());
+    let invoices = bus.subscribe("invoices").handle(refuse).await.unwrap();
+    let mails = bus.subscribe("mails").handle(async |_: Received| Ok(())).await.unwrap();
+    bus.publish(message(1)).await.unwrap();
+    let mut publishing = Box::pin(bus.publish(message(2)));
+    unconfirmed(&mut publishing, &mails, 2).await;
+    assert_eq!(bus.shutdown_within(Duration::ZERO).await.unwrap_err().left, 1);
+    assert!(matches!(publishing.await, Err(PublishError::Closed)));
+    let tally = tokio::time::timeout(Duration::from_secs(20), invoices.finished()).await.expect("it ends").unwrap();
+    assert_eq!((tally.acknowledged, tally.dead_lettered, tally.unkeepable), (0, 1, 0));
+}
+
 /// Its queue was there from then on, and nobody ever took from it.
 #[tokio::test]
 async fn a_group_of_which_only_the_dead_letters_were_asked_for_is_not_waited_for() {

@@ -106,6 +106,10 @@ impl Queue {
         left
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.inside.lock().closed
+    }
+
     /// Room for a message; `None` if nobody takes it any more.
     pub(super) async fn room(&self) -> Result<Option<Room>, PublishError> {
         match (Arc::clone(&self.room).try_acquire_owned(), self.options.slow) {
