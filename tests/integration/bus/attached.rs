@@ -25,6 +25,22 @@ async fn a_shutdown_that_was_dropped_is_gone_on_with_by_the_next() {
     assert_eq!(running.finished().await.unwrap().acknowledged, 2);
 }
 
+/// The one that handled the messages left them to the other one, which had gone.
+#[tokio::test]
+async fn members_that_are_shut_down_together_handle_what_is_there() {
+    let (bus, permits) = (InProcessBus::new(), Arc::new(Semaphore::new(0)));
+    let member = || bus.subscribe("group").prefetch(1).handle(waiting(&permits));
+    let (one, other) = (member().await.unwrap(), member().await.unwrap());
+    bus.publish_all((0..10).map(message)).await.unwrap();
+    permits.add_permits(1);
+    while one.tally().acknowledged + other.tally().acknowledged == 0 {
+        tokio::task::yield_now().await;
+    }
+    permits.add_permits(9);
+    let (one, other) = tokio::join!(one.shutdown(), other.shutdown());
+    assert_eq!(one.unwrap().acknowledged + other.unwrap().acknowledged, 10);
+}
+
 /// It was confirmed, and gone.
 #[tokio::test]
 async fn what_nobody_would_get_is_refused_if_asked_for() {

@@ -160,9 +160,12 @@ impl Queue {
             return Popped::End;
         }
         // Another member gets what is there.
-        let elsewhere = stopped && inside.members > 0;
-        if elsewhere || *inside.active.get_or_insert(member) != member {
-            return if stopped { Popped::End } else { Popped::Wait };
+        if stopped && inside.members > 0 {
+            return Popped::End;
+        }
+        // If that one has stopped too and goes before all is done, this one gets the rest.
+        if *inside.active.get_or_insert(member) != member {
+            return Popped::Wait;
         }
         match inside.waiting.pop_front() {
             Some(item) => Popped::Item(item),
