@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Poll;
 
-use super::queue::{Item, Popped, Queue};
+use super::queue::{Item, Queue};
 use crate::bus::error::BusError;
 use crate::bus::message::Message;
 use crate::bus::{BusInfo, Consumer, Delivery, Destination, Settle};
@@ -60,9 +61,8 @@ impl Consumer for Member {
     async fn next(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
         let Of::Messages { member } = self.of else { return Ok(self.next_dead()) };
         let item = told(&self.queue.changed, || match self.queue.pop(member, self.stopped) {
-            Popped::End => Some(None),
-            Popped::Item(item) => Some(Some(item)),
-            Popped::Wait => None,
+            Poll::Ready(item) => Some(item),
+            Poll::Pending => None,
         });
         Ok(item.await.map(|item| {
             let (message, redelivered) = (item.message.clone(), item.redelivered);

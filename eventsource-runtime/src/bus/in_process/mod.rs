@@ -3,7 +3,7 @@
 mod member;
 mod queue;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -189,7 +189,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    groups: HashMap<Arc<str>, Arc<Queue>>,
+    groups: BTreeMap<Arc<str>, Arc<Queue>>,
     /// How often somebody has joined a group.
     joins: u64,
     /// Only handlers may still publish.
@@ -299,8 +299,7 @@ struct Attached {
 
 impl Attached {
     fn of(state: &State) -> Self {
-        let mut queues: Vec<_> = state.groups.values().filter(|queue| queue.takes()).cloned().collect();
-        queues.sort_by(|one, other| one.group.cmp(&other.group));
+        let queues = state.groups.values().filter(|queue| queue.takes()).cloned().collect();
         Self { queues, joins: state.joins }
     }
 }

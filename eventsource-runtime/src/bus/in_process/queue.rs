@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
@@ -57,12 +58,6 @@ pub(super) struct Item {
     pub(super) message: Message,
     pub(super) redelivered: bool,
     _room: Room,
-}
-
-pub(super) enum Popped {
-    Item(Item),
-    Wait,
-    End,
 }
 
 impl Queue {
@@ -153,24 +148,20 @@ impl Queue {
         inside.last_member
     }
 
-    /// The next item for a member.
-    pub(super) fn pop(&self, member: u64, stopped: bool) -> Popped {
+    /// The next item for a member, or none any more.
+    pub(super) fn pop(&self, member: u64, stopped: bool) -> Poll<Option<Item>> {
         let mut inside = self.inside.lock();
-        if inside.closed {
-            return Popped::End;
-        }
         // Another member gets what is there.
-        if stopped && inside.members > 0 {
-            return Popped::End;
+        if inside.closed || stopped && inside.members > 0 {
+            return Poll::Ready(None);
         }
         // If that one has stopped too and goes before all is done, this one gets the rest.
         if *inside.active.get_or_insert(member) != member {
-            return Popped::Wait;
+            return Poll::Pending;
         }
         match inside.waiting.pop_front() {
-            Some(item) => Popped::Item(item),
-            None if stopped => Popped::End,
-            None => Popped::Wait,
+            None if !stopped => Poll::Pending,
+            item => Poll::Ready(item),
         }
     }
 
