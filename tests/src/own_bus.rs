@@ -21,6 +21,7 @@ pub struct Remote {
     failures: Arc<AtomicUsize>,
     refused: Arc<Mutex<Option<Uuid>>>,
     panics: Arc<AtomicUsize>,
+    silences: Arc<AtomicUsize>,
 }
 
 /// The stranger's bus, with the spans and metrics that all buses have; it has partitions.
@@ -37,7 +38,8 @@ pub fn routing() -> Traced<Remote> {
 
 fn of_system(system: &'static str) -> Traced<Remote> {
     let inner = InProcessBus::new().inner().clone();
-    Traced::over(Remote { inner, system, failures: Arc::default(), refused: Arc::default(), panics: Arc::default() })
+    let (failures, refused, panics, silences) = Default::default();
+    Traced::over(Remote { inner, system, failures, refused, panics, silences })
 }
 
 impl Remote {
@@ -49,6 +51,11 @@ impl Remote {
     /// The next publications panic.
     pub fn panic(&self, count: usize) {
         self.panics.store(count, Ordering::SeqCst);
+    }
+
+    /// The next publications tell nothing of their last message, and do not publish it.
+    pub fn keep_silent(&self, count: usize) {
+        self.silences.store(count, Ordering::SeqCst);
     }
 
     /// This message is one that the bus can never take.
@@ -110,7 +117,9 @@ impl EventBus for Remote {
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
         tokio::task::yield_now().await;
         assert!(!take(&self.panics), "as it was told to");
-        let fault = self.fault(&messages);
+        let silent = usize::from(take(&self.silences));
+        let messages = &messages[..messages.len().saturating_sub(silent)];
+        let fault = self.fault(messages);
         let taken = fault.as_ref().map_or(messages.len(), |(at, _)| *at);
         let mut results = self.inner.publish(messages[..taken].iter().map(sent).collect()).await;
         if let Some((at, error)) = fault {

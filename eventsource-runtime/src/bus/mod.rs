@@ -100,7 +100,8 @@ pub trait EventBus: Clone + Send + Sync + 'static {
         None
     }
 
-    /// Publishes messages and waits until each is confirmed; the results are in the messages' order.
+    /// Publishes messages and waits until each is confirmed; the results are in the messages' order. A message without
+    /// a result counts as not published.
     ///
     /// Once a message could not be published, no later message of its stream is. If the future is dropped, any number
     /// of the messages may have been published, and the others still may be.

@@ -13,5 +13,6 @@ mod off;
 mod patterns;
 mod propagation;
 mod relay;
+mod silent;
 mod spans;
 mod translated;

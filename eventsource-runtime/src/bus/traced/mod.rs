@@ -87,7 +87,7 @@ impl<B: EventBus> Traced<B> {
     /// # Errors
     /// It was not published, or the bus cannot tell. If the future is dropped, it may have been published.
     pub async fn publish(&self, message: Message) -> Result<Published, PublishError> {
-        self.send(vec![message], Via::Caller).await.pop().unwrap_or_else(|| Ok(Published::default()))
+        self.send(vec![message], Via::Caller).await.swap_remove(0)
     }
 
     /// Publishes messages, those of one stream in order, and waits until all are confirmed.
@@ -137,6 +137,7 @@ impl<B: EventBus> Traced<B> {
         SubscriptionBuilder::new(self.clone(), intake)
     }
 
+    /// Sends messages, and has a result for each.
     pub(in crate::bus) async fn send(&self, messages: Vec<Message>, via: Via) -> Vec<Result<Published, PublishError>> {
         if messages.is_empty() {
             return Vec::new();
@@ -152,15 +153,17 @@ impl<B: EventBus> Traced<B> {
             Via::Caller => in_context(&span, messages),
             Via::Relay => messages,
         };
-        let count = messages.len() as u64;
+        let count = messages.len();
         let measured = begun.zip(told.as_ref());
         let mut unanswered = Unanswered::new(|error_type| {
             if let Some((begun, Told { info, destination })) = measured {
-                messaging::unanswered(info, &destination.name, count, error_type, begun.elapsed());
+                messaging::unanswered(info, &destination.name, count as u64, error_type, begun.elapsed());
             }
         });
         let mut results = unanswered.run(span.run(self.inner.publish(messages))).await;
         unanswered.answered();
+        // What the bus does not tell of is not known to be published: a relay would pass over it.
+        results.resize_with(count, || Err(PublishError::backend("publish a message", "the bus gave no result for it")));
         if let Some((begun, Told { info, destination })) = measured {
             messaging::sent(info, &destination.name, &results, begun.elapsed());
         }
