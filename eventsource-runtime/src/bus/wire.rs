@@ -20,16 +20,18 @@ use crate::telemetry::TraceContext;
 
 /// The longest value that is parsed, in bytes: the maximum of a stream's id, which no other valid value comes near.
 const LONGEST: usize = crate::store::MAX_STREAM_ID;
+/// How many headers a message knows.
+const OURS: usize = 12;
 
 impl Message {
     /// Writes each header, in a fixed order: those the message knows, then the others as they came. Of the former, none
     /// is empty except the id of an aggregate that has an empty one.
     pub fn write_headers(&self, write: &mut dyn FnMut(&str, &[u8])) {
         let facts = self.facts();
-        let mut written = Written { write, text: String::new() };
+        let mut written = Written { write, text: String::new(), told: [None; OURS] };
         if let Some(context) = self.trace_context() {
             written.shown(header::TRACEPARENT, Some(context));
-            written.text(header::TRACESTATE, context.tracestate());
+            written.text(header::TRACESTATE, Some(context.tracestate().unwrap_or_default()));
         }
         written.id(header::EVENT_ID, facts.id);
         written.text(header::EVENT_TYPE, facts.event_type.as_deref());
@@ -43,29 +45,9 @@ impl Message {
         written.id(header::CORRELATION_ID, facts.correlation_id);
         written.id(header::CAUSATION_ID, facts.causation_id);
         written.text(header::CONTENT_TYPE, facts.content_type.as_deref());
-        for (name, value) in self.headers().iter() {
-            if !self.tells(name) {
-                (written.write)(name, value);
-            }
-        }
-    }
-
-    /// Whether the message writes a header of that name itself: an unreadable one, kept among the others, would
-    /// contradict it.
-    fn tells(&self, name: &str) -> bool {
-        let facts = self.facts();
-        match name {
-            header::TRACEPARENT | header::TRACESTATE => self.trace_context().is_some(),
-            header::EVENT_ID => facts.id.is_some(),
-            header::EVENT_TYPE => facts.event_type.is_some(),
-            header::EVENT_VERSION => facts.schema_version.is_some(),
-            header::AGGREGATE_ID | header::AGGREGATE_TYPE => facts.stream.is_some(),
-            header::AGGREGATE_VERSION => facts.version.is_some(),
-            header::OCCURRED_AT => facts.occurred_at.is_some(),
-            header::CORRELATION_ID => facts.correlation_id.is_some(),
-            header::CAUSATION_ID => facts.causation_id.is_some(),
-            header::CONTENT_TYPE => facts.content_type.is_some(),
-            _ => false,
+        // An unreadable one, kept among the others, would contradict what the message tells itself.
+        for (name, value) in self.headers().iter().filter(|(name, _)| !written.told.contains(&Some(name))) {
+            (written.write)(name, value);
         }
     }
 
@@ -85,23 +67,34 @@ impl Message {
 struct Written<'w> {
     write: &'w mut dyn FnMut(&str, &[u8]),
     text: String,
+    /// Which the message tells, even if one is empty.
+    told: [Option<&'static str>; OURS],
 }
 
 impl Written<'_> {
-    fn text(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
+    fn tell(&mut self, name: &'static str) {
+        if let Some(free) = self.told.iter_mut().find(|told| told.is_none()) {
+            *free = Some(name);
+        }
+    }
+
+    fn text(&mut self, name: &'static str, value: Option<&str>) {
+        let Some(value) = value else { return };
+        self.tell(name);
+        if !value.is_empty() {
             (self.write)(name, value.as_bytes());
         }
     }
 
-    fn id(&mut self, name: &str, value: Option<Uuid>) {
+    fn id(&mut self, name: &'static str, value: Option<Uuid>) {
         if let Some(id) = value {
             self.text(name, Some(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())));
         }
     }
 
-    fn shown(&mut self, name: &str, value: Option<impl fmt::Display>) {
+    fn shown(&mut self, name: &'static str, value: Option<impl fmt::Display>) {
         if let Some(value) = value {
+            self.tell(name);
             self.text.clear();
             // Writing to a `String` cannot fail.
             let _ = write!(self.text, "{value}");
@@ -301,6 +294,24 @@ mod tests {
         let expected: [(&str, &[u8]); 4] =
             [("traceparent", PARENT.as_bytes()), ("event_id", b"none"), ("tenant", b""), ("aggregate_id", b"")];
         assert_eq!(written(&sent), expected.map(|(name, value)| (name.to_owned(), value.to_vec())));
+    }
+
+    #[test]
+    fn each_header_that_a_message_tells_is_written_once() {
+        let context: TraceContext = PARENT.parse().unwrap();
+        let message = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}")
+            .with_version(Version::new(1))
+            .with_schema_version(1)
+            .with_correlation_id(Uuid::nil())
+            .with_causation_id(Uuid::nil())
+            .with_trace_context(Some(context.with_state("a=1")));
+        let told = written(&message);
+        assert_eq!(told.len(), OURS);
+        let mut unreadable = Headers::default();
+        told.iter().for_each(|(name, _)| unreadable.push(name.as_str().into(), Bytes::new()));
+        let context = message.trace_context().cloned();
+        let again = Message::from_parts(message.facts().clone(), unreadable, Bytes::new()).with_trace_context(context);
+        assert_eq!(written(&again), told);
     }
 
     #[test]
