@@ -33,7 +33,6 @@ fn bare(type_name: &str) -> &str {
 }
 
 /// A word begins at a capital, or at the last of several that small letters follow: `HTTPClient` is `http_client`.
-/// `http_client`.
 fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     let mut before = '_';
