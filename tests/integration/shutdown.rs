@@ -201,3 +201,45 @@ fn exported_beside_a_hanging_one() -> Duration {
     assert_eq!(told.each_ref().map(|told| told.recv_timeout(SLACK)), [ended, ended], "they were shut down");
     taken
 }
+
+/// Has no shutdown but the one without a time-out, and tells of it.
+#[derive(Debug)]
+struct Ending(Sender<&'static str>);
+
+impl Ending {
+    fn end(&self, signal: &'static str) -> OTelSdkResult {
+        let _ = self.0.send(signal);
+        Ok(())
+    }
+}
+
+impl SpanExporter for Ending {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown(&self) -> OTelSdkResult {
+        self.end("spans")
+    }
+}
+
+impl LogExporter for Ending {
+    async fn export(&self, _: LogBatch<'_>) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown(&self) -> OTelSdkResult {
+        self.end("logs")
+    }
+}
+
+/// OpenTelemetry calls that one, and ours passed on the other.
+#[test]
+fn an_exporter_that_knows_of_no_time_out_is_shut_down() {
+    let (tell, told) = mpsc::channel();
+    let builder = Telemetry::builder("tests").span_exporter(Ending(tell.clone())).log_exporter(Ending(tell));
+    builder.shutdown_timeout(SLACK).build().unwrap().shutdown_blocking().unwrap();
+    let mut ended: Vec<_> = told.iter().collect();
+    ended.sort_unstable();
+    assert_eq!(ended, ["logs", "spans"]);
+}

@@ -212,6 +212,11 @@ impl<E: LogExporter> LogExporter for Reporting<E> {
         self.exporter.shutdown_with_timeout(timeout)
     }
 
+    /// What OpenTelemetry calls, and all that some exporters have.
+    fn shutdown(&self) -> OTelSdkResult {
+        self.exporter.shutdown()
+    }
+
     fn event_enabled(&self, level: Severity, target: &str, name: Option<&str>) -> bool {
         self.exporter.event_enabled(level, target, name)
     }

@@ -174,6 +174,11 @@ impl<E: SpanExporter> SpanExporter for Reporting<E> {
         self.exporter.shutdown_with_timeout(timeout)
     }
 
+    /// What OpenTelemetry calls, and all that some exporters have.
+    fn shutdown(&self) -> OTelSdkResult {
+        self.exporter.shutdown()
+    }
+
     fn force_flush(&self) -> OTelSdkResult {
         self.exporter.force_flush()
     }
@@ -196,6 +201,11 @@ impl<E: PushMetricExporter> PushMetricExporter for Reporting<E> {
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    /// What OpenTelemetry calls, and all that some exporters have.
+    fn shutdown(&self) -> OTelSdkResult {
+        self.exporter.shutdown()
     }
 
     fn temporality(&self) -> Temporality {
