@@ -8,6 +8,7 @@ use std::{fmt, fs, io};
 use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use uuid::Uuid;
 
 use super::TraceView;
 use crate::sync::Mutex;
@@ -19,7 +20,7 @@ pub(in crate::telemetry::otel) struct Keeper {
     path: PathBuf,
     view: TraceView,
     kept: Mutex<Kept>,
-    /// Held while the file is written: two flushes at once would share the file beside it.
+    /// Held while the file is written: of two flushes at once, the one that began first must not end last.
     writing: Mutex<()>,
 }
 
@@ -40,10 +41,14 @@ impl Keeper {
             let kept = self.kept.lock();
             (kept.spans.iter().cloned().collect::<Vec<_>>(), kept.left_out)
         };
+        // Of its own, since another set-up, or another process, may write the same page.
         let mut beside = self.path.clone().into_os_string();
-        beside.push(".part");
-        fs::write(&beside, self.view.page(&spans, left_out))?;
-        fs::rename(&beside, &self.path)
+        beside.push(format!(".{}.part", Uuid::now_v7()));
+        let written = fs::write(&beside, self.view.page(&spans, left_out));
+        written.and_then(|()| fs::rename(&beside, &self.path)).inspect_err(|_| {
+            // There may be none, or a part of it.
+            let _ = fs::remove_file(&beside);
+        })
     }
 }
 

@@ -1,8 +1,10 @@
+use std::fs;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::Status;
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::trace::{SpanData, SpanProcessor};
 use sha2::{Digest, Sha256};
 
 use super::keeper::{Keeper, MOST_SPANS};
@@ -54,7 +56,6 @@ fn numbers_that_javascript_cannot_hold_stay_exact() {
 
 #[test]
 fn the_oldest_spans_make_room_and_are_counted() {
-    use opentelemetry_sdk::trace::SpanProcessor;
     let path = std::env::temp_dir().join(format!("eventsource-view-{}.html", uuid::Uuid::now_v7()));
     let keeper = Keeper::new(path.clone(), TraceView::new("many"));
     let one: SpanData = span(1, 1, 0, "a", 0, 1);
@@ -62,11 +63,43 @@ fn the_oldest_spans_make_room_and_are_counted() {
         keeper.on_end(one.clone());
     }
     keeper.force_flush().unwrap();
-    let written = std::fs::read_to_string(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    let written = fs::read_to_string(&path).unwrap();
+    fs::remove_file(&path).unwrap();
     assert!(written.contains("\"left_out\":3"));
     assert_eq!(written.matches("\"i\":").count(), MOST_SPANS);
     let nowhere = Keeper::new(path.join("none.html"), TraceView::new("none"));
     let error = nowhere.force_flush().unwrap_err().to_string();
     assert!(error.contains("none.html"), "{error}");
+}
+
+/// They shared the file beside it: a flush failed when the other one's had taken its file away.
+#[test]
+fn two_that_write_one_page_leave_it_whole_and_nothing_beside_it() {
+    let folder = std::env::temp_dir().join(format!("eventsource-view-{}", uuid::Uuid::now_v7()));
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("view.html");
+    std::thread::scope(|threads| {
+        for title in ["one", "other"] {
+            let keeper = Keeper::new(path.clone(), TraceView::new(title));
+            let path = &path;
+            threads.spawn(move || {
+                for _ in 0..50 {
+                    keeper.force_flush().unwrap();
+                    assert!(fs::read_to_string(path).unwrap().trim_end().ends_with("</html>"));
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_page_that_cannot_take_its_place_leaves_nothing_beside_it() {
+    let folder = std::env::temp_dir().join(format!("eventsource-view-{}", uuid::Uuid::now_v7()));
+    let taken = folder.join("view.html");
+    fs::create_dir_all(taken.join("by a folder")).unwrap();
+    Keeper::new(taken, TraceView::new("none")).force_flush().unwrap_err();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    fs::remove_dir_all(&folder).unwrap();
 }
