@@ -14,11 +14,12 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::console::Printing;
-use super::env::{Propagator, Signal};
+use super::env::Propagator;
 use super::flush;
 use super::flushes::Flushes;
 use super::logs::Loggers;
 use super::propagator;
+use super::readers::Meters;
 use super::spans::Tracers;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::otel::inside::{Inside, Place};
@@ -39,16 +40,15 @@ pub struct Telemetry {
 #[derive(Clone)]
 pub(super) struct Providers {
     pub(super) tracers: Tracers,
-    pub(super) meters: SdkMeterProvider,
+    pub(super) meters: Meters,
     pub(super) loggers: Option<Loggers>,
     pub(super) printing: Option<Printing>,
 }
 
 impl Providers {
     fn flushes(&self) -> Vec<Arc<Flushes>> {
-        let meters = self.meters.clone();
         let mut flushes = self.tracers.flushes();
-        flushes.push(Flushes::new(Signal::Metrics, move || meters.force_flush()));
+        flushes.push(self.meters.flushes());
         flushes.extend(self.loggers.iter().flat_map(Loggers::flushes));
         flushes.extend(self.printing.as_ref().map(Printing::flushes));
         flushes
@@ -86,7 +86,7 @@ impl Telemetry {
         pipeline::install(Arc::clone(&shared.pipeline), shared.providers.tracers.provider.clone());
         // Without a reader they would take the measurements of the application away from whoever reads those.
         if shared.pipeline.has_global_meters.load(Ordering::Relaxed) {
-            global::set_meter_provider(WatchedMeters::new(shared.providers.meters.clone(), &shared.pipeline));
+            global::set_meter_provider(WatchedMeters::new(shared.providers.meters.provider.clone(), &shared.pipeline));
             shared.global_meters.get_or_init(|| Arc::downgrade(&global::meter_provider()));
         }
     }
@@ -177,7 +177,7 @@ impl Shared {
         }
         let (Providers { tracers, meters, loggers, printing }, timeout) = (self.providers.clone(), self.timeout);
         let mut shutdowns = tracers.shutdown(timeout);
-        shutdowns.push(Flushes::new(Signal::Metrics, move || meters.shutdown_with_timeout(timeout)));
+        shutdowns.push(meters.shutdown(timeout));
         shutdowns.extend(loggers.iter().flat_map(|loggers| loggers.shutdown(timeout)));
         shutdowns.extend(printing.map(|printing| printing.shutdown(timeout)));
         Some(shutdowns)

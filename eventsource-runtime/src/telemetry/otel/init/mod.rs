@@ -26,6 +26,7 @@ mod otlp;
 #[cfg(feature = "prometheus")]
 mod prometheus;
 mod propagator;
+mod readers;
 mod reporting;
 mod resource;
 mod sampler;
@@ -48,8 +49,8 @@ use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::metrics::MeterProviderBuilder;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcessor};
 
 use self::at_once::AtOnce;
@@ -58,9 +59,9 @@ use self::console::{ConsoleMetrics, Printing};
 use self::contained::Contained;
 use self::env::{Env, Exporter, Signal};
 use self::logs::{Loggers, Logs};
-use self::numbers::periodic;
 use self::otlp::Otlp;
 use self::prometheus::Scrapes;
+use self::readers::Readers;
 use self::reporting::Reporting;
 use self::spans::Spans;
 pub(super) use self::spans::Way;
@@ -87,11 +88,9 @@ pub struct TelemetryBuilder {
     service_name: String,
     sampler: Option<(Box<dyn ShouldSample>, Sampling)>,
     spans: Spans,
-    meters: MeterProviderBuilder,
+    readers: Readers,
     /// What the code says of the service.
     resource: Vec<(String, String)>,
-    /// Whether somebody reads the metrics.
-    metered: bool,
     scrapes: Scrapes,
     logs: Logs,
     /// Prints log events, if that is asked for.
@@ -146,9 +145,8 @@ impl TelemetryBuilder {
             service_name,
             sampler: None,
             spans: Spans::default(),
-            meters: SdkMeterProvider::builder(),
+            readers: Readers::default(),
             resource: Vec::new(),
-            metered: false,
             scrapes: Scrapes::default(),
             logs: Logs::default(),
             printing: None,
@@ -207,17 +205,17 @@ impl TelemetryBuilder {
     }
 
     /// Adds a metric exporter, which gets metrics every `OTEL_METRIC_EXPORT_INTERVAL` and on each flush.
-    pub fn metric_exporter(self, exporter: impl PushMetricExporter) -> Self {
+    pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
         let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
-        let reader = periodic(exporter, &self.env.ignored);
-        self.meters(|meters| meters.with_reader(reader))
+        self.readers.export(exporter, &self.env.ignored);
+        self
     }
 
     /// Adds readers and views of metrics, through the builder of OpenTelemetry's SDK, which has no type for readers in
-    /// general.
-    pub fn meters(mut self, add: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder) -> Self {
-        self.meters = add(self.meters);
-        self.metered = true;
+    /// general. A set-up that fails, or that `OTEL_SDK_DISABLED` switches off, does not call `add`: make readers in it,
+    /// since their threads end only with a set-up.
+    pub fn meters(mut self, add: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder + Send + 'static) -> Self {
+        self.readers.add(add);
         self
     }
 
@@ -299,8 +297,7 @@ impl TelemetryBuilder {
         let sampling = if disabled {
             self.spans.clear();
             self.spans.sample(Sampler::AlwaysOff);
-            self.meters = SdkMeterProvider::builder();
-            self.metered = false;
+            self.readers.clear();
             self.scrapes = Scrapes::default();
             self.logs.clear();
             self.printing = None;
@@ -317,15 +314,16 @@ impl TelemetryBuilder {
         let has_global_spans = installed && !disabled && pipeline::takes_spans(&way);
         let tracers = self.spans.build(&resource);
         let loggers = self.logs.build(&resource);
-        let meters = self.meters.with_resource(resource).build();
+        let metered = !self.readers.is_empty();
+        let meters = self.readers.build(resource);
         self.scrapes.begin();
         let exported = loggers.as_ref().map(Loggers::subscriber);
-        let meter = meters.meter_with_scope(SCOPE.clone());
+        let meter = meters.provider.meter_with_scope(SCOPE.clone());
         let mut instruments = Instruments::new(&meter);
-        if self.metered {
+        if metered {
             instruments = instruments.observing(&meter);
         }
-        self.losses.tell(self.metered.then_some(&instruments.meter_id));
+        self.losses.tell(metered.then_some(&instruments.meter_id));
         let pipeline = Pipeline {
             tracer: tracers.provider.tracer_with_scope(SCOPE.clone()),
             sampling,
@@ -339,10 +337,10 @@ impl TelemetryBuilder {
             },
             instruments,
             // Slow operations are measured for the log, too.
-            metered: self.metered || self.log_slow.is_some() || loggers.is_some() || self.printing.is_some(),
+            metered: metered || self.log_slow.is_some() || loggers.is_some() || self.printing.is_some(),
             slow: self.log_slow.unwrap_or(metrics::SLOW),
             has_global_spans,
-            has_global_meters: Arc::new(AtomicBool::new(self.metered)),
+            has_global_meters: Arc::new(AtomicBool::new(metered)),
         };
         let providers = Providers { tracers, meters, loggers, printing: self.printing };
         Ok(Telemetry::new(pipeline, providers, self.timeout, installed && !disabled))
@@ -358,16 +356,14 @@ impl TelemetryBuilder {
             }
         }
         for exporter in self.exporters(Signal::Metrics) {
-            let meters = std::mem::take(&mut self.meters);
-            self.metered = true;
-            self.meters = match exporter {
-                Exporter::Otlp => otlp.metrics(meters)?,
+            match exporter {
+                Exporter::Otlp => otlp.metrics(&mut self.readers)?,
                 Exporter::Console => {
                     let exporter = ConsoleMetrics::to(std::io::stderr());
                     let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
-                    meters.with_reader(periodic(exporter, &env.ignored))
+                    self.readers.export(exporter, &env.ignored);
                 }
-            };
+            }
         }
         for exporter in self.exporters(Signal::Logs) {
             match exporter {

@@ -1,11 +1,11 @@
 //! OTLP in a build without the feature `otlp`: an error that names it.
 
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::MeterProviderBuilder;
 
 use super::batch::Losses;
 use super::env::{Env, Signal};
 use super::logs::Logs;
+use super::readers::Readers;
 use super::spans::Spans;
 use crate::telemetry::TelemetryError;
 
@@ -44,7 +44,7 @@ impl<'a> Otlp<'a> {
         Err(self.missing(Signal::Traces))
     }
 
-    pub(super) fn metrics(&self, _meters: MeterProviderBuilder) -> Result<MeterProviderBuilder, TelemetryError> {
+    pub(super) fn metrics(&self, _readers: &mut Readers) -> Result<(), TelemetryError> {
         Err(self.missing(Signal::Metrics))
     }
 

@@ -28,7 +28,7 @@ impl TelemetryBuilder {
         match exporter.build() {
             Ok(reader) => {
                 self.scrapes.0.push((scrape.clone(), registry));
-                self.meters(|meters| meters.with_reader(reader))
+                self.meters(move |meters| meters.with_reader(reader))
             }
             // Fails only if the registry has the same collector already, and this one is new.
             Err(_) => self,

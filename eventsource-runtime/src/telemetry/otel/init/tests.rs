@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, Temporality};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SpanData, SpanExporter};
 use tokio::runtime::{Builder, Runtime};
 
@@ -95,6 +97,44 @@ fn a_disabled_environment_makes_nothing() {
     span("any").in_scope(|| ());
     assert_eq!(names(&spans), [""; 0]);
     telemetry.shutdown_blocking().unwrap();
+}
+
+/// Tells by its reference that it is still there.
+struct Kept {
+    _one: Arc<()>,
+}
+
+impl PushMetricExporter for Kept {
+    async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}
+
+/// The reader's thread had it, and nobody ended that.
+#[test]
+fn a_set_up_that_does_not_come_to_be_keeps_no_exporter_of_metrics() {
+    let failing = ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://x");
+    let one = Arc::new(());
+    let exporting = |env: &[(&str, &str)]| builder(env).metric_exporter(Kept { _one: Arc::clone(&one) });
+    exporting(&[failing]).build().unwrap_err();
+    assert_eq!(Arc::strong_count(&one), 1, "of one that fails");
+    let telemetry = exporting(&[("OTEL_SDK_DISABLED", "true")]).build().unwrap();
+    assert_eq!(Arc::strong_count(&one), 1, "of one that is switched off");
+    telemetry.shutdown_blocking().unwrap();
+    drop(exporting(&[]));
+    assert_eq!(Arc::strong_count(&one), 1, "of one that is never made");
 }
 
 #[test]

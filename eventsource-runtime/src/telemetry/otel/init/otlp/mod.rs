@@ -34,7 +34,6 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter};
-use opentelemetry_sdk::metrics::MeterProviderBuilder;
 
 pub(super) use self::heard::Heard;
 use self::settings::{Protocol, Settings};
@@ -42,7 +41,7 @@ pub(super) use self::worker::Worker;
 use super::batch::{Batches, Losses};
 use super::env::{Env, Signal};
 use super::logs::Logs;
-use super::numbers::periodic;
+use super::readers::Readers;
 use super::reporting::Reporting;
 use super::spans::Spans;
 use crate::telemetry::TelemetryError;
@@ -68,12 +67,13 @@ impl<'a> Otlp<'a> {
         Ok(())
     }
 
-    pub(super) fn metrics(&self, meters: MeterProviderBuilder) -> Result<MeterProviderBuilder, TelemetryError> {
+    pub(super) fn metrics(&self, readers: &mut Readers) -> Result<(), TelemetryError> {
         let exporter = self.made(Signal::Metrics, |settings, heard| match settings.protocol {
             Protocol::Http => Ok(http::prepared(MetricExporter::builder().with_http(), settings, heard)?.build()),
             Protocol::Grpc(grpc) => grpc.metrics(settings),
         })?;
-        Ok(meters.with_reader(periodic(exporter, &self.env.ignored)))
+        readers.export(exporter, &self.env.ignored);
+        Ok(())
     }
 
     pub(super) fn logs(&self, logs: &mut Logs) -> Result<(), TelemetryError> {
