@@ -26,6 +26,8 @@ mod run;
 mod running;
 #[cfg(feature = "prometheus")]
 mod scrape;
+#[cfg(test)]
+mod screen;
 mod site;
 mod span;
 mod start;

@@ -182,30 +182,11 @@ mod tests {
     use tracing::dispatcher::with_default;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Out(Arc<Mutex<Vec<u8>>>);
-
-    impl Out {
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().clone()).unwrap()
-        }
-    }
-
-    impl Write for Out {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::otel::screen::Screen;
 
     #[test]
     fn a_point_is_a_line_whatever_its_attributes_hold() {
-        let out = Out::default();
+        let out = Screen::default();
         let reader = PeriodicReader::builder(ConsoleMetrics::to(out.clone())).build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
         let meter = meters.meter("tests");
@@ -231,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_log_event_is_a_line_and_goes_on() {
-        let (first, second) = (Out::default(), Out::default());
+        let (first, second) = (Screen::default(), Screen::default());
         let (printing, next) = (Printing::to(first.clone()), Printing::to(second.clone()));
         let told = || tracing::warn!(target: "eventsource::tests", who = "a\nb", of = "c d=e", "two\nlines");
         with_default(&printing.subscriber(Some(next.subscriber(None))), told);

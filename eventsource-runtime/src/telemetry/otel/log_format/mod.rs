@@ -69,38 +69,22 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
+    use crate::telemetry::otel::screen::Screen;
     use crate::telemetry::otel::tree::is_inert;
     use crate::telemetry::{Telemetry, TraceContext, span};
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     const HOSTILE: &str = "a\n\"b\u{9b}2J\u{7f}\u{2028}\u{202e}\u{e0001}";
 
     /// What is logged inside `work`.
     fn logged<R>(format: LogFormat, work: impl FnOnce() -> R) -> (String, R) {
-        let lines = Lines::default();
+        let lines = Screen::default();
         let theirs = lines.clone();
         let subscriber = tracing_subscriber::fmt().event_format(format).with_writer(move || theirs.clone()).finish();
         let telemetry = Telemetry::builder("tests").build().unwrap();
         let _attached = telemetry.attach();
         let returned = tracing::subscriber::with_default(subscriber, work);
-        (String::from_utf8(lines.0.lock().unwrap().clone()).unwrap(), returned)
+        (lines.text(), returned)
     }
 
     #[test]

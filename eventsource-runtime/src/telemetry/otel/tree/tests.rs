@@ -1,6 +1,5 @@
 use std::borrow::Cow;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
@@ -13,7 +12,9 @@ use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanEvents, SpanLink
 use super::TraceTree;
 use super::buffer::Console;
 use super::render::Style;
+use crate::sync::Mutex;
 use crate::telemetry::names;
+use crate::telemetry::otel::screen::{Screen, Stopped};
 
 fn context(trace: u128, id: u64) -> SpanContext {
     SpanContext::new(TraceId::from(trace << 96), SpanId::from(id), TraceFlags::SAMPLED, false, TraceState::NONE)
@@ -222,26 +223,6 @@ fn lines_keep_to_the_width() {
     }
 }
 
-#[derive(Clone, Default)]
-struct Screen(Arc<Mutex<Vec<u8>>>);
-
-impl Screen {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Screen {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn console(limit: Option<usize>) -> (SdkTracerProvider, Screen) {
     let screen = Screen::default();
     let console = Console::new(Box::new(screen.clone()), style(), limit);
@@ -333,30 +314,13 @@ fn a_huge_trace_does_not_wait_in_memory() {
     assert!(screen.text().contains("4097 spans"));
 }
 
-/// A terminal that was stopped, until it goes on.
-struct Stopped {
-    screen: Screen,
-    on: Arc<Mutex<()>>,
-}
-
-impl Write for Stopped {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _on = self.on.lock().unwrap();
-        self.screen.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Every start of a span waited for it.
 #[test]
 fn a_terminal_that_was_stopped_holds_up_no_span() {
     let (screen, on) = (Screen::default(), Arc::new(Mutex::new(())));
     let out = Stopped { screen: screen.clone(), on: Arc::clone(&on) };
     let console = Console::new(Box::new(out), style(), None);
-    let stopped = on.lock().unwrap();
+    let stopped = on.lock();
     for id in 1..20_000 {
         console.on_end(span(id, 1, 0, "alone", 0, 1));
     }
