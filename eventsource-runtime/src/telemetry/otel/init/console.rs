@@ -17,13 +17,12 @@ use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 use super::env::Signal;
 use super::flushes::Flushes;
 use super::{TelemetryBuilder, is_ours};
-use crate::sync::Mutex;
 use crate::telemetry::log::Named;
 use crate::telemetry::otel::line;
 use crate::telemetry::otel::tree::{Console, Writer};
 
 /// How long a flush waits for the terminal.
-const LONGEST_FLUSH: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_FLUSH: Duration = Duration::from_secs(5);
 
 impl TelemetryBuilder {
     /// What prints the trace tree to stderr.
@@ -37,14 +36,8 @@ impl TelemetryBuilder {
 
 /// Prints metrics, a line per point: `name [unit] key=value: 3`, or `count=3 sum=0.25` for a histogram.
 ///
-/// The reader that calls it has a thread of its own, which a slow terminal may block.
-pub(super) struct ConsoleMetrics(Mutex<Box<dyn Write + Send>>);
-
-impl ConsoleMetrics {
-    pub(super) fn to(out: impl Write + Send + 'static) -> Self {
-        Self(Mutex::new(Box::new(out)))
-    }
-}
+/// It waits for no terminal: the readers of one set-up are flushed and shut down one after the other.
+pub(super) struct ConsoleMetrics(Printing);
 
 impl PushMetricExporter for ConsoleMetrics {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
@@ -56,9 +49,8 @@ impl PushMetricExporter for ConsoleMetrics {
                 AggregatedMetrics::I64(data) => points(metric, data, &mut text),
             }
         }
-        let mut out = self.0.lock();
-        let failed = |error: std::io::Error| OTelSdkError::InternalFailure(error.to_string());
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(failed)
+        self.0.0.print(text);
+        Ok(())
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -117,8 +109,13 @@ impl fmt::Debug for Printing {
 }
 
 impl Printing {
-    pub(super) fn to(out: impl Write + Send + 'static) -> Self {
-        Self(Arc::new(Writer::start(Box::new(out), "log events")))
+    pub(super) fn to(out: impl Write + Send + 'static, what: &'static str) -> Self {
+        Self(Arc::new(Writer::start(Box::new(out), what)))
+    }
+
+    /// What metrics are exported to.
+    pub(super) fn metrics(&self) -> ConsoleMetrics {
+        ConsoleMetrics(self.clone())
     }
 
     /// The subscriber that our events go to.
@@ -135,7 +132,7 @@ impl Printing {
         Flushes::new(Signal::Logs, move || printing.drain(timeout))
     }
 
-    fn drain(&self, timeout: Duration) -> OTelSdkResult {
+    pub(super) fn drain(&self, timeout: Duration) -> OTelSdkResult {
         if self.0.drain(timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
     }
 }
@@ -178,16 +175,21 @@ impl Subscriber for ConsoleLogs {
 #[cfg(test)]
 mod tests {
     use opentelemetry::metrics::MeterProvider;
-    use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+    use opentelemetry_sdk::Resource;
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
     use tracing::dispatcher::with_default;
 
+    use super::super::ignored::Ignored;
+    use super::super::readers::Readers;
     use super::*;
-    use crate::telemetry::otel::screen::Screen;
+    use crate::telemetry::TelemetryError;
+    use crate::telemetry::otel::screen::{Screen, Stopped};
 
     #[test]
     fn a_point_is_a_line_whatever_its_attributes_hold() {
         let out = Screen::default();
-        let reader = PeriodicReader::builder(ConsoleMetrics::to(out.clone())).build();
+        let printing = Printing::to(out.clone(), "metrics");
+        let reader = PeriodicReader::builder(printing.metrics()).build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
         let meter = meters.meter("tests");
         let hostile = [KeyValue::new("who", "a\nb\u{1b}[2J\u{202e}")];
@@ -196,7 +198,7 @@ mod tests {
         seconds.record(0.25, &[]);
         seconds.record(0.5, &[]);
         meter.i64_gauge("level").with_unit("1").build().record(-7, &[KeyValue::new("of", "a tank=b")]);
-        meters.force_flush().unwrap();
+        meters.force_flush().and(printing.drain(LONGEST_FLUSH)).unwrap();
         let mut lines: Vec<_> = out.text().lines().map(str::to_owned).collect();
         lines.sort_unstable();
         assert_eq!(
@@ -210,10 +212,30 @@ mod tests {
         meters.shutdown().unwrap();
     }
 
+    /// It held up all readers behind it.
+    #[test]
+    fn a_terminal_that_was_stopped_holds_up_no_other_reader_of_metrics() {
+        let (screen, on) = (Screen::default(), Arc::default());
+        let printing = Printing::to(Stopped { screen: screen.clone(), on: Arc::clone(&on) }, "metrics");
+        let exporter = InMemoryMetricExporter::default();
+        let mut readers = Readers::default();
+        readers.print(printing, &Ignored::default());
+        readers.export(exporter.clone(), &Ignored::default());
+        let meters = readers.build(Resource::builder_empty().build());
+        let stopped = on.lock();
+        meters.provider.meter("tests").u64_counter("made").build().add(3, &[]);
+        let shutdown = meters.shutdown(Duration::from_millis(1)).ask().unwrap();
+        let ended = shutdown.wait(Duration::from_mins(1), Duration::ZERO);
+        assert!(matches!(ended, Err(TelemetryError::NotExported { signal: "metrics", .. })), "{ended:?}");
+        assert_eq!(exporter.get_finished_metrics().unwrap().len(), 1);
+        assert_eq!(screen.text(), "");
+        drop(stopped);
+    }
+
     #[test]
     fn a_log_event_is_a_line_and_goes_on() {
         let (first, second) = (Screen::default(), Screen::default());
-        let (printing, next) = (Printing::to(first.clone()), Printing::to(second.clone()));
+        let (printing, next) = (Printing::to(first.clone(), "log events"), Printing::to(second.clone(), "log events"));
         let told = || tracing::warn!(target: "eventsource::tests", who = "a\nb", of = "c d=e", "two\nlines");
         with_default(&printing.subscriber(Some(next.subscriber(None))), told);
         for (printing, out) in [(printing, first), (next, second)] {

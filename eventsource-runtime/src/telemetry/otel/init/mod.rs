@@ -55,7 +55,7 @@ use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcesso
 
 use self::at_once::AtOnce;
 use self::batch::{Batches, Losses};
-use self::console::{ConsoleMetrics, Printing};
+use self::console::Printing;
 use self::contained::Contained;
 use self::env::{Env, Exporter, Signal};
 use self::logs::{Loggers, Logs};
@@ -358,17 +358,13 @@ impl TelemetryBuilder {
         for exporter in self.exporters(Signal::Metrics) {
             match exporter {
                 Exporter::Otlp => otlp.metrics(&mut self.readers)?,
-                Exporter::Console => {
-                    let exporter = ConsoleMetrics::to(std::io::stderr());
-                    let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
-                    self.readers.export(exporter, &env.ignored);
-                }
+                Exporter::Console => self.readers.print(Printing::to(std::io::stderr(), "metrics"), &env.ignored),
             }
         }
         for exporter in self.exporters(Signal::Logs) {
             match exporter {
                 Exporter::Otlp => otlp.logs(&mut self.logs)?,
-                Exporter::Console => self.printing = Some(Printing::to(std::io::stderr())),
+                Exporter::Console => self.printing = Some(Printing::to(std::io::stderr(), "log events")),
             }
         }
         Ok(())

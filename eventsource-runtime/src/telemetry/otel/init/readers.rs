@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 
+use super::console::{LONGEST_FLUSH, Printing};
 use super::env::Signal;
 use super::flushes::Flushes;
 use super::ignored::Ignored;
@@ -19,11 +21,15 @@ type Add = Box<dyn FnOnce(MeterProviderBuilder) -> MeterProviderBuilder + Send>;
 /// The readers and views of metrics, before the set-up. They are made with it, once it can no longer fail: the thread of
 /// a reader that no provider shuts down never ends, and keeps its exporter.
 #[derive(Default)]
-pub(super) struct Readers(Vec<Add>);
+pub(super) struct Readers {
+    added: Vec<Add>,
+    /// Prints metrics, if that is asked for.
+    printing: Option<Printing>,
+}
 
 impl Readers {
     pub(super) fn add(&mut self, add: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder + Send + 'static) {
-        self.0.push(Box::new(add));
+        self.added.push(Box::new(add));
     }
 
     pub(super) fn export(&mut self, exporter: impl PushMetricExporter, ignored: &Ignored) {
@@ -31,25 +37,30 @@ impl Readers {
         self.add(move |meters| meters.with_reader(periodic(exporter, &ignored)));
     }
 
+    pub(super) fn print(&mut self, printing: Printing, ignored: &Ignored) {
+        self.export(printing.metrics(), ignored);
+        self.printing = Some(printing);
+    }
+
     /// Whether nobody reads the metrics.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.added.is_empty()
     }
 
     /// Removes those that were added.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 
     pub(super) fn build(self, resource: Resource) -> Meters {
-        let meters = self.0.into_iter().fold(SdkMeterProvider::builder(), |meters, add| add(meters));
-        Meters { provider: meters.with_resource(resource).build() }
+        let meters = self.added.into_iter().fold(SdkMeterProvider::builder(), |meters, add| add(meters));
+        Meters { provider: meters.with_resource(resource).build(), printing: self.printing }
     }
 }
 
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readers").field("added", &self.0.len()).finish()
+        f.debug_struct("Readers").field("added", &self.added.len()).finish()
     }
 }
 
@@ -57,16 +68,24 @@ impl fmt::Debug for Readers {
 #[derive(Clone)]
 pub(super) struct Meters {
     pub(super) provider: SdkMeterProvider,
+    printing: Option<Printing>,
 }
 
 impl Meters {
     pub(super) fn flushes(&self) -> Arc<Flushes> {
-        let provider = self.provider.clone();
-        Flushes::new(Signal::Metrics, move || provider.force_flush())
+        let Self { provider, printing } = self.clone();
+        Flushes::new(Signal::Metrics, move || provider.force_flush().and(drained(printing.as_ref(), LONGEST_FLUSH)))
     }
 
     pub(super) fn shutdown(&self, timeout: Duration) -> Arc<Flushes> {
-        let provider = self.provider.clone();
-        Flushes::new(Signal::Metrics, move || provider.shutdown_with_timeout(timeout))
+        let Self { provider, printing } = self.clone();
+        Flushes::new(Signal::Metrics, move || {
+            provider.shutdown_with_timeout(timeout).and(drained(printing.as_ref(), timeout))
+        })
     }
+}
+
+/// Waits for the terminal, after what the others had to wait for.
+fn drained(printing: Option<&Printing>, timeout: Duration) -> OTelSdkResult {
+    printing.map_or(Ok(()), |printing| printing.drain(timeout))
 }
