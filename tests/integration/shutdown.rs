@@ -4,11 +4,13 @@ use std::panic;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use eventsource_runtime::telemetry::{Telemetry, TelemetryError, span};
+use eventsource_runtime::telemetry::{Telemetry, TelemetryError, names, span};
 use eventsource_tests::exporters::{Deed, Hostile};
+use eventsource_tests::registry::Measured;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData, SpanExporter};
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -242,4 +244,21 @@ fn an_exporter_that_knows_of_no_time_out_is_shut_down() {
     let mut ended: Vec<_> = told.iter().collect();
     ended.sort_unstable();
     assert_eq!(ended, ["logs", "spans"]);
+}
+
+/// They were exported beside the spans, and a short job never told of its own.
+#[test]
+fn the_last_metrics_tell_of_the_last_spans() {
+    let (spans, metrics) = (InMemorySpanExporter::default(), InMemoryMetricExporter::default());
+    let builder = Telemetry::builder("tests").span_exporter(spans).metric_exporter(metrics.clone());
+    let telemetry = builder.shutdown_timeout(SLACK).build().unwrap();
+    {
+        let _attached = telemetry.attach();
+        span("last").in_scope(|| ());
+    }
+    telemetry.shutdown_blocking().unwrap();
+    let points = Measured::last(&metrics);
+    let processed = points.iter().filter(|point| point.name == names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED);
+    let exported: u64 = processed.filter(|point| point.attributes.is_empty()).map(|point| point.count).sum();
+    assert_eq!(exported, 1, "{points:?}");
 }

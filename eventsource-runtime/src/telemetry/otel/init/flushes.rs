@@ -2,7 +2,7 @@
 //! is flushed. A shutdown is one that is asked for once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, PoisonError};
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(super) struct Flushes {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// How many have begun, and how many of them have ended.
     begun: u64,
     ended: u64,
@@ -46,6 +46,10 @@ pub(super) struct Asked {
 impl Flushes {
     pub(super) fn new(signal: Signal, run: impl Fn() -> OTelSdkResult + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { signal, run: Box::new(run), state: Mutex::default(), ended: Condvar::new() })
+    }
+
+    pub(super) fn are_of(&self, signal: Signal) -> bool {
+        self.signal == signal
     }
 
     pub(super) fn ask(self: &Arc<Self>) -> Result<Asked, TelemetryError> {
@@ -82,18 +86,20 @@ impl Flushes {
 }
 
 impl Asked {
+    /// Waits for its end, or for so long.
+    pub(super) fn linger(&self, most: Duration) -> MutexGuard<'_, State> {
+        let waits = |state: &mut State| state.ended < self.number;
+        let waited = self.flushes.ended.wait_timeout_while(self.flushes.state.lock(), most, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
     /// Its result, or a later one's. One that fails after the deadline has missed it, whatever its processor reports.
     pub(super) fn wait(self, left: Duration, deadline: Duration) -> Result<(), TelemetryError> {
         let timed_out = || TelemetryError::TimedOut { after: deadline };
         let asked = Instant::now();
-        let mut state = self.flushes.state.lock();
-        while state.ended < self.number {
-            let left = left.saturating_sub(asked.elapsed());
-            if left.is_zero() {
-                return Err(timed_out());
-            }
-            let waited = self.flushes.ended.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let state = self.linger(left);
+        if state.ended < self.number {
+            return Err(timed_out());
         }
         match &state.failure {
             None => Ok(()),

@@ -252,8 +252,10 @@ impl TelemetryBuilder {
         self
     }
 
-    /// How long flushing may take, in [`Telemetry::force_flush`] and [`Telemetry::shutdown`]; 5 seconds by default. The
-    /// last metrics of a shutdown have at most 5 seconds: OpenTelemetry's reader waits no longer for them.
+    /// How long flushing may take, in [`Telemetry::force_flush`] and [`Telemetry::shutdown`]; 5 seconds by default.
+    /// Metrics are exported last, since they tell what became of spans and log records, for which they wait at most half
+    /// of that time. The last metrics of a shutdown have at most 5 seconds: OpenTelemetry's reader waits no longer for
+    /// them.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
