@@ -49,10 +49,11 @@ impl<P: Processor + ?Sized + 'static> Apart<P> {
         self.processors.iter().cloned()
     }
 
-    /// The flushes of each. Whoever calls one keeps the deadline.
-    pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
+    /// The flushes of each. Whoever calls one keeps the deadline, after which nobody waits: each further question would
+    /// take up room that OpenTelemetry's batch processors have for few, and that their shutdown needs.
+    pub(super) fn flushes(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
         let flushes = |Shared { processor, .. }: Shared<P>| {
-            Flushes::new(self.signal, move || patiently(Duration::MAX, Instant::now, || processor.flush()))
+            Flushes::new(self.signal, move || patiently(timeout, Instant::now, || processor.flush()))
         };
         self.shared().map(flushes).collect()
     }

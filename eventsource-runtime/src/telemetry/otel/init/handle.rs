@@ -46,10 +46,10 @@ pub(super) struct Providers {
 }
 
 impl Providers {
-    fn flushes(&self) -> Vec<Arc<Flushes>> {
-        let mut flushes = self.tracers.flushes();
+    fn flushes(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
+        let mut flushes = self.tracers.flushes(timeout);
         flushes.push(self.meters.flushes());
-        flushes.extend(self.loggers.iter().flat_map(Loggers::flushes));
+        flushes.extend(self.loggers.iter().flat_map(|loggers| loggers.flushes(timeout)));
         flushes.extend(self.printing.as_ref().map(Printing::flushes));
         flushes
     }
@@ -72,7 +72,7 @@ impl Telemetry {
         let pipeline = Arc::new(pipeline);
         let ended = AtomicBool::new(false);
         let (global_meters, propagators) = (OnceLock::new(), OnceLock::new());
-        let flushes = providers.flushes();
+        let flushes = providers.flushes(timeout);
         let shared = Shared { pipeline, providers, flushes, timeout, installed, global_meters, propagators, ended };
         let telemetry = Self { shared: Arc::new(shared) };
         if installed {

@@ -104,8 +104,8 @@ impl Loggers {
         Dispatch::new(Registry::default().with(ours).with(exported))
     }
 
-    pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
-        self.exporters.flushes()
+    pub(super) fn flushes(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
+        self.exporters.flushes(timeout)
     }
 
     pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Arc<Flushes>> {

@@ -29,7 +29,7 @@ impl Loggers {
         match *self {}
     }
 
-    pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
+    pub(super) fn flushes(&self, _timeout: Duration) -> Vec<Arc<Flushes>> {
         match *self {}
     }
 

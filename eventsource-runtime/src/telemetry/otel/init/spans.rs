@@ -95,8 +95,8 @@ pub(super) struct Tracers {
 }
 
 impl Tracers {
-    pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
-        self.processors.flushes()
+    pub(super) fn flushes(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
+        self.processors.flushes(timeout)
     }
 
     pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
