@@ -12,22 +12,19 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
+use super::contained::started;
 use super::env::Signal;
 use super::ignored::Ignored;
-use super::numbers::{milliseconds, size};
+use super::numbers::{milliseconds, most_waiting, size};
 use super::reporting::{Alarm, Reporting};
-use crate::telemetry::log;
 use crate::telemetry::otel::observed::MeterId;
 use crate::telemetry::otel::processed::{Processed, tell_logs, tell_spans};
+use crate::telemetry::{TelemetryError, log};
 
-/// How many items may wait by default, as in OpenTelemetry.
-const MOST_WAITING: usize = 2048;
 /// How many items are exported at once by default, as in OpenTelemetry.
 pub(super) const BATCH: usize = 512;
 /// How long spans wait for a batch by default, as in OpenTelemetry.
 const DELAY: Duration = Duration::from_secs(5);
-/// The longest queue: room for a million spans is hundreds of megabytes.
-const MOST_ROOM: usize = 1 << 20;
 /// After how many failed exports in a row the door stays shut for a while. What would come in is lost anyway; this way
 /// it costs the least, and a failing receiver is not called without end.
 const FAILURES: u32 = 3;
@@ -73,7 +70,7 @@ pub(in crate::telemetry::otel) struct Door {
 }
 
 impl Batches<BatchSpanProcessor> {
-    pub(super) fn new<E>(exporter: Reporting<E>, losses: &Losses, ignored: &Ignored) -> Self
+    pub(super) fn new<E>(exporter: Reporting<E>, losses: &Losses, ignored: &Ignored) -> Result<Self, TelemetryError>
     where
         E: SpanExporter + 'static,
     {
@@ -81,21 +78,18 @@ impl Batches<BatchSpanProcessor> {
         Self::of(exporter, Door::new(Signal::Traces, most, &losses.spans, &losses.alarm), ignored)
     }
 
-    fn of<E: SpanExporter + 'static>(exporter: Reporting<E>, door: Arc<Door>, ignored: &Ignored) -> Self {
+    fn of<E>(exporter: Reporting<E>, door: Arc<Door>, ignored: &Ignored) -> Result<Self, TelemetryError>
+    where
+        E: SpanExporter + 'static,
+    {
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(door.most)
             .with_max_export_batch_size(size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH, ignored))
             .with_scheduled_delay(milliseconds("OTEL_BSP_SCHEDULE_DELAY", DELAY, ignored))
             .build();
-        let processor = BatchSpanProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
-        Self { processor, door }
+        let builder = BatchSpanProcessor::builder(exporter.behind(&door)).with_batch_config(config);
+        Ok(Self { processor: started(|| builder.build())?, door })
     }
-}
-
-/// The size of a queue, however the set-up was made: more than a million only as far as memory goes, since the SDK
-/// allocates room for all of them at once.
-pub(super) fn most_waiting(variable: &str, ignored: &Ignored) -> usize {
-    size(variable, MOST_WAITING, ignored).min(MOST_ROOM)
 }
 
 impl Losses {
@@ -294,7 +288,8 @@ mod tests {
         let exporter = Exporter { act, open: Arc::default() };
         let (processed, alarm) = (Arc::default(), Arc::default());
         let door = Door::new(Signal::Traces, 1000, &processed, &alarm);
-        let batches = Batches::of(Reporting::new(exporter.clone(), Signal::Traces, &alarm), door, &Ignored::default());
+        let reporting = Reporting::new(exporter.clone(), Signal::Traces, &alarm);
+        let batches = Batches::of(reporting, door, &Ignored::default()).unwrap();
         for id in 0..ended {
             batches.on_end(span(1, id + 1, 0, "a", 0, 1));
         }

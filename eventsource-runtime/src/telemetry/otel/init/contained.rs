@@ -1,9 +1,9 @@
 //! Processors and samplers of users, which are called on the threads that make and end spans: a panic in one of them is
 //! not that of the program's code.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
@@ -11,6 +11,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample, Span, SpanData, SpanProcessor};
 
+use crate::telemetry::TelemetryError;
 use crate::telemetry::guard::contained;
 
 /// One that may panic: what it was told of is lost to it, or not sampled.
@@ -41,6 +42,12 @@ impl<P: SpanProcessor> SpanProcessor for Contained<P> {
 /// Its answer: a panic is a failure like others, after which it is still shut down.
 fn answered(ask: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
     contained(ask).unwrap_or_else(|| Err(OTelSdkError::InternalFailure("the processor panicked".to_owned())))
+}
+
+/// Starts a batch processor of OpenTelemetry's, which panics if it gets no thread.
+pub(super) fn started<P>(start: impl FnOnce() -> P) -> Result<P, TelemetryError> {
+    let source = || io::Error::other("a batch processor of OpenTelemetry's did not start");
+    contained(start).ok_or_else(|| TelemetryError::Thread { source: source() })
 }
 
 impl<S: ShouldSample + 'static> ShouldSample for Contained<Arc<S>> {

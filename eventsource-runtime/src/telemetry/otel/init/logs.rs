@@ -24,13 +24,15 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
 use super::apart::{Apart, Processor, Shared};
-use super::batch::{BATCH, Batches, Door, Losses, most_waiting};
+use super::batch::{BATCH, Batches, Door, Losses};
+use super::contained::started;
 use super::env::Signal;
 use super::flushes::Flushes;
 use super::ignored::Ignored;
-use super::numbers::{milliseconds, size};
+use super::numbers::{milliseconds, most_waiting, size};
 use super::reporting::Reporting;
 use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
+use crate::telemetry::TelemetryError;
 use crate::telemetry::log::Named;
 use crate::telemetry::otel::pipeline::SCOPE;
 
@@ -47,7 +49,12 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) fn add(&mut self, exporter: Reporting<impl LogExporter + 'static>, losses: &Losses, ignored: &Ignored) {
+    pub(super) fn add(
+        &mut self,
+        exporter: Reporting<impl LogExporter + 'static>,
+        losses: &Losses,
+        ignored: &Ignored,
+    ) -> Result<(), TelemetryError> {
         let most = most_waiting("OTEL_BLRP_MAX_QUEUE_SIZE", ignored);
         let door = Door::new(Signal::Logs, most, &losses.logs, &losses.alarm);
         let config = BatchConfigBuilder::default()
@@ -55,8 +62,9 @@ impl Logs {
             .with_max_export_batch_size(size("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", BATCH, ignored))
             .with_scheduled_delay(milliseconds("OTEL_BLRP_SCHEDULE_DELAY", DELAY, ignored))
             .build();
-        let processor = BatchLogProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
-        self.exporters.push(Batches { processor, door });
+        let builder = BatchLogProcessor::builder(exporter.behind(&door)).with_batch_config(config);
+        self.exporters.push(Batches { processor: started(|| builder.build())?, door });
+        Ok(())
     }
 
     /// Removes those that were added.
@@ -231,8 +239,8 @@ impl TelemetryBuilder {
     /// the application has a `tracing` subscriber. It may fail, hang or panic.
     pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
         let exporter = Reporting::new(exporter, Signal::Logs, &self.losses.alarm);
-        self.logs.add(exporter, &self.losses, &self.env.ignored);
-        self
+        let added = self.logs.add(exporter, &self.losses, &self.env.ignored);
+        self.started(added)
     }
 }
 

@@ -99,6 +99,8 @@ pub struct TelemetryBuilder {
     console_traces: Option<usize>,
     console_slow: Duration,
     losses: Losses,
+    /// Why an exporter of the code could not be added.
+    failed: Option<TelemetryError>,
     bridged: bool,
     span_events_as_logs: bool,
     record_error_text: bool,
@@ -154,6 +156,7 @@ impl TelemetryBuilder {
             console_traces: None,
             console_slow: SLOW,
             losses: Losses::default(),
+            failed: None,
             bridged: false,
             span_events_as_logs: false,
             record_error_text: false,
@@ -195,7 +198,14 @@ impl TelemetryBuilder {
     /// does not create its own spans: they count as dropped. What runs in them is in the trace of the first of them.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         let exporter = Reporting::new(exporter, Signal::Traces, &self.losses.alarm);
-        self.spans.export(Batches::new(exporter, &self.losses, &self.env.ignored));
+        let batches = Batches::new(exporter, &self.losses, &self.env.ignored);
+        let added = batches.map(|batches| self.spans.export(batches));
+        self.started(added)
+    }
+
+    /// Keeps the first failure for the set-up to tell.
+    fn started(mut self, added: Result<(), TelemetryError>) -> Self {
+        self.failed = self.failed.or(added.err());
         self
     }
 
@@ -305,6 +315,7 @@ impl TelemetryBuilder {
             self.printing = None;
             Sampling::AlwaysOff
         } else {
+            self.failed.take().map_or(Ok(()), Err)?;
             self.add_exporters()?;
             self.choose_sampler()
         };

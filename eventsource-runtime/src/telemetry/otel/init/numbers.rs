@@ -10,12 +10,22 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::ignored::Ignored;
 
+/// How many items may wait by default, as in OpenTelemetry.
+const MOST_WAITING: usize = 2048;
+/// The longest queue: room for a million spans is hundreds of megabytes.
+const MOST_ROOM: usize = 1 << 20;
 /// How often metrics are exported by default, as in OpenTelemetry.
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// A size, however the set-up was made.
 pub(super) fn size(variable: &str, otherwise: usize, ignored: &Ignored) -> usize {
     said::<NonZeroUsize>(variable, ignored).map_or(otherwise, NonZeroUsize::get)
+}
+
+/// The size of a queue, however the set-up was made: more than a million only as far as memory goes, since the SDK
+/// allocates room for all of them at once.
+pub(super) fn most_waiting(variable: &str, ignored: &Ignored) -> usize {
+    size(variable, MOST_WAITING, ignored).min(MOST_ROOM)
 }
 
 /// A number of milliseconds, however the set-up was made.

@@ -63,7 +63,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings, heard)?.build()),
             Protocol::Grpc(grpc) => grpc.spans(settings),
         })?;
-        spans.export(Batches::new(exporter, self.losses, &self.env.ignored));
+        spans.export(Batches::new(exporter, self.losses, &self.env.ignored)?);
         Ok(())
     }
 
@@ -81,8 +81,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(LogExporter::builder().with_http(), settings, heard)?.build()),
             Protocol::Grpc(grpc) => grpc.logs(settings),
         })?;
-        logs.add(exporter, self.losses, &self.env.ignored);
-        Ok(())
+        logs.add(exporter, self.losses, &self.env.ignored)
     }
 
     /// The thread, which the first exporter starts.
