@@ -4,9 +4,10 @@
 use std::fmt::{self, Write};
 
 use opentelemetry::KeyValue;
-use tracing::Event;
 use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata};
 
+use super::init::is_ours;
 use super::tree::is_inert;
 use crate::telemetry::TraceContext;
 
@@ -14,13 +15,24 @@ use crate::telemetry::TraceContext;
 pub(super) fn of(event: &Event<'_>) -> String {
     let metadata = event.metadata();
     let mut line = format!("[{}]", metadata.level().as_str().to_ascii_lowercase());
-    if let Some(context) = TraceContext::current() {
+    let context = TraceContext::current();
+    if let Some(context) = &context {
         let _ = write!(line, " trace_id={:032x} span_id={:016x}", context.trace_id(), context.span_id());
     }
-    let mut fields = Fields::default();
+    let mut fields = Fields { has_ids: has_ids(metadata, context.as_ref()), ..Fields::default() };
     event.record(&mut fields);
     let _ = write!(line, " {}:{}{}", metadata.target(), fields.message, fields.others);
     line
+}
+
+/// Whether an event's own fields of ids are left out: the line has those of its span, or the event is one of ours, which
+/// has them, be they empty, for those who take it as a record.
+pub(super) fn has_ids(metadata: &Metadata<'_>, context: Option<&TraceContext>) -> bool {
+    context.is_some() || is_ours(metadata.target())
+}
+
+pub(super) fn is_id(field: &Field) -> bool {
+    matches!(field.name(), "trace_id" | "span_id")
 }
 
 /// Adds a text.
@@ -50,17 +62,15 @@ fn pair(line: &mut String, key: &str, value: fmt::Arguments<'_>) {
 /// The message and the other fields, on one line.
 #[derive(Default)]
 struct Fields {
+    has_ids: bool,
     message: String,
     others: String,
 }
 
 impl Fields {
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        // Our own events carry the ids as fields, for those who take them as records.
-        if matches!(field.name(), "trace_id" | "span_id") {
-            return;
-        }
         match field.name() {
+            _ if self.has_ids && is_id(field) => {}
             "message" => inert(&mut self.message, format_args!(" {value}")),
             name => pair(&mut self.others, name, value),
         }

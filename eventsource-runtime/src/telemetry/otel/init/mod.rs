@@ -395,6 +395,7 @@ impl TelemetryBuilder {
     }
 }
 
+/// Whether a target is one of our log events'.
 pub(super) fn is_ours(target: &str) -> bool {
     target.split("::").next() == Some(OURS)
 }

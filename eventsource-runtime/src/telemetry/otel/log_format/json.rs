@@ -9,6 +9,7 @@ use tracing::field::{Field, Visit};
 
 use crate::clock::Timestamp;
 use crate::telemetry::TraceContext;
+use crate::telemetry::otel::line::{has_ids, is_id};
 use crate::telemetry::otel::tree::is_inert;
 
 #[derive(Serialize)]
@@ -28,17 +29,17 @@ struct Line<'a> {
 
 /// The object, on one line, with whatever would control a terminal or reorder the line escaped.
 pub(super) fn of(event: &Event<'_>, now: Timestamp) -> String {
-    let mut fields = Fields(Map::new());
-    event.record(&mut fields);
     let (metadata, context) = (event.metadata(), TraceContext::current());
+    let mut fields = Fields { has_ids: has_ids(metadata, context.as_ref()), others: Map::new() };
+    event.record(&mut fields);
     let line = Line {
         timestamp: now.to_string(),
         level: metadata.level().as_str().to_ascii_lowercase(),
         trace_id: context.as_ref().map(|context| format!("{:032x}", context.trace_id())),
         span_id: context.map(|context| format!("{:016x}", context.span_id())),
         target: metadata.target(),
-        message: fields.0.remove("message"),
-        fields: fields.0,
+        message: fields.others.remove("message"),
+        fields: fields.others,
     };
     // Texts and numbers can always be written.
     inert(&serde_json::to_string(&line).unwrap_or_default())
@@ -59,13 +60,16 @@ fn inert(json: &str) -> String {
     inert
 }
 
-/// The event's fields, but for the ids: our own events have them for those who take them as records.
-struct Fields(Map<String, Value>);
+/// The event's fields, but for ids that the object has already.
+struct Fields {
+    has_ids: bool,
+    others: Map<String, Value>,
+}
 
 impl Fields {
     fn add(&mut self, field: &Field, value: impl Into<Value>) {
-        if !matches!(field.name(), "trace_id" | "span_id") {
-            self.0.insert(field.name().to_owned(), value.into());
+        if !(self.has_ids && is_id(field)) {
+            self.others.insert(field.name().to_owned(), value.into());
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::clock::Timestamp;
 
 /// A format for `tracing_subscriber::fmt`: `[level] trace_id=… span_id=… target: message key=value`.
 ///
-/// The ids are those of the current span, whoever created it, and omitted if there is none. Each event is one line:
+/// The ids are those of the current span, whoever created it, and omitted if there is none: then an event's own fields
+/// `trace_id` and `span_id` stand as others do. Each event is one line:
 /// what would break it, or control a terminal, is escaped. A value with a space, a quote or an equals sign is quoted,
 /// as in `key="a b=c"`, with a backslash before each quote and backslash in it.
 ///
@@ -105,6 +106,21 @@ mod tests {
                  hostile=a\\u{{a}}b\\u{{1b}}[2J\\u{{202e}} count=3 said=\"no admin=true\"\n"
             )
         );
+    }
+
+    /// They were taken for ours, which are empty outside of a span, and a line lost what alone led to its trace.
+    #[test]
+    fn ids_that_an_application_has_of_its_own_stay_where_there_is_no_span() {
+        let work = || {
+            tracing::info!(target: "shop", trace_id = "of a gateway", span_id = 7, "no span");
+            tracing::info!(target: "eventsource::tests", trace_id = "", span_id = "", "ours");
+        };
+        let (text, ()) = logged(LogFormat::new(), work);
+        assert_eq!(text, "[info] shop: no span trace_id=\"of a gateway\" span_id=7\n[info] eventsource::tests: ours\n");
+        let (text, ()) = logged(LogFormat::new().json(), work);
+        let objects: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(objects[0]["fields"], serde_json::json!({ "trace_id": "of a gateway", "span_id": 7 }));
+        assert!(objects[1].get("fields").is_none(), "{text}");
     }
 
     #[test]
