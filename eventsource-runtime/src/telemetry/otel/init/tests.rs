@@ -212,51 +212,16 @@ impl SpanExporter for Hanging {
     }
 }
 
-pub(super) const DEADLINE: Duration = Duration::from_millis(300);
 /// What a busy machine may add; whoever waits for an exporter waits for minutes.
-const LATE: Duration = Duration::from_mins(1);
-
-fn hanging() -> Telemetry {
-    hanging_within(DEADLINE)
-}
-
-fn hanging_within(deadline: Duration) -> Telemetry {
-    let telemetry = builder(&[]).span_exporter(Hanging).shutdown_timeout(deadline).build().unwrap();
-    let attached = telemetry.attach();
-    span("stuck").in_scope(|| ());
-    drop(attached);
-    telemetry
-}
-
-pub(super) fn assert_in_time(started: Instant, result: &Result<(), TelemetryError>) {
-    assert!(matches!(result, Err(TelemetryError::TimedOut { .. })), "{result:?}");
-    assert!(started.elapsed() <= DEADLINE + LATE, "{:?}", started.elapsed());
-}
-
-async fn shuts_down_in_time() {
-    let telemetry = hanging();
-    let started = Instant::now();
-    assert_in_time(started, &telemetry.shutdown().await);
-    let again = Instant::now();
-    telemetry.shutdown().await.unwrap();
-    assert!(again.elapsed() < LATE, "a second call does nothing");
-}
-
-#[test]
-fn a_hanging_exporter_does_not_hold_up_shutdown() {
-    current_thread().block_on(shuts_down_in_time());
-    let one_worker = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
-    one_worker.block_on(async { tokio::spawn(shuts_down_in_time()).await.unwrap() });
-    let telemetry = hanging();
-    let started = Instant::now();
-    assert_in_time(started, &telemetry.shutdown_blocking());
-    telemetry.shutdown_blocking().unwrap();
-}
+pub(super) const LATE: Duration = Duration::from_mins(1);
 
 #[test]
 fn a_hanging_exporter_does_not_hold_up_the_runtime_or_a_drop() {
     current_thread().block_on(async {
-        let telemetry = hanging_within(LATE);
+        let telemetry = builder(&[]).span_exporter(Hanging).shutdown_timeout(LATE).build().unwrap();
+        let attached = telemetry.attach();
+        span("stuck").in_scope(|| ());
+        drop(attached);
         let ticks = async {
             for _ in 0..10 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

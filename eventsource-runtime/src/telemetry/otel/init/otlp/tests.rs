@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::trace::SpanExporter;
 
@@ -12,7 +12,7 @@ use super::settings::{Protocol, Settings};
 use super::{Heard, Losses, Otlp};
 use crate::telemetry::otel::init::Telemetry;
 use crate::telemetry::otel::init::env::{Env, Signal};
-use crate::telemetry::otel::init::tests::{DEADLINE, assert_in_time, builder, current_thread};
+use crate::telemetry::otel::init::tests::{LATE, builder, current_thread};
 use crate::telemetry::otel::metrics;
 use crate::telemetry::otel::tree::tests::span as ended;
 use crate::telemetry::{TelemetryError, log, span};
@@ -292,6 +292,13 @@ fn an_empty_variable_of_headers_leaves_the_general_one_its_say() {
         telemetry.shutdown_blocking().unwrap();
         assert_eq!(told.try_iter().collect::<Vec<_>>(), [sent]);
     }
+}
+
+const DEADLINE: Duration = Duration::from_millis(300);
+
+fn assert_in_time(started: Instant, result: &Result<(), TelemetryError>) {
+    assert!(matches!(result, Err(TelemetryError::TimedOut { .. })), "{result:?}");
+    assert!(started.elapsed() <= DEADLINE + LATE, "{:?}", started.elapsed());
 }
 
 /// Takes connections and says nothing on them.
