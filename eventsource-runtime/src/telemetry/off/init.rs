@@ -1,6 +1,8 @@
 //! A set-up that does nothing, so that a program's `main` compiles with and without the feature `otel`. Methods with
 //! types of OpenTelemetry's SDK are missing.
 
+#![expect(clippy::missing_errors_doc, reason = "nothing fails here")]
+
 use std::future::{Future, ready};
 use std::time::Duration;
 
@@ -43,91 +45,56 @@ impl Telemetry {
     }
 
     /// Does nothing.
-    ///
-    /// # Errors
-    /// None.
     pub fn force_flush(&self) -> impl Future<Output = Result<(), TelemetryError>> + Send {
         ready(Ok(()))
     }
 
     /// Does nothing.
-    ///
-    /// # Errors
-    /// None.
     pub fn shutdown(&self) -> impl Future<Output = Result<(), TelemetryError>> + Send {
         ready(Ok(()))
     }
 
     /// Does nothing.
-    ///
-    /// # Errors
-    /// None.
     pub fn force_flush_blocking(&self) -> Result<(), TelemetryError> {
         Ok(())
     }
 
     /// Does nothing.
-    ///
-    /// # Errors
-    /// None.
     pub fn shutdown_blocking(&self) -> Result<(), TelemetryError> {
         Ok(())
     }
 }
 
+/// Makes methods of the set-up that do nothing.
+macro_rules! idle {
+    ($($name:ident($($argument:ty),*))*) => {
+        $(
+            /// Does nothing.
+            pub fn $name(self, $(_: $argument),*) -> Self {
+                self
+            }
+        )*
+    };
+}
+
 impl TelemetryBuilder {
-    /// Does nothing.
-    pub fn resource_attribute(self, _: impl Into<String>, _: impl Into<String>) -> Self {
-        self
-    }
-
-    /// Does nothing.
-    pub fn console_without_endpoint(self) -> Self {
-        self
-    }
-
-    /// Does nothing.
-    pub fn console_traces(self, _: usize) -> Self {
-        self
-    }
-
-    /// Does nothing.
-    pub fn console_slow(self, _: Duration) -> Self {
-        self
-    }
-
-    /// Does nothing.
-    pub fn log_slow(self, _: Duration) -> Self {
-        self
-    }
-
-    /// Does nothing.
-    pub fn span_events_as_logs(self) -> Self {
-        self
-    }
-
-    /// Does nothing.
-    pub fn record_error_text(self, _: bool) -> Self {
-        self
-    }
-
-    /// Does nothing.
-    pub fn shutdown_timeout(self, _: Duration) -> Self {
-        self
+    idle! {
+        resource_attribute(impl Into<String>, impl Into<String>)
+        console_without_endpoint()
+        console_traces(usize)
+        console_slow(Duration)
+        log_slow(Duration)
+        span_events_as_logs()
+        record_error_text(bool)
+        shutdown_timeout(Duration)
     }
 
     /// Sets nothing up.
-    ///
-    /// # Errors
-    /// None.
     pub fn install(self) -> Result<Telemetry, TelemetryError> {
         Ok(Telemetry(()))
     }
 
     /// Sets nothing up.
-    ///
-    /// # Errors
-    /// None.
     pub fn build(self) -> Result<Telemetry, TelemetryError> {
         Ok(Telemetry(()))
     }

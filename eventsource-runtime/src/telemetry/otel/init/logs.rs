@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::logs::{AnyValue, LogRecord as _, LoggerProvider, Severity};
+use opentelemetry::logs::{AnyValue, LogRecord as _, LoggerProvider};
 use opentelemetry::{Array, Context, InstrumentationScope, Value};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
@@ -223,10 +223,6 @@ impl<E: LogExporter> LogExporter for Reporting<E> {
     /// What OpenTelemetry calls, and all that some exporters have.
     fn shutdown(&self) -> OTelSdkResult {
         self.exporter.shutdown()
-    }
-
-    fn event_enabled(&self, level: Severity, target: &str, name: Option<&str>) -> bool {
-        self.exporter.event_enabled(level, target, name)
     }
 
     fn set_resource(&mut self, resource: &Resource) {

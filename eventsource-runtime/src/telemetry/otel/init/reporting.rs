@@ -77,6 +77,7 @@ pub(super) struct Reporting<E> {
     failing: AtomicBool,
     /// Admits no more than fits; metrics do not wait.
     door: Option<Arc<Door>>,
+    /// With whose sockets and timers it works, if it needs any.
     pub(super) worker: Option<Worker>,
     /// What its receiver says, if it is asked over HTTP.
     pub(super) heard: Option<Arc<Heard>>,

@@ -1,11 +1,8 @@
 //! What was heard of a receiver: why it was not reached, or what it did not take. The exporter's crate tells neither.
 
-use std::sync::Arc;
-
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use crate::sync::Mutex;
-use crate::telemetry::otel::init::reporting::Reporting;
 
 /// What was heard during the last export of one exporter.
 #[derive(Debug, Default)]
@@ -37,13 +34,5 @@ impl Heard {
     /// How many items the receiver did not take of an export that went well, and what it says of that, once.
     pub(in crate::telemetry::otel::init) fn rejected(&self) -> Option<(u64, String)> {
         self.0.lock().rejected.take()
-    }
-}
-
-impl<E> Reporting<E> {
-    /// Tells what is heard of the receiver.
-    pub(super) fn hearing(mut self, heard: Arc<Heard>) -> Self {
-        self.heard = Some(heard);
-        self
     }
 }

@@ -105,7 +105,9 @@ impl<'a> Otlp<'a> {
         let heard = Arc::default();
         let exporter = make(&settings, &heard)?.map_err(|error| failed(signal, error))?;
         drop(entered);
-        Ok(Reporting::new(exporter, signal, &self.losses.alarm).on(worker.clone()).hearing(heard))
+        let mut reporting = Reporting::new(exporter, signal, &self.losses.alarm);
+        (reporting.worker, reporting.heard) = (Some(worker.clone()), Some(heard));
+        Ok(reporting)
     }
 }
 

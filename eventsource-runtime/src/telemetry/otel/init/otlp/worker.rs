@@ -11,8 +11,6 @@ use opentelemetry::Context;
 use tokio::runtime::{Builder, EnterGuard, Handle};
 use tokio::sync::oneshot;
 
-use crate::telemetry::otel::init::reporting::Reporting;
-
 /// The thread, for as long as one of its exporters lives.
 #[derive(Clone, Debug)]
 pub(in crate::telemetry::otel::init) struct Worker {
@@ -38,13 +36,5 @@ impl Worker {
     /// Lets what runs on the calling thread use the worker's sockets and timers.
     pub(in crate::telemetry::otel::init) fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
-    }
-}
-
-impl<E> Reporting<E> {
-    /// Lets the exporter work with the worker's sockets and timers.
-    pub(super) fn on(mut self, worker: Worker) -> Self {
-        self.worker = Some(worker);
-        self
     }
 }
