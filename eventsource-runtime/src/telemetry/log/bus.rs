@@ -14,7 +14,7 @@ pub(crate) struct Group<'a> {
 pub(crate) fn message_retried(Group { target, name }: Group<'_>, retry: u32, error_type: &str) {
     event!(
         "eventsource.bus.retried",
-        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        target in BUSES,
         WARN,
         { messaging.consumer.group.name = name, eventsource.retry.count = retry, error.r#type = error_type },
         "retried"
@@ -26,7 +26,7 @@ pub(crate) fn dead_lettered(Group { target, name }: Group<'_>, message: Option<u
     let message = message.map(tracing::field::display);
     event!(
         "eventsource.bus.dead_lettered",
-        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        target in BUSES,
         ERROR,
         { messaging.consumer.group.name = name, messaging.message.id = message, error.r#type = error_type },
         "dead-lettered"
@@ -37,7 +37,7 @@ pub(crate) fn dead_lettered(Group { target, name }: Group<'_>, message: Option<u
 pub(crate) fn dead_letter_waits(Group { target, name }: Group<'_>, error_type: &str, text: Option<&str>) {
     event!(
         "eventsource.bus.dead_letter_waits",
-        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        target in BUSES,
         WARN,
         { messaging.consumer.group.name = name, error.r#type = error_type, exception.message = text },
         "dead letter not stored"
@@ -48,7 +48,7 @@ pub(crate) fn dead_letter_waits(Group { target, name }: Group<'_>, error_type: &
 pub(crate) fn messages_unsettled(Group { target, name }: Group<'_>, messages: u64, error_type: &str) {
     event!(
         "eventsource.bus.unsettled",
-        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        target in BUSES,
         WARN,
         { messaging.consumer.group.name = name, eventsource.message.count = messages, error.r#type = error_type },
         "not settled"
@@ -59,7 +59,7 @@ pub(crate) fn messages_unsettled(Group { target, name }: Group<'_>, messages: u6
 pub(crate) fn subscription_stopped(Group { target, name }: Group<'_>, error_type: &str) {
     event!(
         "eventsource.bus.stopped",
-        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        target in BUSES,
         ERROR,
         { messaging.consumer.group.name = name, error.r#type = error_type },
         "subscription stopped"

@@ -1,4 +1,4 @@
-//! What exporting reports to operators.
+//! What the set-up and exporting report to operators.
 
 use std::fmt::Display;
 
@@ -47,5 +47,16 @@ pub(in crate::telemetry) fn dropped(signal: &str, dropped: u64) {
         WARN,
         { eventsource.signal = signal, eventsource.dropped = dropped },
         "dropped"
+    );
+}
+
+/// A variable of the environment has a value that means nothing here.
+pub(in crate::telemetry) fn setting_ignored(variable: &str, value: &str, hint: &str) {
+    event!(
+        "eventsource.telemetry.setting",
+        names::LOG_TELEMETRY,
+        WARN,
+        { eventsource.setting.name = variable, eventsource.setting.value = value, eventsource.setting.hint = hint },
+        "setting ignored"
     );
 }

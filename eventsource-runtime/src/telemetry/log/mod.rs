@@ -12,6 +12,9 @@ use crate::store::Position;
 /// A target is part of the place that logs: a component of several kinds has one for each, and the first stands for
 /// others.
 macro_rules! event {
+    ($name:literal, $target:ident in BUSES, $($rest:tt)*) => {
+        event!($name, $target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ], $($rest)*);
+    };
     ($name:literal, $target:ident in [$first:ident $(, $other:ident)*], $level:ident, $fields:tt, $message:literal) => {
         match $target {
             $(names::$other => { event!($name, names::$other, $level, $fields, $message); })*
@@ -53,8 +56,6 @@ mod projection;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
 #[cfg(feature = "otel")]
-mod set_up;
-#[cfg(feature = "otel")]
 mod slow;
 #[cfg(feature = "otel")]
 mod span_event;
@@ -66,14 +67,12 @@ pub(crate) use bus::{
 };
 pub(crate) use command::{command_rejected, command_retried, snapshot_lost};
 #[cfg(feature = "otel")]
-pub(super) use export::{dropped, export_fails, export_works, rejected};
+pub(super) use export::{dropped, export_fails, export_works, rejected, setting_ignored};
 pub(crate) use projection::{
     projection_dead_lettered, projection_lease_lost, projection_rebuild_begun, projection_rebuild_waits,
     projection_rebuilt, projection_retried, projection_skipped, projection_stopped, projection_takes_over,
     projection_waits,
 };
-#[cfg(feature = "otel")]
-pub(super) use set_up::setting_ignored;
 #[cfg(feature = "otel")]
 pub(super) use slow::{command_slow, query_slow, slowness_is_told};
 #[cfg(feature = "otel")]
