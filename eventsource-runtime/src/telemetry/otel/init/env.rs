@@ -13,6 +13,26 @@ pub(super) struct Env {
     pub(super) ignored: Ignored,
 }
 
+/// The variables of OTLP that say the same of traces, of metrics, of logs, and of all of them.
+pub(super) type Variables = [&'static str; 4];
+
+/// Those that end like that.
+macro_rules! variables {
+    ($name:literal) => {
+        [
+            concat!("OTEL_EXPORTER_OTLP_TRACES_", $name),
+            concat!("OTEL_EXPORTER_OTLP_METRICS_", $name),
+            concat!("OTEL_EXPORTER_OTLP_LOGS_", $name),
+            concat!("OTEL_EXPORTER_OTLP_", $name),
+        ]
+    };
+}
+
+#[cfg(feature = "otlp")]
+pub(super) use variables;
+
+pub(super) const ENDPOINT: Variables = variables!("ENDPOINT");
+
 /// What is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
@@ -52,12 +72,14 @@ impl Signal {
         }
     }
 
-    pub(super) fn endpoint_variable(self) -> &'static str {
-        match self {
-            Self::Traces => "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-            Self::Metrics => "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-            Self::Logs => "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-        }
+    /// The signal's own of these variables, and the general one.
+    pub(super) fn of(self, [traces, metrics, logs, general]: Variables) -> [&'static str; 2] {
+        let own = match self {
+            Self::Traces => traces,
+            Self::Metrics => metrics,
+            Self::Logs => logs,
+        };
+        [own, general]
     }
 }
 
@@ -119,8 +141,12 @@ impl Env {
 
     /// Where a signal's OTLP goes, if that is set: the variable, and its value.
     pub(super) fn endpoint(&self, signal: Signal) -> Option<(&'static str, &str)> {
-        let variables = [signal.endpoint_variable(), "OTEL_EXPORTER_OTLP_ENDPOINT"];
-        variables.into_iter().find_map(|variable| self.get(variable).map(|url| (variable, url)))
+        self.own_or_general(signal, ENDPOINT)
+    }
+
+    /// That of these variables which applies to a signal, and its value.
+    pub(super) fn own_or_general(&self, signal: Signal, variables: Variables) -> Option<(&'static str, &str)> {
+        signal.of(variables).into_iter().find_map(|variable| self.get(variable).map(|value| (variable, value)))
     }
 
     /// How contexts travel. Baggage only if requested.

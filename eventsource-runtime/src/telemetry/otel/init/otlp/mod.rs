@@ -20,7 +20,6 @@ mod settings;
 mod tests;
 #[cfg(feature = "otlp-tls")]
 mod tls;
-mod variables;
 mod worker;
 
 #[cfg(all(feature = "otlp-grpc", not(feature = "otlp-tls")))]

@@ -6,23 +6,14 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::grpc::Grpc;
 use super::tls::{self, Tls};
-use super::variables::variables;
 use crate::telemetry::TelemetryError;
-use crate::telemetry::otel::init::env::{Env, Signal, decode};
+use crate::telemetry::otel::init::env::{ENDPOINT, Env, Signal, decode, variables};
 
 /// How long an export may take by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 /// What counts as no limit.
 const FOR_EVER: Duration = Duration::from_hours(24 * 49);
-
-variables! {
-    Protocol "PROTOCOL"
-    Insecure "INSECURE"
-    Timeout "TIMEOUT"
-    Headers "HEADERS"
-    Compression "COMPRESSION"
-}
 
 /// How a signal is sent. It has no `Debug`: it may hold a private key.
 pub(super) struct Settings {
@@ -54,7 +45,7 @@ impl Settings {
 
 /// The exporter's crate reads these itself, and is silent about a value without a meaning.
 fn tell_what_the_exporter_ignores(env: &Env, signal: Signal) {
-    for variable in Variable::Compression.names(signal) {
+    for variable in signal.of(variables!("COMPRESSION")) {
         if is_one_of(env, variable, &["gzip", "none"], "write `gzip` or `none`") {
             break;
         }
@@ -76,7 +67,7 @@ fn is_one_of(env: &Env, variable: &str, known: &[&str], hint: &'static str) -> b
 }
 
 fn protocol(env: &Env, signal: Signal) -> Result<Protocol, TelemetryError> {
-    let Some((variable, named)) = Variable::Protocol.get(env, signal) else { return Ok(Protocol::Http) };
+    let Some((variable, named)) = env.own_or_general(signal, variables!("PROTOCOL")) else { return Ok(Protocol::Http) };
     match &*named.to_ascii_lowercase() {
         "http/protobuf" => Ok(Protocol::Http),
         "grpc" => Grpc::chosen_by(variable).map(Protocol::Grpc),
@@ -97,7 +88,7 @@ fn address(env: &Env, signal: Signal, protocol: Protocol) -> (&'static str, Stri
         (None, Protocol::Grpc(_)) => (signal.exporter_variable(), "http://localhost:4317"),
     };
     let url = match protocol {
-        Protocol::Http if variable != signal.endpoint_variable() => {
+        Protocol::Http if variable != signal.of(ENDPOINT)[0] => {
             format!("{}/v1/{}", base.trim_end_matches('/'), signal.name())
         }
         Protocol::Http | Protocol::Grpc(_) => base.to_owned(),
@@ -130,7 +121,8 @@ fn with_scheme(
     match url.split_once("://") {
         Some(("http" | "https", _)) => Ok(url),
         None if protocol != Protocol::Http => {
-            let insecure = Variable::Insecure.get(env, signal).is_some_and(|(name, value)| env.is_true(name, value));
+            let insecure = env.own_or_general(signal, variables!("INSECURE"));
+            let insecure = insecure.is_some_and(|(name, value)| env.is_true(name, value));
             Ok(format!("{}://{url}", if insecure { "http" } else { "https" }))
         }
         _ => malformed(url),
@@ -144,7 +136,7 @@ fn timeout(env: &Env, signal: Signal) -> Duration {
         Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
         Signal::Logs => "OTEL_BLRP_EXPORT_TIMEOUT",
     };
-    let own = Variable::Timeout.names(signal).into_iter().find_map(|variable| milliseconds(env, variable));
+    let own = signal.of(variables!("TIMEOUT")).into_iter().find_map(|variable| milliseconds(env, variable));
     let own = own.unwrap_or(TIMEOUT);
     milliseconds(env, of_batches).map_or(own, |most| own.min(most))
 }
@@ -165,7 +157,7 @@ fn milliseconds(env: &Env, variable: &str) -> Option<Duration> {
 /// The headers of each request. The exporter's crate reads the same variables, and adds their headers once more; but to
 /// it an empty one of the signal hides the general one.
 fn headers(env: &Env, signal: Signal) -> HeaderMap {
-    let Some((variable, text)) = Variable::Headers.get(env, signal) else { return HeaderMap::new() };
+    let Some((variable, text)) = env.own_or_general(signal, variables!("HEADERS")) else { return HeaderMap::new() };
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     let read = |pair| {
         let header = header(pair);

@@ -11,16 +11,9 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::failed;
 use super::settings::Settings;
-use super::variables::variables;
 use crate::error::BoxError;
 use crate::telemetry::TelemetryError;
-use crate::telemetry::otel::init::env::{Env, Signal};
-
-variables! {
-    Certificate "CERTIFICATE"
-    ClientCertificate "CLIENT_CERTIFICATE"
-    ClientKey "CLIENT_KEY"
-}
+use crate::telemetry::otel::init::env::{Env, Signal, Variables, variables};
 
 /// Whom to trust, and who we are. It has no `Debug`: it may hold a private key.
 pub(super) struct Tls {
@@ -37,13 +30,13 @@ pub(super) struct Identity {
 
 /// The files that the variables name.
 pub(super) fn read(env: &Env, signal: Signal, _address: &'static str) -> Result<Tls, TelemetryError> {
-    let file = |variable: Variable| {
-        let Some((variable, path)) = variable.get(env, signal) else { return Ok(None) };
+    let file = |variables: Variables| {
+        let Some((variable, path)) = env.own_or_general(signal, variables) else { return Ok(None) };
         let unreadable = |source| TelemetryError::Unreadable { variable, path: path.into(), source };
         fs::read(path).map_err(unreadable).map(|content| Some((variable, path, content)))
     };
-    let trusted = file(Variable::Certificate)?.map(|(_, _, content)| content);
-    let identity = match (file(Variable::ClientCertificate)?, file(Variable::ClientKey)?) {
+    let trusted = file(variables!("CERTIFICATE"))?.map(|(_, _, content)| content);
+    let identity = match (file(variables!("CLIENT_CERTIFICATE"))?, file(variables!("CLIENT_KEY"))?) {
         (None, None) => None,
         (Some((_, _, certificate)), Some((_, _, key))) => Some(Identity { certificate, key }),
         (Some((variable, path, _)), None) | (None, Some((variable, path, _))) => {
