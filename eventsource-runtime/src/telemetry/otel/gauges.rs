@@ -21,20 +21,15 @@ static REBUILDS: Observed<&str, Told> = Observed::new();
 
 /// Makes the gauges of one meter.
 pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
-    let u64_gauge = |instrument, unit| {
-        let builder = meter.u64_observable_gauge(instrument).with_unit(unit);
-        builder.with_description(names::description(instrument))
-    };
     let gaps = [
         (names::EVENTSOURCE_PROJECTION_GAP, names::PROJECTION_NAME, &GAPS),
         (names::EVENTSOURCE_RELAY_GAP, names::EVENTSOURCE_RELAY_NAME, &RELAY_GAPS),
     ];
     for (instrument, key, gaps) in gaps {
         let id = meter_id.clone();
-        let told = move |observer: &dyn AsyncInstrument<u64>| {
+        gauge(meter, instrument, "{position}", move |observer| {
             tell(observer, |name| [KeyValue::new(key, name)], gaps.living(&id), Gaps::positions, u64::max);
-        };
-        u64_gauge(instrument, "{position}").with_callback(told).build();
+        });
     }
     let running = [
         (names::EVENTSOURCE_PROJECTION_RUNNING, "{projection}", names::PROJECTION_NAME, &RUNNING),
@@ -42,10 +37,9 @@ pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     ];
     for (instrument, unit, key, running) in running {
         let id = meter_id.clone();
-        let told = move |observer: &dyn AsyncInstrument<u64>| {
+        gauge(meter, instrument, unit, move |observer| {
             tell(observer, |name| [KeyValue::new(key, name)], running.living(&id), Told::count, u64::min);
-        };
-        u64_gauge(instrument, unit).with_callback(told).build();
+        });
     }
     let (instrument, id) = (names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS, meter_id.clone());
     let told = move |observer: &dyn AsyncInstrument<f64>| {
@@ -54,6 +48,17 @@ pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     };
     let builder = meter.f64_observable_gauge(instrument).with_unit("1");
     builder.with_description(names::description(instrument)).with_callback(told).build();
+}
+
+/// Makes a gauge of whole numbers.
+pub(super) fn gauge(
+    meter: &Meter,
+    name: &'static str,
+    unit: &'static str,
+    told: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static,
+) {
+    let builder = meter.u64_observable_gauge(name).with_unit(unit).with_description(names::description(name));
+    builder.with_callback(told).build();
 }
 
 /// Tells a value for each key. Several may share one, for example if each tenant has its own store: the one furthest

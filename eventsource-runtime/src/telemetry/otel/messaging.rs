@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::Meter;
 
-use super::gauges::{Told, tell};
+use super::gauges::{Told, gauge, tell};
 use super::metrics::{self, skew, with};
 use super::observed::{MeterId, Observed};
 use crate::bus::{BusInfo, Health, Lag, PublishError, Published};
@@ -17,40 +17,15 @@ use crate::telemetry::{guarded, names};
 /// The name of the operation, and its type.
 const SEND: &str = "send";
 /// The bounds that the conventions recommend, in seconds.
-const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+pub(super) const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// Stands for a bus without a broker, if an instrument must name one.
 const IN_PROCESS: &str = "in_process";
-
-pub(super) struct Messaging {
-    operation_duration: Histogram<f64>,
-    sent_messages: Counter<u64>,
-    process_duration: Histogram<f64>,
-    consumed_messages: Counter<u64>,
-}
 
 /// The buses whose health the gauges report, by their systems; none is that of an in-process bus.
 static BUSES: Observed<Option<&str>, dyn Health> = Observed::new();
 
 /// By the systems, the destinations and the groups of subscriptions.
 static RUNNING: Observed<(&str, String, Arc<str>), Told> = Observed::new();
-
-impl Messaging {
-    pub(super) fn new(meter: &Meter) -> Self {
-        let messages = |name: &'static str| {
-            meter.u64_counter(name).with_unit("{message}").with_description(names::description(name)).build()
-        };
-        let seconds = |name: &'static str| {
-            let histogram = meter.f64_histogram(name).with_unit("s").with_description(names::description(name));
-            histogram.with_boundaries(BOUNDS.to_vec()).build()
-        };
-        Self {
-            operation_duration: seconds(names::MESSAGING_CLIENT_OPERATION_DURATION),
-            sent_messages: messages(names::MESSAGING_CLIENT_SENT_MESSAGES),
-            process_duration: seconds(names::MESSAGING_PROCESS_DURATION),
-            consumed_messages: messages(names::MESSAGING_CLIENT_CONSUMED_MESSAGES),
-        }
-    }
-}
 
 /// Creates the gauges of one meter.
 pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
@@ -91,7 +66,6 @@ fn never_left(error: &PublishError) -> bool {
 /// Messages were sent, and some could not be. Those that were not even tried are not counted.
 pub(crate) fn sent(info: &BusInfo, destination: &str, results: &[Result<Published, PublishError>], elapsed: Duration) {
     with(|instruments| {
-        let messaging = &instruments.messaging;
         let failed = |result: &Result<_, PublishError>| {
             result.as_ref().err().map(|error| instruments.error_type(error.error_type()))
         };
@@ -110,9 +84,10 @@ pub(crate) fn sent(info: &BusInfo, destination: &str, results: &[Result<Publishe
             _ => None,
         };
         let error = results.iter().find_map(failed);
-        messaging.operation_duration.record(elapsed.as_secs_f64(), &sending(info, (destination, partition), error));
+        let duration = sending(info, (destination, partition), error);
+        instruments.messaging_operation_duration.record(elapsed.as_secs_f64(), &duration);
         for (partition, error, count) in counts {
-            messaging.sent_messages.add(count, &attributes(info, SEND, (destination, partition), error));
+            instruments.sent_messages.add(count, &attributes(info, SEND, (destination, partition), error));
         }
     });
 }
@@ -126,10 +101,10 @@ pub(crate) fn unanswered(
     elapsed: Duration,
 ) {
     with(|instruments| {
-        let (messaging, error) = (&instruments.messaging, Some(instruments.error_type(error_type)));
+        let error = Some(instruments.error_type(error_type));
         let duration = sending(info, (destination, None), error.clone());
-        messaging.operation_duration.record(elapsed.as_secs_f64(), &duration);
-        messaging.sent_messages.add(messages, &attributes(info, SEND, (destination, None), error));
+        instruments.messaging_operation_duration.record(elapsed.as_secs_f64(), &duration);
+        instruments.sent_messages.add(messages, &attributes(info, SEND, (destination, None), error));
     });
 }
 
@@ -148,7 +123,7 @@ fn processing(info: &BusInfo, group: &str, place: (&str, Option<i32>), error: Op
 /// Messages were delivered to a member of a group.
 pub(crate) fn consumed(info: &BusInfo, group: &str, place: (&str, Option<i32>), messages: u64) {
     with(|instruments| {
-        instruments.messaging.consumed_messages.add(messages, &processing(info, group, place, None));
+        instruments.consumed_messages.add(messages, &processing(info, group, place, None));
     });
 }
 
@@ -163,7 +138,7 @@ pub(crate) fn processed(
     with(|instruments| {
         let error = error.map(|error| instruments.error_type(error));
         let attributes = processing(info, group, place, error);
-        instruments.messaging.process_duration.record(elapsed.as_secs_f64(), &attributes);
+        instruments.process_duration.record(elapsed.as_secs_f64(), &attributes);
     });
 }
 
@@ -190,53 +165,43 @@ fn asked<T>(health: Arc<dyn Health>, ask: impl FnOnce(&dyn Health) -> T) -> Opti
 
 fn observe_connected(meter: &Meter, meter_id: &MeterId) {
     let meter_id = meter_id.clone();
-    meter
-        .u64_observable_gauge(names::EVENTSOURCE_BUS_CONNECTED)
-        .with_unit("1")
-        .with_description(names::description(names::EVENTSOURCE_BUS_CONNECTED))
-        .with_callback(move |observer| {
-            let mut systems = BTreeMap::new();
-            for (system, health) in BUSES.living(&meter_id) {
-                let connected = asked(health, |health| system.is_none() || health.is_connected()).unwrap_or(false);
-                // Nothing stands between.
-                let Some(system) = system else { continue };
-                // Of several buses, a lost one is what matters.
-                *systems.entry(system).or_insert(true) &= connected;
-            }
-            for (system, connected) in systems {
-                observer.observe(u64::from(connected), &[KeyValue::new(names::MESSAGING_SYSTEM, system)]);
-            }
-        })
-        .build();
+    gauge(meter, names::EVENTSOURCE_BUS_CONNECTED, "1", move |observer| {
+        let mut systems = BTreeMap::new();
+        for (system, health) in BUSES.living(&meter_id) {
+            let connected = asked(health, |health| system.is_none() || health.is_connected()).unwrap_or(false);
+            // Nothing stands between.
+            let Some(system) = system else { continue };
+            // Of several buses, a lost one is what matters.
+            *systems.entry(system).or_insert(true) &= connected;
+        }
+        for (system, connected) in systems {
+            observer.observe(u64::from(connected), &[KeyValue::new(names::MESSAGING_SYSTEM, system)]);
+        }
+    });
 }
 
 fn observe_lag(meter: &Meter, meter_id: &MeterId) {
     let meter_id = meter_id.clone();
-    meter
-        .u64_observable_gauge(names::EVENTSOURCE_CONSUMER_LAG)
-        .with_unit("{message}")
-        .with_description(names::description(names::EVENTSOURCE_CONSUMER_LAG))
-        .with_callback(move |observer| {
-            let mut all = BTreeMap::<_, u64>::new();
-            for (system, health) in BUSES.living(&meter_id) {
-                let mut tell = |Lag { group, destination, partition, messages }: Lag<'_>| {
-                    let of = (system.unwrap_or(IN_PROCESS), destination.to_owned(), partition, group.to_owned());
-                    *all.entry(of).or_default() += messages;
-                };
-                asked(health, |health| health.lags(&mut tell));
-            }
-            // In-process buses may have groups of one name.
-            for ((system, destination, partition, group), messages) in all {
-                let attributes = [
-                    KeyValue::new(names::MESSAGING_SYSTEM, system),
-                    KeyValue::new(names::MESSAGING_DESTINATION_NAME, destination),
-                    KeyValue::new(names::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string()),
-                    KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, group),
-                ];
-                observer.observe(messages, &attributes);
-            }
-        })
-        .build();
+    gauge(meter, names::EVENTSOURCE_CONSUMER_LAG, "{message}", move |observer| {
+        let mut all = BTreeMap::<_, u64>::new();
+        for (system, health) in BUSES.living(&meter_id) {
+            let mut tell = |Lag { group, destination, partition, messages }: Lag<'_>| {
+                let of = (system.unwrap_or(IN_PROCESS), destination.to_owned(), partition, group.to_owned());
+                *all.entry(of).or_default() += messages;
+            };
+            asked(health, |health| health.lags(&mut tell));
+        }
+        // In-process buses may have groups of one name.
+        for ((system, destination, partition, group), messages) in all {
+            let attributes = [
+                KeyValue::new(names::MESSAGING_SYSTEM, system),
+                KeyValue::new(names::MESSAGING_DESTINATION_NAME, destination),
+                KeyValue::new(names::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string()),
+                KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, group),
+            ];
+            observer.observe(messages, &attributes);
+        }
+    });
 }
 
 /// That a subscription has not failed, told for as long as its handle is kept; `None` if metrics are off.
@@ -247,22 +212,17 @@ pub(crate) fn running(info: &BusInfo, group: &Arc<str>) -> Option<Arc<Told>> {
 
 fn observe_running(meter: &Meter, meter_id: &MeterId) {
     let meter_id = meter_id.clone();
-    meter
-        .u64_observable_gauge(names::EVENTSOURCE_CONSUMER_RUNNING)
-        .with_unit("{subscription}")
-        .with_description(names::description(names::EVENTSOURCE_CONSUMER_RUNNING))
-        .with_callback(move |observer| {
-            let attributes = |(system, destination, group)| {
-                [
-                    KeyValue::new(names::MESSAGING_SYSTEM, system),
-                    KeyValue::new(names::MESSAGING_DESTINATION_NAME, destination),
-                    KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, group),
-                ]
-            };
-            // Of several members, one that runs no more is what matters.
-            tell(observer, attributes, RUNNING.living(&meter_id), Told::count, u64::min);
-        })
-        .build();
+    gauge(meter, names::EVENTSOURCE_CONSUMER_RUNNING, "{subscription}", move |observer| {
+        let attributes = |(system, destination, group)| {
+            [
+                KeyValue::new(names::MESSAGING_SYSTEM, system),
+                KeyValue::new(names::MESSAGING_DESTINATION_NAME, destination),
+                KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, group),
+            ]
+        };
+        // Of several members, one that runs no more is what matters.
+        tell(observer, attributes, RUNNING.living(&meter_id), Told::count, u64::min);
+    });
 }
 
 #[cfg(test)]

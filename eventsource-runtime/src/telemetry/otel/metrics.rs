@@ -10,10 +10,9 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::gauges;
 pub(crate) use super::gauges::{Gap, Told};
-use super::messaging::{self, Messaging};
 use super::observed::MeterId;
 use super::pipeline::Active;
-use super::{foreign, processed, toggle};
+use super::{foreign, messaging, processed, toggle};
 use crate::store::{Fault, StoreInfo, status_code};
 use crate::telemetry::names::description;
 use crate::telemetry::{Names, log, names};
@@ -51,7 +50,10 @@ pub(super) struct Instruments {
     context_malformed: Counter<u64>,
     attributes_cut: Counter<u64>,
     db_operation_duration: Histogram<f64>,
-    pub(super) messaging: Messaging,
+    pub(super) messaging_operation_duration: Histogram<f64>,
+    pub(super) sent_messages: Counter<u64>,
+    pub(super) process_duration: Histogram<f64>,
+    pub(super) consumed_messages: Counter<u64>,
     /// Whose gauges they are.
     pub(super) meter_id: MeterId,
     event_types: Names,
@@ -90,7 +92,10 @@ impl Instruments {
             context_malformed: counter(names::EVENTSOURCE_CONTEXT_MALFORMED, "{context}"),
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
             db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &DATABASE),
-            messaging: Messaging::new(meter),
+            messaging_operation_duration: seconds(names::MESSAGING_CLIENT_OPERATION_DURATION, &messaging::BOUNDS),
+            sent_messages: counter(names::MESSAGING_CLIENT_SENT_MESSAGES, "{message}"),
+            process_duration: seconds(names::MESSAGING_PROCESS_DURATION, &messaging::BOUNDS),
+            consumed_messages: counter(names::MESSAGING_CLIENT_CONSUMED_MESSAGES, "{message}"),
             meter_id: MeterId::default(),
             event_types: Names::default(),
             error_types: Names::default(),
