@@ -25,8 +25,8 @@ pub(super) fn of(event: &Event<'_>) -> String {
     line
 }
 
-/// Whether an event's own fields of ids are left out: the line has those of its span, or the event is one of ours, which
-/// has them, be they empty, for those who take it as a record.
+/// Whether an event's own fields of ids are left out: the line has those of its span, or the event is one of ours,
+/// which has them, be they empty, for those who take it as a record.
 pub(super) fn has_ids(metadata: &Metadata<'_>, context: Option<&TraceContext>) -> bool {
     context.is_some() || is_ours(metadata.target())
 }

@@ -15,8 +15,8 @@ use super::env::Signal;
 use super::flushes::Flushes;
 use crate::telemetry::TelemetryError;
 
-/// Runs all flushes, or shutdowns, concurrently, but for those of metrics, which tell what becomes of the others' items:
-/// they wait for the others, though no longer than until half of the time is over.
+/// Runs all flushes, or shutdowns, concurrently, but for those of metrics, which tell what becomes of the others'
+/// items: they wait for the others, though no longer than until half of the time is over.
 pub(super) fn all(flushes: &[Arc<Flushes>], deadline: Duration) -> Result<(), TelemetryError> {
     let started = Instant::now();
     let left = |of: Duration| of.saturating_sub(started.elapsed());

@@ -263,9 +263,8 @@ impl TelemetryBuilder {
     }
 
     /// How long flushing may take, in [`Telemetry::force_flush`] and [`Telemetry::shutdown`]; 5 seconds by default.
-    /// Metrics are exported last, since they tell what became of spans and log records, for which they wait at most half
-    /// of that time. The last metrics of a shutdown have at most 5 seconds: OpenTelemetry's reader waits no longer for
-    /// them.
+    /// Metrics are exported last, since they tell what became of spans and log records, for which they wait at most
+    /// half of that time. The last metrics of a shutdown have at most 5 seconds: OpenTelemetry's reader waits no more.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -395,7 +394,6 @@ impl TelemetryBuilder {
     }
 }
 
-/// Whether a target is one of our log events'.
 pub(super) fn is_ours(target: &str) -> bool {
     target.split("::").next() == Some(OURS)
 }

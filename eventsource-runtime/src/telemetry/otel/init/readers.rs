@@ -18,8 +18,8 @@ use super::numbers::periodic;
 /// Adds readers or views.
 type Add = Box<dyn FnOnce(MeterProviderBuilder) -> MeterProviderBuilder + Send>;
 
-/// The readers and views of metrics, before the set-up. They are made with it, once it can no longer fail: the thread of
-/// a reader that no provider shuts down never ends, and keeps its exporter.
+/// The readers and views of metrics, before the set-up. They are made with it, once it can no longer fail: the thread
+/// of a reader that no provider shuts down never ends, and keeps its exporter.
 #[derive(Default)]
 pub(super) struct Readers {
     added: Vec<Add>,
