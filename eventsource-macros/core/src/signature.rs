@@ -284,7 +284,7 @@ fn is_shared(receiver: &Receiver) -> bool {
 }
 
 /// An argument too many, if it is not one that `plain` reports.
-pub(crate) fn unconditional<'a>(argument: Option<&'a PatType>) -> Option<&'a PatType> {
+pub(crate) fn unconditional(argument: Option<&PatType>) -> Option<&PatType> {
     argument.filter(|argument| cfgs(&argument.attrs).is_empty())
 }
 

@@ -308,7 +308,9 @@ mod tests {
         let told = written(&message);
         assert_eq!(told.len(), OURS);
         let mut unreadable = Headers::default();
-        told.iter().for_each(|(name, _)| unreadable.push(name.as_str().into(), Bytes::new()));
+        for (name, _) in &told {
+            unreadable.push(name.as_str().into(), Bytes::new());
+        }
         let context = message.trace_context().cloned();
         let again = Message::from_parts(message.facts().clone(), unreadable, Bytes::new()).with_trace_context(context);
         assert_eq!(written(&again), told);

@@ -154,7 +154,7 @@ impl<M: ProcessManager> Process<M> {
     #[track_caller]
     pub fn when<E: Event>(mut self, stream: StreamId, event: E) -> Reacted<M> {
         let number = self.history.len() as u64 + 1;
-        let Some(reaction) = self.meet(stream, &event, number) else {
+        let Some(reaction) = self.meet(&stream, &event, number) else {
             panic!("`{}` has no method for `{}`", M::name(), E::NAME);
         };
         self.reacted(E::NAME, reaction)
@@ -192,7 +192,7 @@ impl<M: ProcessManager> Process<M> {
         // It is the same event that the method sees.
         let number = self.history.len() as u64;
         let own = self.own_stream();
-        let reaction = self.meet(own, event, number).unwrap_or_else(|| Ok(Reaction::new()));
+        let reaction = self.meet(&own, event, number).unwrap_or_else(|| Ok(Reaction::new()));
         self.reacted(event.name(), reaction)
     }
 
@@ -200,7 +200,7 @@ impl<M: ProcessManager> Process<M> {
     #[track_caller]
     fn meet(
         &mut self,
-        stream: StreamId,
+        stream: &StreamId,
         event: &dyn AnyEvent,
         number: u64,
     ) -> Option<Result<Reaction<M>, ProjectionError>> {
@@ -209,7 +209,7 @@ impl<M: ProcessManager> Process<M> {
         let id = met.process;
         let known = self.id.get_or_insert_with(|| id.clone());
         assert!(*known == id, "`{}` belongs to the process `{id}`, and this is `{known}`", event.name());
-        if stream != self.own_stream() {
+        if *stream != self.own_stream() {
             self.history.push(event.name());
         } else if let Some(place) = self.unmet.iter().position(|unmet| *unmet == one_shown(event)) {
             self.unmet.remove(place);

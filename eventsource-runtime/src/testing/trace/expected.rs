@@ -77,7 +77,7 @@ impl Expected {
             }
             span.kind = kind.or(span.kind);
             span.fails |= last == ERROR;
-            span.name = name.trim_end().to_owned();
+            span.name.truncate(name.trim_end().len());
         }
         span.name = serde_json::from_str(&span.name).unwrap_or(span.name);
         span

@@ -60,7 +60,7 @@ impl Readers {
 
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readers").field("added", &self.added.len()).finish()
+        f.debug_struct("Readers").field("added", &self.added.len()).finish_non_exhaustive()
     }
 }
 
