@@ -54,14 +54,9 @@ pub(crate) fn write<T: Serialize + DeserializeOwned>(value: &T, json: &mut Vec<u
         .serialize(&mut serializer)
         .map_err(|error| Unwritable::new("cannot be written as JSON; mend its `Serialize`", error))?;
     if cfg!(debug_assertions) || seen.doubtful || seen.deepest > SHALLOW {
-        read_back::<T>(json)?;
+        serde_json::from_slice::<T>(json).map_err(|error| Unwritable::unreadable(&error))?;
     }
     Ok(())
-}
-
-/// Whether a type can read back what was written.
-pub(crate) fn read_back<T: DeserializeOwned>(json: &[u8]) -> Result<(), Unwritable> {
-    serde_json::from_slice::<T>(json).map(drop).map_err(|error| Unwritable::unreadable(&error))
 }
 
 /// A value as JSON that its type can read back.

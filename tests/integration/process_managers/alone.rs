@@ -170,7 +170,7 @@ fn an_event_of_the_process_itself_is_applied_once_before_its_method_sees_it() {
     process::<Walk>().when(own(), Stepped { number: 1 }).then(step(2));
 }
 
-/// Without debug assertions it was sent, and could then not be dispatched.
+/// As a build with debug assertions finds out when it is written.
 #[test]
 fn a_command_that_is_not_read_back_fails_its_test() {
     let cancelled = OrderCancelled { reason: "NoCredit".into() };

@@ -53,19 +53,10 @@ pub(crate) struct Unwritable {
     source: BoxError,
 }
 
-impl Unwritable {
-    fn of(command: &'static str, json::Unwritable { problem, source }: json::Unwritable) -> Self {
-        Self { command, problem, source }
-    }
-}
-
 /// A command as it is stored.
 pub(super) struct Sent {
     pub(super) name: &'static str,
     pub(super) payload: Box<RawValue>,
-    /// Whether its type can read it back.
-    #[cfg(feature = "testing")]
-    read_back: fn(&[u8]) -> Result<(), json::Unwritable>,
 }
 
 /// An event of the process. `M: Aggregate` is required only where one is recorded, not wherever reactions are handled:
@@ -93,24 +84,12 @@ impl<M> Reaction<M> {
         C::Aggregate: Handle<C>,
     {
         match json::raw(&command) {
-            Ok(payload) => self.commands.push(Sent {
-                name: C::NAME,
-                payload,
-                #[cfg(feature = "testing")]
-                read_back: json::read_back::<C>,
-            }),
-            Err(error) => {
-                self.unwritable.get_or_insert(Unwritable::of(C::NAME, error));
+            Ok(payload) => self.commands.push(Sent { name: C::NAME, payload }),
+            Err(json::Unwritable { problem, source }) => {
+                self.unwritable.get_or_insert(Unwritable { command: C::NAME, problem, source });
             }
         }
         self
-    }
-
-    /// Reads the commands back as they will be dispatched, whether or not that was done when they were written.
-    #[cfg(feature = "testing")]
-    pub(crate) fn read_back(&self) -> Result<(), Unwritable> {
-        let read_back = |sent: &Sent| (sent.read_back)(sent.payload.get().as_bytes());
-        self.commands.iter().try_for_each(|sent| read_back(sent).map_err(|error| Unwritable::of(sent.name, error)))
     }
 
     /// The commands, by name and as they are stored.
