@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eventsource_runtime::bus::{Message, Received, Relay};
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::store::MemoryStore;
+use eventsource_runtime::store::{MemoryStore, Position};
 use eventsource_runtime::telemetry::Telemetry;
 use eventsource_tests::exporters::{Deed, Hostile};
 use eventsource_tests::hooked::{Asked, Hooked};
@@ -190,7 +190,11 @@ async fn gauges_tell_a_provider_of_somebody_elses_what_was_there_before() {
 async fn a_projection_asks_for_the_head_again_only_where_gauges_are_read() {
     let _turn = TURN.lock().await;
     let store = MemoryStore::new();
-    let last = conflict(&store).await;
+    let mut last = Position::START;
+    // So many that they are applied at once.
+    for _ in 0..8 {
+        last = conflict(&store).await;
+    }
     let asked = async || {
         let heads = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&heads);

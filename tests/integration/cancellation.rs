@@ -1,7 +1,6 @@
 //! Futures that are dropped, at every point at which they wait.
 
 use std::convert::Infallible;
-use std::task::Poll;
 
 use eventsource_runtime::bus::{InProcessBus, InProcessOptions, Message, Received};
 use eventsource_runtime::prelude::*;
@@ -243,25 +242,5 @@ async fn dropped_calls_to_a_store_and_to_a_bus_are_measured() {
         let cancelled = |point: &&Measured| point.name == name && point.said(names::ERROR_TYPE) == "cancelled";
         let [point] = points.iter().filter(cancelled).collect::<Vec<_>>()[..] else { panic!("{name}: {points:?}") };
         assert_eq!((point.count, point.said(operation).is_empty()), (1, false), "{name}");
-    }
-}
-
-/// The panic of what was joined with them was told as their own.
-#[tokio::test]
-async fn commands_and_queries_that_wait_beside_what_panics_are_cancelled() {
-    let (recorder, metrics) = Recorder::measured();
-    let joined = recorder.telemetry().run(async {
-        let commands = CommandBus::builder().aggregate(Repository::<Patience, _>::new(MemoryStore::new())).build();
-        let queries = QueryBus::builder().handler(Silent).build();
-        let panics = std::future::poll_fn(|_| -> Poll<()> { panic!("beside them") });
-        let _ = tokio::join!(commands.dispatch(Wait { id: Uuid::now_v7() }), queries.execute(Ask), panics);
-    });
-    assert!(tokio::spawn(joined).await.unwrap_err().is_panic());
-    recorder.flush().await;
-    let points = Measured::last(&metrics);
-    for name in ["cqrs.command.total", "cqrs.query.total"] {
-        let told = points.iter().filter(|point| point.name == name);
-        let told: Vec<_> = told.map(|point| (point.said(names::ERROR_TYPE), point.count)).collect();
-        assert_eq!(told, [("cancelled".to_owned(), 1)], "{name}");
     }
 }

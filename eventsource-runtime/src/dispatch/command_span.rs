@@ -28,8 +28,8 @@ pub(super) async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
     let span = command_span(command, switches);
     let mut progress = Progress::of(&span, !switches.metrics || begun.is_some());
     let names = (command.name(), command.span());
-    let mut unanswered = Unanswered::new(|error_type| COMMANDS.unanswered(names, &span, begun, error_type));
-    let result = unanswered.run(span.run(repository.handle(command, context, &mut progress))).await;
+    let unanswered = Unanswered::new(|error_type| COMMANDS.unanswered(names, &span, begun, error_type));
+    let result = span.run(repository.handle(command, context, &mut progress)).await;
     unanswered.answered();
     end(names, span, &result, &progress, begun.map(|begun| begun.elapsed()));
     result

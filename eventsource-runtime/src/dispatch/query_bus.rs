@@ -182,9 +182,9 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
         },
     );
     let tell = |error_type| QUERIES.unanswered((Q::NAME, Q::SPAN), &span, begun, error_type);
-    let mut unanswered = Unanswered::new(tell);
+    let unanswered = Unanswered::new(tell);
     // Inside the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
-    let output = unanswered.run(span.run(async { handler.handle(query).await })).await;
+    let output = span.run(async { handler.handle(query).await }).await;
     let answered = span.in_scope(|| output.map_err(failed::<Q, H::Error>));
     unanswered.answered();
     Asked { span, begun, answered }

@@ -1,7 +1,8 @@
 //! One part of a projection on its way through the feed.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -216,7 +217,15 @@ impl<S: ProjectionStore> Follower<S> {
                 self.refresh_head().await;
             }
         };
-        beside(Box::pin(self.apply(page, place)), Box::pin(other)).await?;
+        let (applying, mut other) = (Box::pin(self.apply(page, place)), Box::pin(other));
+        // Begun first: a store in memory answers at once, and its steps may never wait.
+        let answered = poll_fn(|task| Poll::Ready(other.as_mut().poll(task).is_ready())).await;
+        if answered {
+            applying.await?;
+        } else {
+            beside(applying, other.as_mut()).await?;
+        }
+        drop(other);
         Ok(match read {
             Some(read) => read,
             None => next.await,

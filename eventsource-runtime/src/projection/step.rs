@@ -142,7 +142,7 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// The result of events of which only the checkpoint tells that they are done with. A store that does not say which
-    /// of them it has set aside is not asked again: that is told, and decides nothing.
+    /// of them it has set aside in good time is not asked again: that is told, and decides nothing.
     async fn inferred(&self, events: &Events) -> Applied {
         let (Some(first), Some(last), None) = (events.first(), events.last(), self.options.relay) else {
             return Applied::default();
@@ -154,7 +154,8 @@ impl<S: ProjectionStore> Follower<S> {
         let letters = Letters { stream: None, after, limit };
         // In a box as in `attempt`.
         let listed = Box::pin(upkeep(self.store.dead_letters(self.partition.projection, letters)));
-        let letters = self.within(LATE, listed).await.and_then(Result::ok).unwrap_or_default();
+        let letters = tokio::time::timeout(LATE, self.within(LATE, listed)).await;
+        let letters = letters.ok().flatten().and_then(Result::ok).unwrap_or_default();
         let is_own = |of: Position| events.binary_search_by_key(&of, |event| event.position).is_ok();
         let parked = letters.into_iter().filter(DeadLetter::is_parked).map(|letter| letter.position);
         Applied { parked: parked.filter(|of| is_own(*of)).collect(), took: None }

@@ -106,11 +106,6 @@ enum Held {
 }
 
 impl Settle for Unsettled {
-    /// What the bus has left when it was shut down nobody handles any more, nor makes room for among the dead letters.
-    fn is_lost(&self) -> bool {
-        matches!(self.held, Some(Held::Item(_))) && self.queue.is_closed()
-    }
-
     async fn ack(mut self) -> Result<(), BusError> {
         if let Some(Held::Item(item)) = self.held.take() {
             let number = item.number;

@@ -101,10 +101,6 @@ impl Queue {
         left
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.inside.lock().closed
-    }
-
     /// Room for a message; `None` if nobody takes it any more.
     pub(super) async fn room(&self) -> Result<Option<Room>, PublishError> {
         match (Arc::clone(&self.room).try_acquire_owned(), self.options.slow) {
@@ -145,7 +141,11 @@ impl Queue {
         inside.members += 1;
         inside.present += 1;
         inside.last_member += 1;
-        inside.last_member
+        let member = inside.last_member;
+        drop(inside);
+        // Members that have stopped may leave the rest to it.
+        self.changed.notify_waiters();
+        member
     }
 
     /// The next item for a member, or none any more.
@@ -191,12 +191,13 @@ impl Queue {
     }
 
     /// Keeps a letter, if there is room for it. If somebody waits until its message is handled, so does it, for room:
-    /// the other groups would get the message again each time that it was refused.
+    /// the other groups would get the message again each time that it was refused. Once the bus is shut down nobody
+    /// makes room any more.
     pub(super) fn park(&self, message: Message) -> Result<(), BusError> {
         let mut inside = self.inside.lock();
         if inside.dead.len() >= self.options.dead_letters {
             let full = self.full();
-            return Err(if self.options.confirms_handled {
+            return Err(if self.options.confirms_handled && !inside.closed {
                 BusError::backend("keep a dead letter", full)
             } else {
                 BusError::unkeepable(full)

@@ -209,14 +209,14 @@ impl Publisher {
     }
 
     /// Publishes what is left one message at a time, each in a request of its own: brokers refuse a whole request for
-    /// one message at fault. All whose messages were in it take turns.
+    /// one message at fault. All whose messages were in it take turns, one message each.
     async fn publish_alone(&self, batch: &mut Batch<'_>) -> Result<(), End> {
         let alone = self.alone();
-        let mut kept = timeout_at(batch.to.until, alone.lock()).await.map_err(|_| self.late())?;
         for (place, message) in batch.messages.iter().enumerate() {
             if !batch.is_left(place) {
                 continue;
             }
+            let mut kept = timeout_at(batch.to.until, alone.lock()).await.map_err(|_| self.late())?;
             // Taken out: it goes with what it has not confirmed, also if the caller does.
             let pipeline = match kept.take() {
                 Some(pipeline) => pipeline,

@@ -261,6 +261,7 @@ impl fmt::Debug for Member {
 /// A delivery that the broker waits to have settled.
 pub struct Unsettled {
     acker: Acker,
+    /// For a dead letter, which has all of it.
     came: Box<BasicProperties>,
     /// The connections lost since the delivery.
     losses: watch::Receiver<u64>,

@@ -70,7 +70,7 @@ impl Topology {
         let told = if name.len() > most {
             let bytes = name.len();
             format!("`{name}` has {bytes} bytes, of {most} at most; shorten the exchange's or the group's name")
-        } else if let Some(other) = group.strip_suffix(REST) {
+        } else if let Some(other) = group.strip_suffix(REST).filter(|_| self.queues > 1) {
             format!("`{name}` is an exchange of the group `{other}`, which would get messages twice; rename the group")
         } else {
             return Ok(());
@@ -288,7 +288,9 @@ mod tests {
     /// Both groups had one exchange, and the other one got each message twice.
     #[test]
     fn a_group_whose_name_is_that_of_anothers_exchange_is_refused() {
-        let topology = Topology::new(&RabbitMqOptions::new("orders"));
+        let of_one_queue = Topology::new(&RabbitMqOptions::new("orders").queues(1));
+        of_one_queue.check("inventory.rest").unwrap();
+        let topology = Topology::new(&RabbitMqOptions::new("orders").queues(2));
         topology.check("inventory").unwrap();
         topology.check("the rest").unwrap();
         let refused = topology.check("inventory.rest").unwrap_err().to_string();

@@ -155,12 +155,12 @@ impl<B: EventBus> Traced<B> {
         };
         let count = messages.len();
         let measured = begun.zip(told.as_ref());
-        let mut unanswered = Unanswered::new(|error_type| {
+        let unanswered = Unanswered::new(|error_type| {
             if let Some((begun, Told { info, destination })) = measured {
                 messaging::unanswered(info, &destination.name, count as u64, error_type, begun.elapsed());
             }
         });
-        let mut results = unanswered.run(span.run(self.inner.publish(messages))).await;
+        let mut results = span.run(self.inner.publish(messages)).await;
         unanswered.answered();
         // What the bus does not tell of is not known to be published: a relay would pass over it.
         results.resize_with(count, || Err(PublishError::backend("publish a message", "the bus gave no result for it")));

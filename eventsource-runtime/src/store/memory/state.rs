@@ -86,6 +86,7 @@ impl Stream {
 }
 
 /// Its maps are searched on each call: hashing takes a few instructions, from seeds that differ in each process.
+/// Whoever can choose ids freely may still find some that collide, which a store of one process can live with.
 #[derive(Default)]
 pub(super) struct State {
     streams: HashMap<StreamId, usize, RandomState>,

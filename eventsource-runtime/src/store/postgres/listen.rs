@@ -1,6 +1,5 @@
 //! Waiting for the feed to move: notifications, and polling when none come.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -62,7 +61,11 @@ impl Listener {
             }
         };
         loop {
-            let Err(reason) = self.until_lost(&begun).await;
+            let reason = match self.until_lost(&begun).await {
+                // Without a word: whose write was refused tells that, each time, and this connection was well.
+                Ok(()) => continue,
+                Err(reason) => reason,
+            };
             // Logged once for all attempts of a series.
             if !is_lost.swap(true, Ordering::Relaxed) {
                 pause = PAUSES.0;
@@ -74,8 +77,8 @@ impl Listener {
     }
 
     /// Listens on one connection until it is lost, or its server takes no writes and another may have taken its place;
-    /// calls `begun` once it listens, and returns why.
-    async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<Infallible, PostgresError> {
+    /// calls `begun` once it listens, and returns why it was lost.
+    async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<(), PostgresError> {
         let Connecting { config, link, timeout: patience } = &self.connecting;
         // From here on, so that none is missed.
         let mut retired = pin!(link.retired());
@@ -85,7 +88,7 @@ impl Listener {
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = Some(Box::pin(self.begin(&client)));
         poll_fn(|task| {
             if retired.as_mut().poll(task).is_ready() {
-                return Poll::Ready(Err(PostgresError::new("its server takes no writes")));
+                return Poll::Ready(Ok(()));
             }
             loop {
                 // The connection, with the requests on it, makes progress only when polled.

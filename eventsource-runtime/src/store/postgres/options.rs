@@ -46,9 +46,9 @@ impl PostgresOptions {
     }
 
     /// How many connections read, from 1 to 10,000, and how many run projections; two for each core, from 4 to 16,
-    /// unless set. They are made when needed. Appends have two more, and use a reading one while all of those are free; saving
-    /// snapshots has two, the leases of projections two, and waiting for the feed to move one: at most twice the number
-    /// and seven, and three more for each projection while it is built aside.
+    /// unless set. They are made when needed. Appends have two more, and use a reading one while all of those are
+    /// free; saving snapshots has two, the leases of projections two, and waiting for the feed to move one: at most
+    /// twice the number and seven, and three more for each projection while it is built aside.
     pub fn connections(self, connections: usize) -> Self {
         Self { connections: connections.clamp(1, MOST_CONNECTIONS), ..self }
     }

@@ -79,9 +79,11 @@ impl Threads {
         let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, guard, move |connection| {
             WRITES.set(Arc::as_ptr(&writes));
             let log = Log::of(connection, &given, log::LIMIT);
-            // However it ends, nobody waits for it in vain.
+            // However it ends, nobody waits for an append in vain, nor does another process for the file.
             let run = || writer::run(connection, &writes, &head, log, Turn::begin(!alone));
-            let _ = catch_unwind(AssertUnwindSafe(run));
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                rollback(connection);
+            }
             drop(ClosedAtEnd(&*writes));
             if alone {
                 head.close();
