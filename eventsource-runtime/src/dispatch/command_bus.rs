@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::by_type::ByType;
+use foldhash::fast::FixedState;
+
 use super::command_span::{Handled, handle, no_handler};
 use super::error::DispatchJsonError;
 use super::json::{COMMANDS, Known, Payload, Refused, Switches};
@@ -54,7 +55,7 @@ pub struct CommandBus {
 #[derive(Default)]
 struct Routes {
     /// A `Box<dyn Route<C>>` under the type of each `C`.
-    typed: ByType<Box<dyn Any + Send + Sync>>,
+    typed: HashMap<TypeId, Box<dyn Any + Send + Sync>, FixedState>,
     named: Names<dyn JsonRoute>,
 }
 

@@ -1,7 +1,6 @@
 //! Command and query buses, which route messages to handlers, and process managers, which react to events with
 //! commands.
 
-mod by_type;
 mod command_bus;
 mod command_span;
 mod error;

@@ -2,13 +2,15 @@
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::by_type::ByType;
+use foldhash::fast::FixedState;
+
 use super::json::{Known, Payload, QUERIES, Refused, Switches};
 use super::named::{Found, Names};
 use super::query_error::{ExecuteJsonError, QueryError};
@@ -59,7 +61,7 @@ pub struct QueryBus {
 #[derive(Default)]
 struct Routes {
     /// A `Box<dyn Route<Q>>` under the type of each `Q`.
-    typed: ByType<Box<dyn Any + Send + Sync>>,
+    typed: HashMap<TypeId, Box<dyn Any + Send + Sync>, FixedState>,
     named: Names<dyn JsonRoute>,
 }
 

@@ -79,14 +79,23 @@ impl<S: ProjectionStore> Group<S> {
         // Dropped early, as when the runner gives up waiting, it aborts the rest.
         while let Some(part) = parts.join_next().await {
             let Ok(Some((lost, error))) = part else { continue };
-            if self.followers.iter().any(Follower::has_failed) {
+            if self.has_failed() {
                 lost.end(Err(error));
                 continue;
             }
             parts.shutdown().await;
+            if self.has_failed() {
+                // Meanwhile: what was aborted ends with it.
+                self.fail(error);
+                break;
+            }
             return Followed::UntilLost;
         }
         Followed::ToTheEnd
+    }
+
+    fn has_failed(&self) -> bool {
+        self.followers.iter().any(Follower::has_failed)
     }
 
     /// Leaves a rebuild that is to start over. The leases that it holds would otherwise be waited for.
@@ -99,11 +108,13 @@ impl<S: ProjectionStore> Group<S> {
         }
     }
 
+    /// Ends whatever has not ended yet.
     fn fail(&self, error: ProjectionError) {
-        let Some((first, others)) = self.followers.split_first() else { return };
+        let mut running = self.followers.iter().filter(|follower| follower.progress.borrow().ended.is_none());
+        let Some(first) = running.next() else { return };
         first.end(Err(error));
         let ended = first.progress.borrow().ended.clone();
-        for other in others {
+        for other in running {
             other.progress.send_modify(|progress| progress.ended.clone_from(&ended));
         }
     }

@@ -43,6 +43,7 @@ use no_otlp as otlp;
 #[cfg(not(feature = "prometheus"))]
 use no_prometheus as prometheus;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -370,13 +371,13 @@ impl TelemetryBuilder {
         for exporter in self.exporters(Signal::Metrics) {
             match exporter {
                 Exporter::Otlp => otlp.metrics(&mut self.readers)?,
-                Exporter::Console => self.readers.print(Printing::to(std::io::stderr(), "metrics"), &env.ignored),
+                Exporter::Console => self.readers.print(Printing::to(io::stderr(), "metric exports"), &env.ignored),
             }
         }
         for exporter in self.exporters(Signal::Logs) {
             match exporter {
                 Exporter::Otlp => otlp.logs(&mut self.logs)?,
-                Exporter::Console => self.printing = Some(Printing::to(std::io::stderr(), "log events")),
+                Exporter::Console => self.printing = Some(Printing::to(io::stderr(), "log events")),
             }
         }
         Ok(())
