@@ -6,18 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::{Telemetry, TraceContext, span};
 use eventsource_runtime::traced;
+use eventsource_tests::orders::Order;
+use eventsource_tests::placing::place;
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::propagation::Extractor;
-use opentelemetry::trace::noop::NoopTracerProvider;
-use opentelemetry::trace::{TraceContextExt, Tracer};
+use opentelemetry::trace::noop::{NoopTracer, NoopTracerProvider};
+use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData, SpanExporter};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 static TURN: Mutex<()> = Mutex::const_new(());
 
@@ -77,6 +82,30 @@ fn attributes_are_asked_for_where_there_is_a_provider() {
     assert_eq!(asked(), 1);
     ours.shutdown_blocking().unwrap();
     assert_eq!(asked(), 0, "ours has ended, and took the place of theirs");
+}
+
+/// Somebody else's provider, which makes no spans, and counts for how many it was asked.
+#[derive(Clone, Default)]
+struct Idle(Arc<AtomicUsize>);
+
+impl TracerProvider for Idle {
+    type Tracer = NoopTracer;
+
+    fn tracer_with_scope(&self, scope: InstrumentationScope) -> NoopTracer {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        NoopTracerProvider::new().tracer_with_scope(scope)
+    }
+}
+
+#[tokio::test]
+async fn a_command_asks_a_provider_that_makes_no_spans_once() {
+    let _turn = TURN.lock().await;
+    let idle = Idle::default();
+    global::set_tracer_provider(idle.clone());
+    let commands = CommandBus::builder().aggregate(Repository::<Order, _>::new(MemoryStore::new())).build();
+    commands.dispatch(place(Uuid::now_v7())).await.unwrap();
+    assert_eq!(idle.0.load(Ordering::SeqCst), 1);
+    global::set_tracer_provider(NoopTracerProvider::new());
 }
 
 #[test]
