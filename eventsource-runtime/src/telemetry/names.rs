@@ -44,7 +44,7 @@ pub const EVENTSOURCE_AGGREGATE_EXISTS: &str = "eventsource.aggregate.exists";
 pub const EVENTSOURCE_AGGREGATE_ID: &str = "eventsource.aggregate.id";
 /// `eventsource.aggregate.type`: the name of the aggregate's type.
 pub const EVENTSOURCE_AGGREGATE_TYPE: &str = "eventsource.aggregate.type";
-/// `eventsource.batch.size`: how many events a batch holds, from 2 up.
+/// `eventsource.batch.size`: how many events or messages a batch holds, from 2 up.
 pub const EVENTSOURCE_BATCH_SIZE: &str = "eventsource.batch.size";
 /// `eventsource.blocking.pid`: the database server process whose transaction is blocking.
 pub const EVENTSOURCE_BLOCKING_PID: &str = "eventsource.blocking.pid";
@@ -82,7 +82,7 @@ pub const EVENTSOURCE_FROM_POSITION: &str = "eventsource.from_position";
 pub const EVENTSOURCE_FROM_VERSION: &str = "eventsource.from_version";
 /// `eventsource.handler.count`: how many subscribers get the message.
 pub const EVENTSOURCE_HANDLER_COUNT: &str = "eventsource.handler.count";
-/// `eventsource.handler.name`: the method that handles the event.
+/// `eventsource.handler.name`: the method that handles the event; on `event_bus.handle` the name of the group.
 pub const EVENTSOURCE_HANDLER_NAME: &str = "eventsource.handler.name";
 /// `eventsource.lease.owner`: the runner that has the lease, or had it until now.
 pub const EVENTSOURCE_LEASE_OWNER: &str = "eventsource.lease.owner";
@@ -164,9 +164,9 @@ pub const QUERY_STATUS: &str = "query.status";
 pub const QUERY_TYPE: &str = "query.type";
 /// `result`: what became of a snapshot that was looked for. After anything but `hit` every event was replayed.
 pub const RESULT: &str = "result";
-/// `server.address`: the host of the database, if there is one.
+/// `server.address`: the host of the database or the broker, if there is one.
 pub const SERVER_ADDRESS: &str = "server.address";
-/// `server.port`: the port of the database, if there is one.
+/// `server.port`: the port of the database or the broker, if there is one.
 pub const SERVER_PORT: &str = "server.port";
 /// `status`: what became of the events.
 pub const STATUS: &str = "status";
