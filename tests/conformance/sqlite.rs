@@ -2,6 +2,7 @@
 
 mod cuts;
 mod opening;
+mod own_threads;
 mod several;
 mod turns;
 mod writing;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::options::Rebuild;
@@ -115,7 +116,10 @@ impl Bar {
         lines.next = Some(line(projection, done, of));
         if !std::mem::replace(&mut lines.are_written, true) {
             let lines = Arc::clone(&self.0);
-            tokio::task::spawn_blocking(move || write(&lines, &mut std::io::stderr()));
+            // A runtime would wait for its own threads to end. Without a thread there is no bar.
+            let _ = thread::Builder::new()
+                .name("eventsource-rebuild".into())
+                .spawn(move || write(&lines, &mut std::io::stderr()));
         }
     }
 }

@@ -99,7 +99,8 @@ impl Traced<Sqlite> {
     /// Closes the store for all its handles and waits until its connections are closed. Earlier calls are still
     /// completed; later ones end with [`StoreError::Closed`].
     ///
-    /// Dropping the last handle closes the store as well, without waiting.
+    /// Dropping the last handle closes the store as well, without waiting, and so does a step or a closure that the
+    /// store itself runs.
     pub async fn close(&self) {
         self.inner().threads.close().await;
     }

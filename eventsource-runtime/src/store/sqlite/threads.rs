@@ -35,10 +35,12 @@ const PATIENCE: Duration = Duration::from_micros(250);
 
 const OWN_THREAD: &str = "the writer thread runs the step, and whoever blocks it waits forever; write with the step's \
     transaction, or dispatch from a process manager";
+const OWN_READER: &str = "a reader thread runs the closure, and once all of them wait nobody reads; read with the \
+    closure's connection";
 
 thread_local! {
-    /// The queue whose jobs this thread runs, if it is a writer thread.
-    static WRITES: Cell<*const Queue<Command>> = const { Cell::new(ptr::null()) };
+    /// The queue whose jobs this thread runs, if it is a store's.
+    static SERVES: Cell<*const ()> = const { Cell::new(ptr::null()) };
 }
 
 /// A job to run with a connection. It answers its caller itself.
@@ -77,7 +79,7 @@ impl Threads {
         let (reading, read) = std::sync::mpsc::channel::<()>();
         let guard = running.clone();
         let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, guard, move |connection| {
-            WRITES.set(Arc::as_ptr(&writes));
+            serve(&writes);
             let log = Log::of(connection, &given, log::LIMIT);
             // However it ends, nobody waits for an append in vain, nor does another process for the file.
             let run = || writer::run(connection, &writes, &head, log, Turn::begin(!alone));
@@ -96,6 +98,7 @@ impl Threads {
         for reads in readers {
             let (reads, guard) = (Arc::clone(reads), (running.clone(), reading.clone()));
             let opened = threads.spawn("eventsource-sqlite-read", &options, Role::Reader, guard, move |connection| {
+                serve(&reads);
                 let _closed = ClosedAtEnd(&*reads);
                 let mut jobs = Vec::with_capacity(1);
                 while reads.take(1, &mut jobs) {
@@ -159,7 +162,7 @@ impl Threads {
     /// Gives the writer thread something to do. On that thread itself, in a projection's step that blocks on a future, the
     /// answer would never come.
     async fn ask_writer(&self, command: Command) -> Result<(), StoreError> {
-        if WRITES.get() == Arc::as_ptr(&self.writes) {
+        if serves(&self.writes) {
             return Err(StoreError::refused("wait for a step that waits for the store", OWN_THREAD));
         }
         self.writes.push(command).await
@@ -188,6 +191,9 @@ impl Threads {
     ) -> Result<T, StoreError> {
         let (job, answer) = job(read);
         match &self.reads {
+            Some(reads) if serves(reads) => {
+                return Err(StoreError::refused("wait for a reader from a reader's closure", OWN_READER));
+            }
             Some(reads) => reads.push(job).await?,
             None => self.ask_writer(Command::Job(job)).await?,
         }
@@ -245,6 +251,10 @@ impl Threads {
 
     pub(super) async fn close(&self) {
         self.stop();
+        // On a thread of its own it would wait for itself.
+        if serves(&self.writes) || self.reads.as_ref().is_some_and(serves) {
+            return;
+        }
         while self.ended.lock().await.recv().await.is_some() {}
     }
 
@@ -262,6 +272,16 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Notes whose jobs this thread runs from now on.
+fn serve<T>(queue: &Arc<Queue<T>>) {
+    SERVES.set(Arc::as_ptr(queue).cast());
+}
+
+/// Whether this thread runs the jobs of that queue.
+fn serves<T>(queue: &Arc<Queue<T>>) -> bool {
+    ptr::eq(SERVES.get(), Arc::as_ptr(queue).cast())
 }
 
 /// Polls for an answer for a moment, in which nobody else runs on this thread.

@@ -150,14 +150,15 @@ impl Telemetry {
 
     /// Exports what is left, then shuts the exporters down. It waits no longer than
     /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout), blocks no runtime thread, and needs no runtime.
-    /// If dropped early, it continues in the background. A second call does nothing.
+    /// If dropped early, it continues in the background. A second call does nothing, unless the first got no thread.
     ///
     /// # Errors
     /// An exporter failed or took too long: what was left may be lost.
     pub async fn shutdown(&self) -> Result<(), TelemetryError> {
         let Some(shutdowns) = self.shared.shutdowns() else { return Ok(()) };
         let (shared, timeout) = (Arc::clone(&self.shared), self.shared.timeout);
-        flush::waiting(timeout, move || shared.end(&shutdowns)).await
+        let ended = flush::waiting(timeout, move || shared.end(&shutdowns)).await;
+        self.shared.unless_without_thread(ended)
     }
 
     /// Like [`shutdown`](Self::shutdown), for code that cannot await: it blocks the calling thread.
@@ -165,7 +166,8 @@ impl Telemetry {
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub fn shutdown_blocking(&self) -> Result<(), TelemetryError> {
-        self.shared.shutdowns().map_or(Ok(()), |shutdowns| self.shared.end(&shutdowns))
+        let Some(shutdowns) = self.shared.shutdowns() else { return Ok(()) };
+        self.shared.unless_without_thread(self.shared.end(&shutdowns))
     }
 }
 
@@ -186,6 +188,14 @@ impl Shared {
     fn end(&self, shutdowns: &[Arc<Flushes>]) -> Result<(), TelemetryError> {
         let ended = flush::all(shutdowns, self.timeout);
         self.uninstall();
+        ended
+    }
+
+    /// For want of a thread something is left to do: it can be tried again.
+    fn unless_without_thread(&self, ended: Result<(), TelemetryError>) -> Result<(), TelemetryError> {
+        if matches!(ended, Err(TelemetryError::Thread { .. })) {
+            self.ended.store(false, Ordering::Release);
+        }
         ended
     }
 

@@ -4,7 +4,7 @@
 //! or gone when the last spans leave. So this thread depends on nobody and blocks nobody.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use opentelemetry::Context;
@@ -21,15 +21,21 @@ pub(in crate::telemetry::otel::init) struct Worker {
 
 impl Worker {
     pub(super) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let (running, ended) = oneshot::channel();
+        let (made, make) = mpsc::channel();
         thread::Builder::new().name("eventsource-otlp".into()).spawn(move || {
+            // Made here: one that a caller in async code dropped, for want of a thread, would panic.
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(made.send(Err(error))),
+            };
+            let _ = made.send(Ok(runtime.handle().clone()));
             // What the transport traces or logs here would be exported, and traced and logged again.
             let _unseen = Context::enter_telemetry_suppressed_scope();
             // An error is the signal to end.
             let _ = runtime.block_on(ended);
         })?;
+        let handle = make.recv().unwrap_or_else(|_| Err(io::Error::other("the thread of the exporters ended")))?;
         Ok(Self { handle, _running: Arc::new(running) })
     }
 
