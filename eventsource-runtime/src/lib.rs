@@ -26,6 +26,8 @@ pub mod bus;
 pub mod clock;
 pub mod dispatch;
 mod domain;
+#[cfg(any(feature = "postgres", feature = "rabbitmq"))]
+mod driven;
 pub mod error;
 mod fnv;
 #[cfg(all(doc, not(doctest)))]

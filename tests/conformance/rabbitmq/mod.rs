@@ -1,5 +1,6 @@
 //! The bus on RabbitMQ, and what only a broker can show.
 
+mod callers;
 mod deaf;
 mod faults;
 mod foreign;

@@ -124,7 +124,7 @@ impl Backlog {
     /// Asks the broker periodically, for as long as the consuming channel is there. Over a separate channel: asking for
     /// a missing queue closes it. Returns when the broker has no consumer for a queue any more, of which the client was
     /// not told: the queue may have been deleted, and declared anew by somebody.
-    pub(super) async fn watch(&self, link: &Link, is_ours: impl Fn() -> bool) {
+    pub(super) async fn watch(&self, link: &Arc<Link>, is_ours: impl Fn() -> bool) {
         let mut channel = None;
         for round in 1_u32.. {
             sleep(ASKING).await;

@@ -9,10 +9,12 @@ use futures_util::future::BoxFuture;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, DefaultConnectionBuilder, Event};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use crate::bus::pauses::Pauses;
+use crate::driven::driven_by;
 use crate::telemetry::log;
 
 /// How long a broker may take to answer a connection.
@@ -29,6 +31,10 @@ pub(super) struct Link {
     uri: AMQPUri,
     /// In PEM, who may sign for brokers with TLS besides those that the system trusts.
     authority: Option<Arc<str>>,
+    /// The one in which the bus was opened. A caller's may be driven for no longer than the caller waits, while others
+    /// use the connection.
+    runtime: Handle,
+    /// Locked by tasks alone: a caller may not be polled for a while.
     current: Mutex<Option<Current>>,
     state: Arc<State>,
 }
@@ -133,7 +139,16 @@ struct Current {
 
 impl Link {
     pub(super) fn new(uri: AMQPUri, authority: Option<Arc<str>>) -> Arc<Self> {
-        Arc::new(Self { uri, authority, current: Mutex::default(), state: Arc::default() })
+        Arc::new(Self { uri, authority, runtime: Handle::current(), current: Mutex::default(), state: Arc::default() })
+    }
+
+    /// What a task of the runtime makes of the link. Whatever the task spawns is driven there, too, and nobody who waits
+    /// for it holds what it locks.
+    pub(super) async fn apart<F>(self: &Arc<Self>, work: impl Fn(Arc<Self>) -> F) -> F::Output
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        driven_by(&self.runtime, || work(Arc::clone(self))).await
     }
 
     /// How the current connection is.
@@ -153,12 +168,15 @@ impl Link {
 
     /// Gives up the connection of a step that began then and did not end; not one that was made since, and not one that
     /// the broker has blocked.
-    pub(super) async fn abandon(&self, begun: Instant) {
-        let mut current = self.current.lock().await;
-        let now = self.now();
-        if now.made <= Some(begun) && !now.is_blocked_since(begun) {
-            self.give_up(&mut current);
-        }
+    pub(super) async fn abandon(self: &Arc<Self>, begun: Instant) {
+        let abandon = |this: Arc<Self>| async move {
+            let mut current = this.current.lock().await;
+            let now = this.now();
+            if now.made <= Some(begun) && !now.is_blocked_since(begun) {
+                this.give_up(&mut current);
+            }
+        };
+        self.apart(abandon).await;
     }
 
     fn give_up(&self, current: &mut Option<Current>) {
@@ -169,23 +187,29 @@ impl Link {
 
     /// A new channel, over a new connection if the last one is lost. One attempt.
     pub(super) async fn channel(self: &Arc<Self>) -> lapin::Result<Channel> {
-        let mut current = self.current.lock().await;
-        if let Some(Current { connection, .. }) = &*current
-            && connection.status().connected()
-            && let Ok(channel) = step(connection.create_channel()).await
-        {
-            return Ok(channel);
-        }
-        self.give_up(&mut current);
-        let made = current.insert(self.connect().await?);
-        step(made.connection.create_channel()).await
+        let open = |this: Arc<Self>| async move {
+            let mut current = this.current.lock().await;
+            if let Some(Current { connection, .. }) = &*current
+                && connection.status().connected()
+                && let Ok(channel) = step(connection.create_channel()).await
+            {
+                return Ok(channel);
+            }
+            this.give_up(&mut current);
+            let made = current.insert(this.connect().await?);
+            step(made.connection.create_channel()).await
+        };
+        self.apart(open).await
     }
 
     /// Another channel over the connection, if that is up: for what is not worth a new connection.
-    pub(super) async fn another_channel(&self) -> lapin::Result<Channel> {
-        let current = self.current.lock().await;
-        let missing = || lapin::Error::from(std::io::Error::from(std::io::ErrorKind::NotConnected));
-        step(current.as_ref().ok_or_else(missing)?.connection.create_channel()).await
+    pub(super) async fn another_channel(self: &Arc<Self>) -> lapin::Result<Channel> {
+        let open = |this: Arc<Self>| async move {
+            let current = this.current.lock().await;
+            let missing = || lapin::Error::from(std::io::Error::from(std::io::ErrorKind::NotConnected));
+            step(current.as_ref().ok_or_else(missing)?.connection.create_channel()).await
+        };
+        self.apart(open).await
     }
 
     async fn connect(self: &Arc<Self>) -> lapin::Result<Current> {

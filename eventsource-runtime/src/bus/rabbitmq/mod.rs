@@ -43,6 +43,9 @@ use crate::telemetry::names;
 /// the background and without blocking. Shut the subscriptions down first. What was confirmed is with the broker by
 /// then. A publication whose future is dropped may still be made.
 ///
+/// The connections are driven by the Tokio runtime in which the bus was opened, whoever publishes or subscribes: the bus
+/// needs it to run.
+///
 /// A message that fails goes to the group's dead-letter queue, which also gets, at least once, what the broker itself
 /// gives up on: a message that was delivered too often without an acknowledgement, by a handler that kills the process.
 /// Its stream goes on without it: a letter that is retried comes after what followed it. It stays there however often
@@ -75,6 +78,9 @@ impl RabbitMqBus {
     /// # Errors
     /// The URL cannot be parsed, it asks for TLS without the feature, the exchange's name is too long, the authority is
     /// not a certificate, the broker's is not trusted, or the broker cannot be reached or refuses.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub async fn connect(url: &str, options: RabbitMqOptions) -> Result<Self, BusError> {
         let uri = options::uri(url)?;
         let (host, port) = (uri.authority.host.clone(), uri.authority.port);

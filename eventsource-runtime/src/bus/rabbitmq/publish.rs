@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::ConfirmSelectOptions;
 use lapin::{BasicProperties, Channel};
-use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 use tokio::time::timeout_at;
 
 use super::confirms::{Confirming, Publication};
@@ -25,13 +25,14 @@ use crate::timer::until;
 
 pub(super) struct Publisher {
     link: Arc<Link>,
-    channel: Mutex<Option<Confirming>>,
+    /// Replaced by tasks alone: a caller may not be polled for a while.
+    channel: Arc<RwLock<Option<Confirming>>>,
     timeout: Duration,
 }
 
 impl Publisher {
     pub(super) fn new(link: Arc<Link>, timeout: Duration) -> Self {
-        Self { link, channel: Mutex::default(), timeout }
+        Self { link, channel: Arc::default(), timeout }
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -44,14 +45,24 @@ impl Publisher {
 
     /// The channel that all publications share.
     async fn confirming(&self) -> lapin::Result<Confirming> {
-        let mut current = self.channel.lock().await;
-        if let Some(channel) = current.as_ref().filter(|channel| channel.is_open()) {
-            return Ok(channel.clone());
+        let current = self.channel.try_read().ok().and_then(|current| open(current.as_ref()));
+        if let Some(channel) = current {
+            return Ok(channel);
         }
-        *current = None;
-        let channel = self.link.channel().await?;
-        step(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        Ok(current.insert(Confirming::over(channel, Arc::clone(&self.link))).clone())
+        let make = |link: Arc<Link>| {
+            let shared = Arc::clone(&self.channel);
+            async move {
+                let mut current = shared.write().await;
+                if let Some(channel) = open(current.as_ref()) {
+                    return Ok(channel);
+                }
+                *current = None;
+                let channel = link.channel().await?;
+                step(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+                Ok(current.insert(Confirming::over(channel, link)).clone())
+            }
+        };
+        self.link.apart(make).await
     }
 
     /// Publishes the streams of a batch concurrently, the messages of each one after the other: the broker may refuse
@@ -140,6 +151,10 @@ impl Publisher {
         self.link.unblocked().await;
         channel.publish(publication.clone()).await
     }
+}
+
+fn open(channel: Option<&Confirming>) -> Option<Confirming> {
+    channel.filter(|channel| channel.is_open()).cloned()
 }
 
 /// The places of the messages of each stream, in order. A message without a stream is alone.

@@ -10,6 +10,8 @@
 //! The exchange for the group's current number of queues is bound to the fanout exchange. Without that, a group of one
 //! queue would have to be unbound from each number that it may have had.
 
+use std::sync::Arc;
+
 use futures_util::future::try_join_all;
 use lapin::options::{
     ExchangeBindOptions, ExchangeDeclareOptions, ExchangeUnbindOptions, QueueBindOptions, QueueDeclareOptions,
@@ -114,7 +116,7 @@ impl Topology {
     /// Declares all that a group needs; what exists already is not changed. What it had with another number of queues
     /// is unbound, after the new bindings: in between a message may come twice, but none is without a queue. If there
     /// is nothing to unbind, the broker counts that as done.
-    pub(super) async fn declare_group(&self, link: &Link, channel: &Channel, group: &str) -> lapin::Result<()> {
+    pub(super) async fn declare_group(&self, link: &Arc<Link>, channel: &Channel, group: &str) -> lapin::Result<()> {
         self.declare_exchange(channel).await?;
         self.declare_dead_letters(link, group).await?;
         for queue in self.queues(group) {
@@ -125,7 +127,7 @@ impl Topology {
 
     /// Declares what holds a group's dead letters. A queue that was declared without a delivery limit stays as it is,
     /// since that cannot be changed. The broker closes the channel over which it says so.
-    pub(super) async fn declare_dead_letters(&self, link: &Link, group: &str) -> lapin::Result<()> {
+    pub(super) async fn declare_dead_letters(&self, link: &Arc<Link>, group: &str) -> lapin::Result<()> {
         let (queue, exchange, key) = (self.dead_queue(group), self.dead_exchange(), self.group(group));
         let mut channel = link.another_channel().await?;
         self.declare_dead_exchange(&channel).await?;

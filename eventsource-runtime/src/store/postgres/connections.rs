@@ -14,13 +14,14 @@ use deadpool_postgres::{
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, SimpleQueryMessage, Socket};
 
 use super::tls::Tls;
 use super::{PostgresError, PostgresOptions};
+use crate::driven::driven_by;
 use crate::poll::beside;
 use crate::store::StoreError;
 
@@ -328,16 +329,7 @@ impl Connect for Connector {
             let (config, tls, session) = (config.clone(), self.link.tls.clone(), Arc::clone(&self.session));
             move || connected(config.clone(), tls.connector(), Arc::clone(&session))
         };
-        Box::pin(async move {
-            // A set aborts its task when it is dropped.
-            let mut task = JoinSet::new();
-            task.spawn_on(connecting(), &self.link.runtime);
-            match task.join_next().await {
-                Some(Ok(connected)) => connected,
-                // The runtime has ended. What is connected here serves its callers as long as this runtime lives.
-                _ => connecting().await,
-            }
-        })
+        Box::pin(driven_by(&self.link.runtime, connecting))
     }
 }
 
