@@ -1,5 +1,6 @@
 //! The bus on Kafka, and what only brokers can show.
 
+mod callers;
 mod faults;
 mod groups;
 mod members;

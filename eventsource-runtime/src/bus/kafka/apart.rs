@@ -43,13 +43,13 @@ impl<T: Send + 'static> Drop for Apart<T> {
     }
 }
 
-/// Runs on a thread of its own what waits for brokers; the receiver resolves when it is done and what it held is
-/// dropped. If no thread is to be had, what the work holds is dropped here.
-pub(super) fn run(work: impl FnOnce() + Send + 'static) -> oneshot::Receiver<()> {
+/// Runs on a thread of its own what waits for brokers, or starts threads and reads certificates. The receiver gets the
+/// result when what the work held is dropped. If no thread is to be had, that is dropped here.
+pub(super) fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
     let (sender, done) = oneshot::channel();
     let work = move || {
-        work();
-        let _ = sender.send(());
+        // Whoever asked may have gone.
+        let _ = sender.send(work());
     };
     let _ = thread::Builder::new().name("eventsource-kafka".into()).spawn(work);
     done

@@ -5,10 +5,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::KafkaOptions;
+use super::apart;
 use super::context::State;
 use super::options::refused;
 use super::pipeline::{self, Fault, Pipeline, Target};
@@ -26,14 +28,22 @@ const MAKING: &str = "make a Kafka producer";
 pub(super) struct Publisher {
     config: ClientConfig,
     state: Arc<State>,
-    current: Mutex<Arc<Pipeline>>,
-    /// Held while making another pipeline, so that all who lost the same one share the next.
-    making: tokio::sync::Mutex<()>,
+    current: Arc<Mutex<Current>>,
     /// Is there while anybody needs it.
     alone: Mutex<Weak<Alone>>,
     timeout: Duration,
     largest: usize,
 }
+
+/// The pipeline that all share, and the one that is to replace it.
+struct Current {
+    pipeline: Arc<Pipeline>,
+    next: Next,
+}
+
+/// What a thread makes for all who lost the same pipeline, of whom some may not be polled for a while. It is closed
+/// unless the thread runs.
+type Next = watch::Receiver<Option<KafkaResult<Arc<Pipeline>>>>;
 
 /// The pipeline of those who publish one message at a time, in turn: one for all of them, with nothing unconfirmed.
 type Alone = tokio::sync::Mutex<Option<Pipeline>>;
@@ -67,39 +77,44 @@ enum End {
 impl Publisher {
     pub(super) fn new(client: ClientConfig, options: &KafkaOptions, state: Arc<State>) -> Result<Self, BusError> {
         let config = pipeline::config(client, options);
-        let current = Pipeline::new(&config, &state).map_err(|error| refused(MAKING, error))?;
+        let pipeline = Pipeline::new(&config, &state).map_err(|error| refused(MAKING, error))?;
+        let current = Current { pipeline: Arc::new(pipeline), next: watch::channel(None).1 };
         let timeout = options.publish_timeout;
         let largest = usize::try_from(options.largest).unwrap_or(usize::MAX);
-        Ok(Self {
-            config,
-            state,
-            current: Mutex::new(Arc::new(current)),
-            making: tokio::sync::Mutex::default(),
-            alone: Mutex::default(),
-            timeout,
-            largest,
-        })
+        Ok(Self { config, state, current: Arc::new(Mutex::new(current)), alone: Mutex::default(), timeout, largest })
     }
 
-    /// A pipeline to replace a spent one.
-    async fn instead_of(&self, spent: &Arc<Pipeline>) -> Result<Arc<Pipeline>, End> {
+    /// A pipeline to replace a spent one, if there is one by then.
+    async fn instead_of(&self, spent: &Arc<Pipeline>, until: Instant) -> Result<Arc<Pipeline>, End> {
         spent.cut();
-        let _making = self.making.lock().await;
-        let current = Arc::clone(&self.current.lock());
-        if !Arc::ptr_eq(&current, spent) {
-            return Ok(current);
-        }
-        let fresh = Arc::new(self.pipeline(self.config.clone()).await?);
-        *self.current.lock() = Arc::clone(&fresh);
-        Ok(fresh)
+        let mut next = self.next_after(spent);
+        let made = timeout_at(until, next.wait_for(Option::is_some)).await.map_err(|_| self.late())?;
+        let made = made.ok().and_then(|made| made.clone());
+        // There may have been no thread.
+        made.unwrap_or(Err(KafkaError::Canceled)).map_err(|error| End::Failed(MAKING, error))
     }
 
-    /// Creating a client starts threads and reads certificates, which must block no task.
-    async fn pipeline(&self, config: ClientConfig) -> Result<Pipeline, End> {
-        let state = Arc::clone(&self.state);
-        let made = tokio::task::spawn_blocking(move || Pipeline::new(&config, &state)).await;
-        // A runtime that shuts down does not run it.
-        made.unwrap_or(Err(KafkaError::Canceled)).map_err(|error| End::Failed(MAKING, error))
+    /// What comes after a spent pipeline: the current one, or the one that a thread makes, which is begun here unless
+    /// it has been.
+    fn next_after(&self, spent: &Arc<Pipeline>) -> Next {
+        let mut current = self.current.lock();
+        if !Arc::ptr_eq(&current.pipeline, spent) {
+            return watch::channel(Some(Ok(Arc::clone(&current.pipeline)))).1;
+        }
+        // An error says that it is closed.
+        if current.next.has_changed().is_err() {
+            let (made, next) = watch::channel(None);
+            current.next = next;
+            let (config, state, shared) = (self.config.clone(), Arc::clone(&self.state), Arc::clone(&self.current));
+            drop(apart::run(move || {
+                let fresh = Pipeline::new(&config, &state).map(Arc::new);
+                if let Ok(fresh) = &fresh {
+                    shared.lock().pipeline = Arc::clone(fresh);
+                }
+                made.send_replace(Some(fresh));
+            }));
+        }
+        current.next.clone()
     }
 
     /// Stores a dead letter, which has headers that its message did not have.
@@ -119,7 +134,7 @@ impl Publisher {
     }
 
     async fn publish_to(&self, to: Target<'_>, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
-        let pipeline = Arc::clone(&self.current.lock());
+        let pipeline = Arc::clone(&self.current.lock().pipeline);
         let mut first = None;
         if let [message] = messages {
             match pipeline.publish(to, message).await {
@@ -162,15 +177,15 @@ impl Publisher {
                     break Some(broken.map_or_else(|| self.late(), failed));
                 }
                 Round::Refused(error) if is_of_one_message(&error) => {
-                    let _ = self.instead_of(&pipeline).await;
+                    let _ = self.instead_of(&pipeline, to.until).await;
                     break self.publish_alone(&mut batch).await.err();
                 }
                 Round::Refused(error) => {
-                    let _ = self.instead_of(&pipeline).await;
+                    let _ = self.instead_of(&pipeline, to.until).await;
                     break Some(failed(error));
                 }
             }
-            match self.instead_of(&pipeline).await {
+            match self.instead_of(&pipeline, to.until).await {
                 Ok(fresh) => pipeline = fresh,
                 Err(end) => break Some(end),
             }
@@ -220,7 +235,7 @@ impl Publisher {
             // Taken out: it goes with what it has not confirmed, also if the caller does.
             let pipeline = match kept.take() {
                 Some(pipeline) => pipeline,
-                None => self.one_by_one().await?,
+                None => self.one_by_one(batch.to.until).await?,
             };
             match pipeline.publish(batch.to, message).await {
                 Ok(place_of) => {
@@ -243,10 +258,12 @@ impl Publisher {
     }
 
     /// A pipeline that sends each message in a request of its own.
-    async fn one_by_one(&self) -> Result<Pipeline, End> {
-        let mut config = self.config.clone();
+    async fn one_by_one(&self, until: Instant) -> Result<Pipeline, End> {
+        let (mut config, state) = (self.config.clone(), Arc::clone(&self.state));
         config.set("batch.num.messages", "1");
-        self.pipeline(config).await
+        let made = timeout_at(until, apart::run(move || Pipeline::new(&config, &state))).await;
+        let made = made.map_err(|_| self.late())?.unwrap_or(Err(KafkaError::Canceled));
+        made.map_err(|error| End::Failed(MAKING, error))
     }
 
     /// What those share who publish one message at a time now.
