@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::ProjectionStore;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
+use super::halt::Halt;
 use super::leasing::{Hold, LOOK};
 use super::options::Rebuild;
 use super::pace::LARGEST_BATCH;
@@ -26,98 +27,77 @@ const MOST_ROUNDS: usize = 16;
 pub(super) type Built = (Hold, Position);
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Builds the read model aside and puts it in the place of the old one; `None` if the runner is stopped meanwhile.
+    /// Builds the read model aside and puts it in the place of the old one.
     ///
     /// While it is built, the lease's holder continues with the old one. The lease is taken from it only for the
     /// remainder, so that the new one does not chase it forever.
-    pub(super) async fn build_aside(
-        &self,
-        past: Position,
-    ) -> Result<Option<(Built, Arc<Rebuilding>)>, ProjectionError> {
+    pub(super) async fn build_aside(&self, past: Position) -> Result<(Built, Arc<Rebuilding>), Halt> {
         let name = self.partition.projection;
         if self.partition.count > 1 {
-            return Err(ProjectionError::aside_in_parts(name));
+            return Err(ProjectionError::aside_in_parts(name).into());
         }
-        let Some(store) = self.open_place().await? else { return Ok(None) };
+        let store = self.open_place().await?;
         let rebuilding = Arc::new(Rebuilding::begin(name, Rebuild::Aside, past, 1, self.options.metrics));
         let builder = self.builder(store, Arc::clone(&rebuilding));
-        let opened = builder
-            .patiently(|this| this.store.open_projection(Arc::clone(&this.projection), 1, Position::START))
-            .await?;
-        if opened.is_none() {
-            return Ok(None);
-        }
+        builder.patiently(|this| this.store.open_projection(Arc::clone(&this.projection), 1, Position::START)).await?;
         let mut own = Hold::new(&self.options);
-        let Some(begin) = builder.stand_by(&mut own).await? else { return Ok(None) };
+        let begin = builder.stand_by(&mut own).await?;
         let mut place = Place::new(begin, past, own);
         place.rebuilding = true;
-        if builder.close_up(&mut place, past).await?.is_none() {
-            return Ok(None);
-        }
+        builder.close_up(&mut place, past).await?;
         let mut hold = Hold::new(&self.options);
         let forced = hold.claim.clone().by_force();
-        let taken = self.patiently(|this| this.store.lease_projection(this.partition, forced.clone())).await;
-        let Ok(Some(lease)) = taken else {
-            // The question may have been answered when nobody listened any more.
-            self.give_up(&hold).await;
-            return taken.map(|_| None);
+        let lease = match self.patiently(|this| this.store.lease_projection(this.partition, forced.clone())).await {
+            Ok(lease) => lease,
+            Err(halt) => {
+                // The question may have been answered when nobody listened any more.
+                self.give_up(&hold).await;
+                return Err(halt);
+            }
         };
-        let swapped = self.keeping(&hold.claim, self.swap(&builder, &mut place, &hold, lease.checkpoint)).await;
-        if !matches!(swapped, Ok(Some(()))) {
+        let swap = self.swap(&builder, &mut place, &hold, lease.checkpoint);
+        if let Err(halt) = self.keeping(&hold.claim, swap).await {
             self.give_up(&hold).await;
+            return Err(halt);
         }
         hold.renewed = Instant::now();
-        Ok(swapped?.map(|()| {
-            rebuilding.ended();
-            ((hold, place.checkpoint), rebuilding)
-        }))
+        rebuilding.ended();
+        Ok(((hold, place.checkpoint), rebuilding))
     }
 
-    /// Opens the place aside once nobody else builds there; `None` if the runner is stopped meanwhile.
-    async fn open_place(&self) -> Result<Option<S>, ProjectionError> {
+    /// Opens the place aside once nobody else builds there.
+    async fn open_place(&self) -> Result<S, Halt> {
         let name = self.partition.projection;
         let mut told = false;
         loop {
             match self.patiently(|this| this.store.open_aside(name)).await {
-                Err(error) if error.is_built_elsewhere() => {}
+                Err(Halt::Failed(error)) if error.is_built_elsewhere() => {}
                 opened => return opened,
             }
             if !std::mem::replace(&mut told, true) {
                 log::projection_waits(name, self.partition.index, "a runner that builds it aside");
             }
-            if self.unless_stopped(tokio::time::sleep(LOOK)).await.is_none() {
-                return Ok(None);
-            }
+            self.unless_stopped(tokio::time::sleep(LOOK)).await?;
         }
     }
 
     /// Also catches up with what has come meanwhile, until that is little: nobody continues with the old one while the
     /// rest is applied.
-    async fn close_up(&self, place: &mut Place, past: Position) -> Result<Option<()>, ProjectionError> {
+    async fn close_up(&self, place: &mut Place, past: Position) -> Result<(), Halt> {
         let mut until = past;
         for _ in 0..MOST_ROUNDS {
-            if self.catch_up(place, until).await?.is_none() {
-                return Ok(None);
-            }
-            let Some(head) = self.ask(S::head).await? else { return Ok(None) };
+            self.catch_up(place, until).await?;
+            let head = self.ask(S::head).await?;
             if head.get().saturating_sub(until.get()) <= LITTLE {
                 break;
             }
             until = head;
         }
-        Ok(Some(()))
+        Ok(())
     }
 
-    async fn swap(
-        &self,
-        builder: &Self,
-        place: &mut Place,
-        hold: &Hold,
-        live: Position,
-    ) -> Result<Option<()>, ProjectionError> {
-        if builder.catch_up(place, live).await?.is_none() {
-            return Ok(None);
-        }
+    async fn swap(&self, builder: &Self, place: &mut Place, hold: &Hold, live: Position) -> Result<(), Halt> {
+        builder.catch_up(place, live).await?;
         let (name, token) = (self.partition.projection, hold.claim.token);
         self.patiently(|this| this.store.swap_aside(name, builder.store.clone(), token)).await
     }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::batch::{Events, Took};
-use super::error::{CheckpointMoved, ProjectionError};
+use super::error::CheckpointMoved;
+use super::halt::Halt;
 use super::leasing::Hold;
 use super::options::Options;
 use super::pace::{SMALLEST_BATCH, adapted, within_bytes};
@@ -112,17 +113,17 @@ impl Place {
 impl<S: ProjectionStore> Follower<S> {
     /// Follows the feed until it is stopped, or fails for good; then the lease is given up. A rebuild that loses its
     /// place is such a failure: all parts have to start over.
-    pub(super) async fn run(&self, mut place: Place) -> Result<(), ProjectionError> {
+    pub(super) async fn run(&self, mut place: Place) -> Result<(), Halt> {
         let followed = self.follow(&mut place).await;
         self.give_up(&place.hold).await;
         followed
     }
 
-    pub(super) fn end(&self, ended: Result<(), ProjectionError>) {
+    pub(super) fn end(&self, ended: Result<(), Halt>) {
         let (projection, checkpoint) = (self.partition.projection, self.progress.borrow().reached());
         let ended = match ended {
             // The store may be closed under a projection that was to stop anyway.
-            Err(error) if !(error.is_closed() && self.is_stopped()) => {
+            Err(Halt::Failed(error)) if !(error.is_closed() && self.is_stopped()) => {
                 let event = error.event();
                 error.in_scope(|| log::projection_stopped(projection, checkpoint, event, error.error_type()));
                 if let Some(running) = &self.running {
@@ -143,42 +144,48 @@ impl<S: ProjectionStore> Follower<S> {
         *self.stopped.borrow()
     }
 
-    async fn follow(&self, place: &mut Place) -> Result<(), ProjectionError> {
+    async fn follow(&self, place: &mut Place) -> Result<(), Halt> {
         loop {
             self.tell(place);
             match self.advance(place, None).await {
                 // The lease may have expired and come back, as nobody else had it, or the store has lost its last
                 // commits with their effects: its checkpoint tells where to continue.
-                Err(error) if error.loses_its_place() => {
+                Err(Halt::Failed(error)) if error.loses_its_place() => {
                     // If it is this one's own after all, it would be waited for; if it is another's, this does nothing.
                     self.give_up(&place.hold).await;
                     let is_rebuilt = !place.rebuilding || place.saved >= place.past;
                     self.lost(place, &error);
                     if !is_rebuilt {
                         // Another program may have continued, which knows nothing of this one's rebuild.
-                        return Err(error);
+                        return Err(error.into());
                     }
-                    let Some(checkpoint) = self.stand_by(&mut place.hold).await? else { return Ok(()) };
+                    let checkpoint = self.stand_by(&mut place.hold).await?;
                     place.goes_on(checkpoint);
                 }
-                ended => return ended.map(drop),
+                ended => return ended,
             }
         }
     }
 
+    /// Goes on until a position, if there is one, or until the runner is stopped. Then what was passed over is saved.
+    async fn advance(&self, place: &mut Place, until: Option<Position>) -> Result<(), Halt> {
+        // In a box as in `attempt`.
+        let ended = Box::pin(self.apply_pages(place, until)).await;
+        if !matches!(ended, Err(Halt::Failed(_))) {
+            self.save(place).await?;
+        }
+        ended
+    }
+
     /// Reads and applies page after page. While one is applied, the next one is read: no more than that is held in
     /// memory however long the backlog is.
-    ///
-    /// It ends with a value at `until`, or with none when the runner is stopped.
-    async fn advance(&self, place: &mut Place, until: Option<Position>) -> Result<Option<()>, ProjectionError> {
+    async fn apply_pages(&self, place: &mut Place, until: Option<Position>) -> Result<(), Halt> {
         let filter = self.filter();
         let mut ahead: Option<(Page, usize)> = None;
         while until.is_none_or(|until| place.checkpoint < until) {
-            let Some(page) = self.next_page(ahead.take(), &filter, place).await? else { break };
+            let page = self.next_page(ahead.take(), &filter, place).await?;
             if page.scanned == place.checkpoint {
-                if self.idle(place).await?.is_none() {
-                    break;
-                }
+                self.idle(place).await?;
                 continue;
             }
             let (end, size) = (page.scanned, place.batch);
@@ -186,28 +193,21 @@ impl<S: ProjectionStore> Follower<S> {
             // Kept from the first attempt to the last: the pauses between them may be longer than a lease, and many
             // shorter ones add up. In a box as in `attempt`.
             let claim = place.hold.claim.clone();
-            let read =
-                self.keeping(&claim, Box::pin(self.apply_reading(page, place, next))).await?.and_then(Result::ok);
+            let read = self.keeping(&claim, Box::pin(self.apply_reading(page, place, next))).await?;
             if self.is_stopped() {
-                break;
+                return Err(Halt::Stopped);
             }
             // After a step that was another's, the page may not begin where this part continues.
-            ahead = read.filter(|_| place.checkpoint == end).map(|page| (page, size));
+            ahead = read.ok().and_then(Result::ok).filter(|_| place.checkpoint == end).map(|page| (page, size));
             // Steps in memory may never wait, and then nothing else would run on this thread.
             tokio::task::yield_now().await;
         }
-        self.save(place).await?;
-        Ok(until.filter(|until| place.saved >= *until).map(drop))
+        Ok(())
     }
 
     /// Applies a page while the next one is read, and then waits for that, unless it fails. If it has many events, the
     /// gap follows the head meanwhile, for which nothing waits.
-    async fn apply_reading<T>(
-        &self,
-        page: Page,
-        place: &mut Place,
-        next: impl Future<Output = T>,
-    ) -> Result<T, ProjectionError> {
+    async fn apply_reading<T>(&self, page: Page, place: &mut Place, next: impl Future<Output = T>) -> Result<T, Halt> {
         let is_large = page.events.len() >= SMALLEST_BATCH;
         // In boxes as in `attempt`.
         let (mut next, mut read) = (Box::pin(next), None);
@@ -232,13 +232,13 @@ impl<S: ProjectionStore> Follower<S> {
         })
     }
 
-    /// Advances to a position that the feed has; `None` if the runner is stopped meanwhile.
-    pub(super) async fn catch_up(&self, place: &mut Place, until: Position) -> Result<Option<()>, ProjectionError> {
+    /// Advances to a position that the feed has.
+    pub(super) async fn catch_up(&self, place: &mut Place, until: Position) -> Result<(), Halt> {
         self.tell(place);
         self.advance(place, Some(until)).await
     }
 
-    async fn apply(&self, mut page: Page, place: &mut Place) -> Result<(), ProjectionError> {
+    async fn apply(&self, mut page: Page, place: &mut Place) -> Result<(), Halt> {
         if let Some(gap) = &self.gap {
             gap.head(page.scanned.get());
         }
@@ -249,12 +249,9 @@ impl<S: ProjectionStore> Follower<S> {
         let events = Events::from(page.events);
         let started = Instant::now();
         place.took = Some(Took::default());
-        let applied = match mode {
+        match mode {
             Mode::Batch { .. } => self.apply_at_once(&events, end, mode, place).await?,
             Mode::Live => self.apply_one_by_one(&events, place).await?,
-        };
-        if applied.is_none() {
-            return Ok(());
         }
         let wanted = match mode {
             Mode::Batch { .. } => {
@@ -273,14 +270,8 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// Applies events in one transaction. If that fails, those before the one at fault, then that one by itself, for
-    /// which its policy decides, and then those behind it. `None` if the runner is stopped meanwhile.
-    async fn apply_at_once(
-        &self,
-        events: &Events,
-        end: Position,
-        mode: Mode,
-        place: &mut Place,
-    ) -> Result<Option<()>, ProjectionError> {
+    /// which its policy decides, and then those behind it.
+    async fn apply_at_once(&self, events: &Events, end: Position, mode: Mode, place: &mut Place) -> Result<(), Halt> {
         let mut trouble = Trouble::default();
         let mut fault = None;
         while place.saved < end {
@@ -292,15 +283,13 @@ impl<S: ProjectionStore> Follower<S> {
             let to = part.last().map_or(to, |last| if fault.is_some() { last.position } else { end });
             if part.is_empty() && fault.take().is_some() {
                 let one = events.after(place.saved).first_alone();
-                if self.settle(&one, mode, place).await?.is_none() {
-                    return Ok(None);
-                }
+                self.settle(&one, mode, place).await?;
                 continue;
             }
             let before = place.saved;
             match self.attempt(Step::new(&part, to, mode), place).await {
                 Ok(()) => trouble = Trouble::default(),
-                Err(error) if error.is_final() => return Err(error),
+                Err(error) if error.is_final() => return Err(error.into()),
                 Err(error) => {
                     let kept = place.saved;
                     self.count(Step::new(&events.after(before).until(kept), kept, mode)).await;
@@ -309,40 +298,39 @@ impl<S: ProjectionStore> Follower<S> {
                         // What makes progress, however slowly, has not been in trouble all the time.
                         trouble = Trouble::default();
                     }
-                    if fault.is_none() && self.endure(&mut trouble, error).await?.is_none() {
-                        return Ok(None);
+                    if fault.is_none() {
+                        self.endure(&mut trouble, error).await?;
                     }
-                    if self.find_out(end, place).await?.is_none() {
-                        return Ok(None);
-                    }
+                    self.find_out(end, place).await?;
                     self.count(Step::new(&events.after(kept).until(place.saved), place.saved, mode)).await;
                 }
             }
         }
-        Ok(Some(()))
+        Ok(())
     }
 
     /// Finds where a failed batch left the checkpoint. A store without transactions has kept the steps before the one
     /// at fault, and a commit that was reported as failed may have been made.
-    async fn find_out(&self, end: Position, place: &mut Place) -> Result<Option<()>, ProjectionError> {
-        let Some(stored) = self.renew(&mut place.hold).await? else { return Ok(None) };
+    async fn find_out(&self, end: Position, place: &mut Place) -> Result<(), Halt> {
+        let stored = self.renew(&mut place.hold).await?;
         if stored < place.saved || stored > end {
             return Err(CheckpointMoved::new(self.partition.projection, place.saved, stored).into());
         }
         place.saved_at(stored);
         self.tell(place);
-        Ok(Some(()))
+        Ok(())
     }
 
-    async fn apply_one_by_one(&self, events: &Events, place: &mut Place) -> Result<Option<()>, ProjectionError> {
+    async fn apply_one_by_one(&self, events: &Events, place: &mut Place) -> Result<(), Halt> {
         let mut rest = events.after(place.saved);
         while !rest.is_empty() {
-            if self.settle(&rest.first_alone(), Mode::Live, place).await?.is_none() || self.is_stopped() {
-                return Ok(None);
+            self.settle(&rest.first_alone(), Mode::Live, place).await?;
+            if self.is_stopped() {
+                return Err(Halt::Stopped);
             }
             rest = events.after(place.saved);
         }
-        Ok(Some(()))
+        Ok(())
     }
 
     pub(super) fn tell(&self, place: &Place) {

@@ -10,6 +10,7 @@ use super::aside::Built;
 use super::caught::caught;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
+use super::halt::Halt;
 use super::leasing::{Hold, LOOK, give_up, keeping};
 use super::options::Rebuild;
 use super::progress::Standing;
@@ -48,9 +49,9 @@ impl<S: ProjectionStore> Group<S> {
         let mut head = Some(head);
         loop {
             let start = match caught(self.start(head.take())).await {
-                Ok(Some(start)) => start,
-                Ok(None) => return self.followers.iter().for_each(|follower| follower.end(Ok(()))),
-                Err(error) => return self.fail(error),
+                Ok(start) => start,
+                Err(Halt::Stopped) => return self.followers.iter().for_each(|follower| follower.end(Ok(()))),
+                Err(Halt::Failed(error)) => return self.fail(error),
             };
             match self.follow(&start).await {
                 Followed::ToTheEnd => return,
@@ -68,7 +69,7 @@ impl<S: ProjectionStore> Group<S> {
             follower.rebuilding = start.rebuilt.as_ref().map(|(_, rebuilding)| Arc::clone(rebuilding));
             parts.spawn(self.scope.clone().run(async move {
                 match caught(start.part(&follower)).await {
-                    Err(error) if error.loses_its_place() => Some((follower, error)),
+                    Err(Halt::Failed(error)) if error.loses_its_place() => Some((follower, error)),
                     ended => {
                         follower.end(ended);
                         None
@@ -80,7 +81,7 @@ impl<S: ProjectionStore> Group<S> {
         while let Some(part) = parts.join_next().await {
             let Ok(Some((lost, error))) = part else { continue };
             if self.has_failed() {
-                lost.end(Err(error));
+                lost.end(Err(error.into()));
                 continue;
             }
             parts.shutdown().await;
@@ -112,41 +113,40 @@ impl<S: ProjectionStore> Group<S> {
     fn fail(&self, error: ProjectionError) {
         let mut running = self.followers.iter().filter(|follower| follower.progress.borrow().ended.is_none());
         let Some(first) = running.next() else { return };
-        first.end(Err(error));
+        first.end(Err(error.into()));
         let ended = first.progress.borrow().ended.clone();
         for other in running {
             other.progress.send_modify(|progress| progress.ended.clone_from(&ended));
         }
     }
 
-    /// Opens the projection, and empties it if it is to be rebuilt; `None` if the runner is stopped meanwhile.
-    async fn start(&self, head: Option<Asked>) -> Result<Option<Start>, ProjectionError> {
-        let Some(first) = self.followers.first() else { return Ok(None) };
-        let opened = first.within(SETTING_UP, Box::pin(self.open(first, head))).await;
-        let Some(past) = opened.transpose()?.flatten() else { return Ok(None) };
+    /// Opens the projection, and empties it if it is to be rebuilt.
+    async fn start(&self, head: Option<Asked>) -> Result<Start, Halt> {
+        let Some(first) = self.followers.first() else { return Err(Halt::Stopped) };
+        let past = first.within(SETTING_UP, Box::pin(self.open(first, head))).await??;
         Ok(match first.options.rebuild {
-            None => Some(Start { past, rebuilt: None }),
-            Some(Rebuild::InPlace) => self.empty(first).await?.map(|(hold, past)| self.rebuilt(first, hold, past)),
-            Some(Rebuild::Aside) => {
-                let built = Self::build_aside(first, past).await?;
-                built.map(|built| Start { past, rebuilt: Some(built) })
+            None => Start { past, rebuilt: None },
+            Some(Rebuild::InPlace) => {
+                let (hold, past) = self.empty(first).await?;
+                self.rebuilt(first, hold, past)
             }
+            Some(Rebuild::Aside) => Start { past, rebuilt: Some(Self::build_aside(first, past).await?) },
         })
     }
 
-    /// Opens the projection, and returns where the feed ends; `None` if the runner is stopped meanwhile.
-    async fn open(&self, first: &Follower<S>, head: Option<Asked>) -> Result<Option<Position>, ProjectionError> {
+    /// Opens the projection, and returns where the feed ends.
+    async fn open(&self, first: &Follower<S>, head: Option<Asked>) -> Result<Position, Halt> {
         let known = match head {
             Some(head) => head.await.ok(),
             None => None,
         };
-        let head = match known {
-            Some(head) => Some(head),
+        let past = match known {
+            Some(head) => head,
             None => first.ask(S::head).await?,
         };
-        let Some(past) = head else { return Ok(None) };
         self.tell_head(past);
-        Ok(first.open(first.options.begin.after(past)).await?.map(|()| past))
+        first.open(first.options.begin.after(past)).await?;
+        Ok(past)
     }
 
     /// Begins with the first event, in a read model that is empty.
@@ -165,71 +165,58 @@ impl<S: ProjectionStore> Group<S> {
 
     /// Builds the read model aside; starts over if the lease, or the end of the feed, was lost meanwhile. What was
     /// built is useless then: the place may be closed, and hold what the feed no longer has.
-    async fn build_aside(
-        first: &Follower<S>,
-        past: Position,
-    ) -> Result<Option<(Built, Arc<Rebuilding>)>, ProjectionError> {
+    async fn build_aside(first: &Follower<S>, past: Position) -> Result<(Built, Arc<Rebuilding>), Halt> {
         loop {
             match Box::pin(first.build_aside(past)).await {
-                Err(error) if error.loses_its_place() => first.tell_lost(&error),
+                Err(Halt::Failed(error)) if error.loses_its_place() => first.tell_lost(&error),
                 built => return built,
             }
             // What takes it each time, and at once, would otherwise have the store do nothing else.
-            if first.unless_stopped(tokio::time::sleep(LOOK)).await.is_none() {
-                return Ok(None);
-            }
+            first.unless_stopped(tokio::time::sleep(LOOK)).await?;
         }
     }
 
     /// Takes the leases of all parts and empties the read model, and returns up to where the feed is the past then;
-    /// starts over if one of them was lost meanwhile. If it fails, no lease is kept for others to wait for.
-    async fn empty(&self, first: &Follower<S>) -> Result<Option<(Hold, Position)>, ProjectionError> {
+    /// starts over if one of them was lost meanwhile. If it ends early, no lease is kept for others to wait for.
+    async fn empty(&self, first: &Follower<S>) -> Result<(Hold, Position), Halt> {
         let mut hold = Hold::new(&first.options);
         loop {
             match self.emptied(first, &mut hold).await {
-                Ok(Some(past)) => return Ok(Some((hold, past))),
-                Err(error) if error.is_lease_lost() => first.tell_lost(&error),
-                in_vain => {
+                Ok(past) => return Ok((hold, past)),
+                Err(Halt::Failed(error)) if error.is_lease_lost() => first.tell_lost(&error),
+                Err(halt) => {
                     give_up(&self.followers, &hold).await;
-                    return in_vain.map(|_| None);
+                    return Err(halt);
                 }
             }
         }
     }
 
-    async fn emptied(&self, first: &Follower<S>, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
-        if self.acquire(hold).await?.is_none() {
-            return Ok(None);
-        }
+    async fn emptied(&self, first: &Follower<S>, hold: &mut Hold) -> Result<Position, Halt> {
+        self.acquire(hold).await?;
         let claim = hold.claim.clone();
         let token = claim.token;
         let reset = first.patiently(|first| first.store.reset_projection(Arc::clone(&first.projection), token));
         // A large table takes longer to empty than a lease lasts.
-        let reset = keeping(&self.followers, &claim, Box::pin(reset)).await?;
-        if reset.is_none() {
-            return Ok(None);
-        }
+        keeping(&self.followers, &claim, Box::pin(reset)).await?;
         // They may have expired meanwhile, and a reset leaves them little time.
         for follower in &self.followers {
-            if follower.renew(hold).await?.is_none() {
-                return Ok(None);
-            }
+            follower.renew(hold).await?;
         }
         // Others may have had the leases for long, and have applied what came meanwhile: that is gone now, too.
         first.ask(S::head).await
     }
 
-    /// Waits for the leases of all parts; `None` if the runner is stopped meanwhile.
+    /// Waits for the leases of all parts.
     ///
     /// The progress of others is none here: what is waited for is the rebuilt read model.
     ///
     /// If one is another's, those already held are given up until the next look: the other may keep its own forever,
     /// and nobody would apply what is theirs.
-    async fn acquire(&self, hold: &mut Hold) -> Result<Option<()>, ProjectionError> {
+    async fn acquire(&self, hold: &mut Hold) -> Result<(), Halt> {
         let (mut had, mut told) = (0, false);
         while let Some(follower) = self.followers.get(had) {
-            let Some(lease) = follower.claim(hold).await? else { return Ok(None) };
-            let Some(taken) = lease.taken else {
+            let Some(taken) = follower.claim(hold).await?.taken else {
                 had += 1;
                 continue;
             };
@@ -237,16 +224,14 @@ impl<S: ProjectionStore> Group<S> {
                 log::projection_rebuild_waits(follower.partition.projection, follower.partition.index, &taken.owner);
             }
             give_up(&self.followers[..std::mem::take(&mut had)], hold).await;
-            if follower.look_later(&taken).await.is_none() {
-                return Ok(None);
-            }
+            follower.look_later(&taken).await?;
         }
-        Ok(Some(()))
+        Ok(())
     }
 }
 
 impl Start {
-    async fn part<S: ProjectionStore>(self, follower: &Follower<S>) -> Result<(), ProjectionError> {
+    async fn part<S: ProjectionStore>(self, follower: &Follower<S>) -> Result<(), Halt> {
         // One that was built aside has the past in it.
         let replays = self.rebuilt.as_ref().is_some_and(|(_, rebuilding)| rebuilding.is_in_place());
         let (hold, checkpoint) = if let Some((had, _)) = self.rebuilt {
@@ -254,11 +239,11 @@ impl Start {
         } else {
             let mut hold = Hold::new(&follower.options);
             match follower.stand_by(&mut hold).await {
-                Ok(Some(checkpoint)) => (hold, checkpoint),
-                in_vain => {
+                Ok(checkpoint) => (hold, checkpoint),
+                Err(halt) => {
                     // The request may have been granted when nobody listened any more.
                     follower.give_up(&hold).await;
-                    return in_vain.map(drop);
+                    return Err(halt);
                 }
             }
         };

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::ProjectionStore;
 use super::error::{CheckpointMoved, ProjectionError};
 use super::follower::{Follower, Place};
-use super::lease::{Claim, Lease, Taken};
+use super::halt::Halt;
+use super::lease::{Claim, Lease, LeaseLost, Taken};
 use super::options::Options;
 use super::retry::upkeep;
 use crate::poll::beside;
@@ -49,27 +50,27 @@ impl Place {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Asks for the lease once, and returns its holder if that is another; `None` if the runner is stopped meanwhile.
-    pub(super) async fn claim(&self, hold: &mut Hold) -> Result<Option<Lease>, ProjectionError> {
+    /// Asks for the lease once, and returns its holder if that is another.
+    pub(super) async fn claim(&self, hold: &mut Hold) -> Result<Lease, Halt> {
         let begun = Instant::now();
         let asked = self.patiently(|this| this.store.lease_projection(this.partition, hold.claim.clone())).await?;
-        if asked.as_ref().is_some_and(|lease| lease.taken.is_none()) {
+        if asked.taken.is_none() {
             hold.renewed = begun;
         }
         Ok(asked)
     }
 
-    /// Waits before checking again whether another's lease is free; `None` if the runner is stopped meanwhile.
-    pub(super) async fn look_later(&self, taken: &Taken) -> Option<()> {
+    /// Waits before checking again whether another's lease is free.
+    pub(super) async fn look_later(&self, taken: &Taken) -> Result<(), Halt> {
         self.unless_stopped(tokio::time::sleep(taken.left.clamp(Duration::from_millis(1), LOOK))).await
     }
 
-    /// Waits for the lease, and returns where the part stands then; `None` if the runner is stopped meanwhile. What
-    /// another runner does meanwhile counts as progress here, and is no gap.
-    pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
+    /// Waits for the lease, and returns where the part stands then. What another runner does meanwhile counts as
+    /// progress here, and is no gap.
+    pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Position, Halt> {
         let mut earlier: Option<String> = None;
         loop {
-            let Some(lease) = self.claim(hold).await? else { return Ok(None) };
+            let lease = self.claim(hold).await?;
             self.progress.send_modify(|progress| progress.checkpoint = Some(lease.checkpoint));
             if let Some(gap) = &self.gap {
                 gap.checkpoint(lease.checkpoint.get());
@@ -78,45 +79,42 @@ impl<S: ProjectionStore> Follower<S> {
                 if let Some(earlier) = earlier {
                     log::projection_takes_over(self.partition.projection, self.partition.index, &earlier);
                 }
-                return Ok(Some(lease.checkpoint));
+                return Ok(lease.checkpoint);
             };
             if earlier.is_none() {
                 log::projection_waits(self.partition.projection, self.partition.index, &taken.owner);
             }
-            if self.look_later(&taken).await.is_none() {
-                return Ok(None);
-            }
+            self.look_later(&taken).await?;
             earlier = Some(taken.owner);
         }
     }
 
     /// Renews the lease, and returns where the part stands in the store.
-    pub(super) async fn renew(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
-        let Some(lease) = self.claim(hold).await? else { return Ok(None) };
+    pub(super) async fn renew(&self, hold: &mut Hold) -> Result<Position, Halt> {
+        let lease = self.claim(hold).await?;
         if lease.taken.is_some() {
-            return Err(super::lease::LeaseLost::new(self.partition).into());
+            return Err(LeaseLost::new(self.partition).into());
         }
-        Ok(Some(lease.checkpoint))
+        Ok(lease.checkpoint)
     }
 
-    /// Waits for events, and keeps the lease; `None` if the runner is stopped meanwhile. Now and then it moves the
-    /// checkpoint past events that were not this part's, for those who wait for the lease and look.
-    pub(super) async fn idle(&self, place: &mut Place) -> Result<Option<()>, ProjectionError> {
+    /// Waits for events, and keeps the lease. Now and then it moves the checkpoint past events that were not this
+    /// part's, for those who wait for the lease and look.
+    pub(super) async fn idle(&self, place: &mut Place) -> Result<(), Halt> {
         // The same future throughout: a store may look for others' events less often than a lease is renewed.
         let mut changed = pin!(self.unless_stopped(upkeep(self.feed.changed(place.checkpoint))));
         loop {
             match tokio::time::timeout(place.due(), changed.as_mut()).await {
-                Ok(changed) => return Ok(changed),
+                Ok(changed) => return changed,
                 Err(_) if place.saved < place.checkpoint => self.save(place).await?,
-                Err(_) => match self.renew(&mut place.hold).await? {
-                    None => return Ok(None),
+                Err(_) => {
+                    let stored = self.renew(&mut place.hold).await?;
                     // A server that took over from another may have lost the last commits: a caller that waits for the
                     // events that come now would be told that they are applied.
-                    Some(stored) if stored != place.saved => {
+                    if stored != place.saved {
                         return Err(CheckpointMoved::new(self.partition.projection, place.saved, stored).into());
                     }
-                    Some(_) => {}
-                },
+                }
             }
         }
     }

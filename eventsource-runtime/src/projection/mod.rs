@@ -13,6 +13,7 @@ mod dead_letters;
 mod error;
 mod follower;
 mod group;
+mod halt;
 mod lease;
 mod leasing;
 mod options;

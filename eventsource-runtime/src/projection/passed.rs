@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::batch::Events;
 use super::error::{CheckpointMoved, ProjectionError};
 use super::follower::{BACKLOG, Follower, Place};
+use super::halt::Halt;
 use super::retry::{LATE, Trouble, upkeep};
 use super::step::{Mode, Step};
 use super::{ProjectionStore, StepResult};
@@ -25,63 +26,52 @@ impl<S: ProjectionStore> Follower<S> {
         Filter::all().event_types(self.projection.event_types())
     }
 
-    /// The page that was read ahead, with its limit, or else the next one; `None` if the runner is stopped meanwhile.
+    /// The page that was read ahead, with its limit, or else the next one.
     pub(super) async fn next_page(
         &self,
         ahead: Option<(Page, usize)>,
         filter: &Filter,
         place: &mut Place,
-    ) -> Result<Option<Page>, ProjectionError> {
+    ) -> Result<Page, Halt> {
         let (page, asked) = match ahead {
             Some(ahead) => ahead,
-            None => match self.ask(|feed| feed.read_all(place.checkpoint, filter, place.batch)).await? {
-                Some(page) => (page, place.batch),
-                None => return Ok(None),
-            },
+            None => (self.ask(|feed| feed.read_all(place.checkpoint, filter, place.batch)).await?, place.batch),
         };
         place.asked = asked;
         let since = std::mem::replace(&mut place.read, Instant::now()).elapsed();
         let is_own = |event: &StoredEvent| self.partition.holds(&event.stream);
         if place.saved == place.checkpoint {
-            return Ok(Some(page));
+            return Ok(page);
         }
         place.gap = place.gap.max(since);
         // Applying one of its events moves the checkpoint in the store past what was passed over before.
         if place.gap >= TAKEOVER && page.events.iter().any(is_own) {
             let at = &*place;
-            if self.patiently(|this| this.look_back(at)).await?.is_none() {
-                return Ok(None);
-            }
+            self.patiently(|this| this.look_back(at)).await?;
             place.gap = Duration::ZERO;
         }
-        Ok(Some(page))
+        Ok(page)
     }
 
     /// Moves the checkpoint in the store past events that are not this part's, keeping the lease meanwhile.
-    pub(super) async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
+    pub(super) async fn save(&self, place: &mut Place) -> Result<(), Halt> {
         let claim = place.hold.claim.clone();
         self.keeping(&claim, Box::pin(self.move_up(place))).await
     }
 
-    pub(super) async fn move_up(&self, place: &mut Place) -> Result<(), ProjectionError> {
+    pub(super) async fn move_up(&self, place: &mut Place) -> Result<(), Halt> {
         let mut trouble = Trouble::default();
         let none = Events::default();
         while place.saved < place.checkpoint {
             let step = Step::new(&none, place.checkpoint, Mode::Live).retried(trouble.retries);
             // In a box as in `attempt`. What is passed over may be passed over again: a stop does not wait for a feed
             // that does not answer.
-            let moved = match self.within(LATE, Box::pin(upkeep(self.look_back(place)))).await {
-                Some(Ok(())) => self.attempt(step, place).await,
-                Some(Err(error)) => Err(error),
-                None => break,
+            let moved = match self.within(LATE, Box::pin(upkeep(self.look_back(place)))).await? {
+                Ok(()) => self.attempt(step, place).await,
+                failed => failed,
             };
             let Err(error) = moved else { break };
-            if error.is_final() {
-                return Err(error);
-            }
-            if self.endure(&mut trouble, error).await?.is_none() {
-                break;
-            }
+            self.endure(&mut trouble, error).await?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::batch::Events;
 use super::dead_letter::DeadLetter;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
+use super::halt::Halt;
 use super::lease::LeaseLost;
 use super::options::OnFailure;
 use super::step::{Mode, Outcome, Step};
@@ -34,35 +35,24 @@ pub(super) struct Trouble {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Applies one event, retries it if that fails, and then does what the policy says; `None` if the runner is stopped
-    /// meanwhile.
-    pub(super) async fn settle(
-        &self,
-        event: &Events,
-        mode: Mode,
-        place: &mut Place,
-    ) -> Result<Option<()>, ProjectionError> {
+    /// Applies one event, retries it if that fails, and then does what the policy says.
+    pub(super) async fn settle(&self, event: &Events, mode: Mode, place: &mut Place) -> Result<(), Halt> {
         let to = event.last().map_or(place.saved, |event| event.position);
         let (mut failing, mut trouble) = (Trouble::default(), Trouble::default());
         while place.saved < to {
             let step = Step::new(event, to, mode).retried(failing.retries + trouble.retries);
             let Err(error) = self.attempt(step, place).await else { break };
-            let endured = if error.is_final() {
-                return Err(error);
-            } else if error.event().is_none() {
-                self.endure(&mut trouble, error).await?
+            if error.event().is_none() {
+                self.endure(&mut trouble, error).await?;
             } else if failing.retries < self.options.retries {
-                self.pause(&mut failing, error).await
+                self.pause(&mut failing, error).await?;
             } else if let Err(error) = self.decide(step, error, place).await? {
-                self.endure(&mut trouble, error).await?
+                self.endure(&mut trouble, error).await?;
             } else {
                 break;
-            };
-            if endured.is_none() {
-                return Ok(None);
             }
         }
-        Ok(Some(()))
+        Ok(())
     }
 
     /// Follows the policy for an event that failed. The inner error means that the store is in trouble, as it may have
@@ -95,67 +85,56 @@ impl<S: ProjectionStore> Follower<S> {
                 Outcome::SetAside(Box::new(DeadLetter::failed(event, &error, self.options.retries, now)))
             }
         };
-        match self.attempt(step.ending(&outcome), place).await {
-            Ok(()) => Ok(Ok(())),
-            Err(error) if error.is_final() => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
+        Ok(self.attempt(step.ending(&outcome), place).await)
     }
 
-    /// Asks until there is an answer, or the runner is stopped (`None`): dropping a question is safe.
-    pub(super) async fn patiently<'a, T, F>(
-        &'a self,
-        question: impl Fn(&'a Self) -> F,
-    ) -> Result<Option<T>, ProjectionError>
+    /// Asks until there is an answer: dropping a question is safe.
+    pub(super) async fn patiently<'a, T, F>(&'a self, question: impl Fn(&'a Self) -> F) -> Result<T, Halt>
     where
         F: Future<Output = Result<T, ProjectionError>>,
     {
         let mut trouble = Trouble::default();
         loop {
             // As in `attempt`.
-            match self.unless_stopped(Box::pin(upkeep(question(self)))).await {
-                None => return Ok(None),
-                Some(Ok(answer)) => return Ok(Some(answer)),
-                Some(Err(error)) if error.is_final() => return Err(error),
-                Some(Err(error)) => {
-                    if self.endure(&mut trouble, error).await?.is_none() {
-                        return Ok(None);
-                    }
-                }
+            match self.unless_stopped(Box::pin(upkeep(question(self)))).await? {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.endure(&mut trouble, error).await?,
             }
         }
     }
 
-    /// Opens the projection; `None` if the runner is stopped meanwhile. A set-up that fails is told even then: whoever
-    /// starts a runner and stops it would otherwise never hear of it.
-    pub(super) async fn open(&self, after: Position) -> Result<Option<()>, ProjectionError> {
+    /// Opens the projection. A set-up that fails is told even if the runner is stopped meanwhile: whoever starts a
+    /// runner and stops it would otherwise never hear of it.
+    pub(super) async fn open(&self, after: Position) -> Result<(), Halt> {
         let mut trouble = Trouble::default();
         loop {
             let opening = self.store.open_projection(Arc::clone(&self.projection), self.partition.count, after);
             match Box::pin(upkeep(opening)).await {
-                Ok(()) => return Ok(Some(())),
-                Err(error) if error.is_final() => return Err(error),
-                Err(error) if self.is_stopped() => {
+                Ok(()) => return Ok(()),
+                Err(error) if !error.is_final() && self.is_stopped() => {
                     let is_told = !error.is_trouble() && !error.waits();
-                    return if is_told { Err(error) } else { Ok(None) };
+                    return Err(if is_told { error.into() } else { Halt::Stopped });
                 }
-                // If the runner is stopped meanwhile, it is tried for the last time.
-                Err(error) => _ = self.endure(&mut trouble, error).await?,
+                Err(error) => match self.endure(&mut trouble, error).await {
+                    // It is tried for the last time.
+                    Ok(()) | Err(Halt::Stopped) => {}
+                    failed => return failed,
+                },
             }
         }
     }
 
     /// The output of a future, unless it takes longer than that after the runner was stopped.
-    pub(super) async fn within<F: Future>(&self, time: Duration, body: F) -> Option<F::Output> {
+    pub(super) async fn within<F: Future>(&self, time: Duration, body: F) -> Result<F::Output, Halt> {
         let late = async {
             let _ = self.unless_stopped(pending::<()>()).await;
             tokio::time::sleep(time).await;
         };
-        unless(late, body).await
+        unless(late, body).await.ok_or(Halt::Stopped)
     }
 
-    /// Asks the feed until it answers, or the runner is stopped (`None`).
-    pub(super) async fn ask<'a, T, F>(&'a self, question: impl Fn(&'a S) -> F) -> Result<Option<T>, ProjectionError>
+    /// Asks the feed until it answers.
+    pub(super) async fn ask<'a, T, F>(&'a self, question: impl Fn(&'a S) -> F) -> Result<T, Halt>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -166,23 +145,22 @@ impl<S: ProjectionStore> Follower<S> {
         .await
     }
 
-    /// Waits before the next attempt; `None` if the runner is stopped meanwhile. A store may be in trouble for as long
-    /// as the runner has patience; other failures are retried a number of times. What waits for its turn has not failed.
+    /// Waits before the next attempt. A store may be in trouble for as long as the runner has patience; other failures
+    /// are retried a number of times. What waits for its turn has not failed.
     ///
     /// # Errors
-    /// It has been failing for too long.
-    pub(super) async fn endure(
-        &self,
-        trouble: &mut Trouble,
-        error: ProjectionError,
-    ) -> Result<Option<()>, ProjectionError> {
+    /// Retrying cannot help, or it has been failing for too long; or the runner was stopped meanwhile.
+    pub(super) async fn endure(&self, trouble: &mut Trouble, error: ProjectionError) -> Result<(), Halt> {
+        if error.is_final() {
+            return Err(error.into());
+        }
         let seen = trouble.seen.replace(Instant::now());
         if error.waits() {
             // The time until it is its turn does not count.
             if let (Some(since), Some(seen)) = (&mut trouble.since, seen) {
                 *since += seen.elapsed();
             }
-            return Ok(self.pause(&mut Trouble::default(), error).await);
+            return self.pause(&mut Trouble::default(), error).await;
         }
         let since = *trouble.since.get_or_insert_with(Instant::now);
         let is_enough = if error.is_trouble() {
@@ -190,10 +168,10 @@ impl<S: ProjectionStore> Follower<S> {
         } else {
             trouble.retries >= self.options.retries
         };
-        if is_enough { Err(error) } else { Ok(self.pause(trouble, error).await) }
+        if is_enough { Err(error.into()) } else { self.pause(trouble, error).await }
     }
 
-    async fn pause(&self, trouble: &mut Trouble, error: ProjectionError) -> Option<()> {
+    async fn pause(&self, trouble: &mut Trouble, error: ProjectionError) -> Result<(), Halt> {
         let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(trouble.retries)).min(LONGEST_PAUSE);
         trouble.retries += 1;
         let (projection, event) = (self.partition.projection, error.event());
@@ -207,9 +185,9 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// The output of a future, unless the runner is stopped first.
-    pub(super) async fn unless_stopped<F: Future>(&self, body: F) -> Option<F::Output> {
+    pub(super) async fn unless_stopped<F: Future>(&self, body: F) -> Result<F::Output, Halt> {
         let mut stopped = self.stopped.clone();
-        before(stopped.wait_for(|stop| *stop), body).await
+        before(stopped.wait_for(|stop| *stop), body).await.ok_or(Halt::Stopped)
     }
 
     /// The result of a batch, unless it is a relay's and takes too long after the runner was stopped.
@@ -220,7 +198,7 @@ impl<S: ProjectionStore> Follower<S> {
         if self.options.relay.is_none() {
             return applying.await;
         }
-        self.within(LATE, applying).await.unwrap_or_else(|| Err(ProjectionError::store(StoreError::Closed)))
+        self.within(LATE, applying).await.unwrap_or_else(|_| Err(ProjectionError::store(StoreError::Closed)))
     }
 
     /// The output of a future. Meanwhile the gap follows the head of the store, if somebody reads it.

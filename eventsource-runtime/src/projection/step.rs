@@ -155,7 +155,7 @@ impl<S: ProjectionStore> Follower<S> {
         // In a box as in `attempt`.
         let listed = Box::pin(upkeep(self.store.dead_letters(self.partition.projection, letters)));
         let letters = tokio::time::timeout(LATE, self.within(LATE, listed)).await;
-        let letters = letters.ok().flatten().and_then(Result::ok).unwrap_or_default();
+        let letters = letters.ok().and_then(Result::ok).and_then(Result::ok).unwrap_or_default();
         let is_own = |of: Position| events.binary_search_by_key(&of, |event| event.position).is_ok();
         let parked = letters.into_iter().filter(DeadLetter::is_parked).map(|letter| letter.position);
         Applied { parked: parked.filter(|of| is_own(*of)).collect(), took: None }

@@ -107,7 +107,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
                 self.look().await?;
                 retries = 0;
                 self.wait().await;
-                Ok(())
+                StepResult::Ok(())
             });
             if let Err(error) = turn.await {
                 retries += 1;
