@@ -294,7 +294,7 @@ impl<S: ProjectionStore> Follower<S> {
                     let kept = place.saved;
                     self.count(Step::new(&events.after(before).until(kept), kept, mode)).await;
                     fault = error.event();
-                    if error.kept().is_some() {
+                    if kept > before {
                         // What makes progress, however slowly, has not been in trouble all the time.
                         trouble = Trouble::default();
                     }
