@@ -3,7 +3,6 @@
 //! A relay is a projection whose effect is that its events are on the bus. It has a projection's checkpoint, lease,
 //! retries and partitions; its own part is the store in between, which publishes a batch before the checkpoint moves.
 
-use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,8 +16,8 @@ use crate::dispatch::is_own;
 use crate::domain::StoredEvent;
 use crate::poll::caught;
 use crate::projection::{
-    Applied, Batch, Begin, Bookmark, Events, OnFailure, Projection, ProjectionError, ProjectionOptions,
-    ProjectionRunner, ProjectionStore, Projections, Took,
+    Applied, Batch, Bookmark, Events, OnFailure, Projection, ProjectionError, ProjectionOptions, ProjectionRunner,
+    ProjectionStore, Projections, Took,
 };
 use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
 use crate::telemetry::Scope;
@@ -59,15 +58,10 @@ use crate::telemetry::Scope;
 #[doc(alias = "outbox")]
 #[derive(Debug)]
 #[must_use = "nothing is published before `spawn`"]
-pub struct Relay<S, B> {
+pub struct Relay<S: ProjectionStore, B: EventBus> {
     name: &'static str,
-    outbox: Outbox<S, B>,
-    partitions: u32,
-    lease: Option<Duration>,
-    owner: Option<Arc<str>>,
-    begin: Begin,
-    on_failure: OnFailure,
-    metrics: bool,
+    runner: ProjectionRunner<Outbox<S, B>>,
+    options: ProjectionOptions,
 }
 
 impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
@@ -76,13 +70,13 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// nor a relay to another bus: they would share the checkpoint, and each would pass over what the other has done.
     pub fn new(name: &'static str, store: S, bus: Traced<B>) -> Self {
         let outbox = Outbox { store, bus, filter: Filter::all(), translation: Translation::default(), tracing: true };
-        let (begin, on_failure) = (Begin::default(), OnFailure::Stop);
-        Self { name, outbox, partitions: 1, lease: None, owner: None, begin, on_failure, metrics: true }
+        let runner = ProjectionRunner::new(outbox).relaying(true).patience(Duration::MAX);
+        Self { name, runner, options: ProjectionOptions::default() }
     }
 
     /// Publishes only the events that a filter matches, such as `Filter::all().event::<OrderPlaced>()`.
     pub fn filter(mut self, filter: Filter) -> Self {
-        self.outbox.filter = filter;
+        self.runner.store_mut().filter = filter;
         self
     }
 
@@ -120,23 +114,23 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     where
         F: Fn(&StoredEvent) -> Result<Option<Message>, ProjectionError> + Send + Sync + 'static,
     {
-        self.outbox.translation = Translation(Some(Arc::new(translate)));
+        self.runner.store_mut().translation = Translation(Some(Arc::new(translate)));
         self
     }
 
     /// The number of parts in which the relay works, each with its streams, checkpoint and lease; 1 by default.
     pub fn partitions(self, partitions: u32) -> Self {
-        Self { partitions, ..self }
+        Self { options: self.options.partitions(partitions), ..self }
     }
 
     /// How long a relay that is gone keeps others from taking over; 5 seconds by default.
     pub fn lease(self, term: Duration) -> Self {
-        Self { lease: Some(term), ..self }
+        Self { runner: self.runner.lease(term), ..self }
     }
 
     /// As [`ProjectionRunner::owner`].
     pub fn owner(self, owner: impl Into<Arc<str>>) -> Self {
-        Self { owner: Some(owner.into()), ..self }
+        Self { runner: self.runner.owner(owner), ..self }
     }
 
     /// Lets a relay that is new to the store begin after a position, without publishing anything before it. If it lies
@@ -145,30 +139,30 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// One that has a checkpoint continues from there regardless: the call may stay in the code after the first start.
     /// Several processes that start a new relay agree on where the first of them began.
     pub fn begin_after(self, position: Position) -> Self {
-        Self { begin: Begin::After(position), ..self }
+        Self { runner: self.runner.begin_after(position), ..self }
     }
 
     /// The same with the head that the store first reports after [`Relay::spawn`]. What is committed in between may
     /// count as past: if that matters, use `begin_after(store.head().await?)`.
     pub fn begin_now(self) -> Self {
-        Self { begin: Begin::Now, ..self }
+        Self { runner: self.runner.begin_now(), ..self }
     }
 
     /// Skips messages that the bus can never take, and events that cannot be translated, each with a log record, instead
     /// of stopping.
     pub fn skip_unpublishable(self) -> Self {
-        Self { on_failure: OnFailure::Skip, ..self }
+        Self { runner: self.runner.on_failure(OnFailure::Skip), ..self }
     }
 
     /// Switches the spans of what the relay publishes on or off; on by default.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
-        self.outbox.tracing = enabled;
+        self.runner.store_mut().tracing = enabled;
         self
     }
 
     /// Switches the relay's own metrics on or off; on by default.
     pub fn enable_metrics(self, enabled: bool) -> Self {
-        Self { metrics: enabled, ..self }
+        Self { runner: self.runner.relaying(enabled), ..self }
     }
 
     /// Starts the relay, in tasks of its own. Like a projection it can be waited for and shut down; what it is publishing
@@ -177,11 +171,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn spawn(self) -> Projections {
-        let options = ProjectionOptions::default().partitions(self.partitions).on_failure(self.on_failure);
-        let runner = ProjectionRunner::new(self.outbox).relaying(self.metrics).begin(self.begin);
-        let runner = self.lease.into_iter().fold(runner.patience(Duration::MAX), ProjectionRunner::lease);
-        let runner = self.owner.into_iter().fold(runner, ProjectionRunner::owner);
-        runner.projection_with(Bookmark(self.name), options).spawn()
+        self.runner.projection_with(Bookmark(self.name), self.options).spawn()
     }
 }
 
@@ -189,7 +179,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
 const LONGEST_BATCH: Duration = Duration::from_millis(250);
 
 /// A store that publishes the batches that it is asked to apply.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Outbox<S, B> {
     store: S,
     bus: Traced<B>,
@@ -209,12 +199,6 @@ impl Translation {
         let Self(Some(translate)) = self else { return Ok(Some(Message::of(event))) };
         let translated = catch_unwind(AssertUnwindSafe(|| translate(event)));
         translated.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic)))
-    }
-}
-
-impl fmt::Debug for Translation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Translation").field(&self.0.is_some()).finish()
     }
 }
 

@@ -46,7 +46,6 @@ pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError};
 pub(crate) use lease::Tenure;
 pub use lease::{Claim, Lease, LeaseLost, Taken};
 pub(crate) use leasing::{FAREWELL, LOOK};
-pub(crate) use options::Begin;
 pub use options::{OnFailure, ProjectionOptions};
 pub use partition::Partition;
 pub use progress::Progress;

@@ -114,7 +114,7 @@ impl Rebuild {
 
 /// Where a projection that is new to the store begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Begin {
+pub(super) enum Begin {
     #[default]
     FirstEvent,
     After(Position),

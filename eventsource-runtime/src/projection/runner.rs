@@ -206,18 +206,14 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     }
 
     /// As [`ProjectionOptions::begin_after`], for all projections of the runner.
-    pub fn begin_after(self, position: Position) -> Self {
-        self.begin(Begin::After(position))
+    pub fn begin_after(mut self, position: Position) -> Self {
+        self.options.begin = Begin::After(position);
+        self
     }
 
     /// As [`ProjectionOptions::begin_now`], for all projections of the runner.
-    pub fn begin_now(self) -> Self {
-        self.begin(Begin::Now)
-    }
-
-    /// Where a projection that is new to the store begins.
-    pub(crate) fn begin(mut self, begin: Begin) -> Self {
-        self.options.begin = begin;
+    pub fn begin_now(mut self) -> Self {
+        self.options.begin = Begin::Now;
         self
     }
 
