@@ -56,7 +56,7 @@ pub(crate) async fn told<T>(notify: &Notify, mut look: impl FnMut() -> Option<T>
 }
 
 /// The output of a future, or its panic; then it is not polled again.
-pub(crate) async fn caught<F: Future>(body: F) -> Result<F::Output, Box<dyn Any + Send>> {
+pub(crate) async fn catch_panic<F: Future>(body: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut body = pin!(body);
     poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(task))) {
         Ok(polled) => polled.map(Ok),

@@ -204,6 +204,6 @@ impl<H: BatchHandler> Handler for InBatches<H> {
 }
 
 /// Turns a panic of a handler into its failure.
-pub(super) async fn caught(body: impl Future<Output = Result<(), HandlerError>>) -> Result<(), HandlerError> {
-    poll::caught(body).await.unwrap_or_else(|_| Err(HandlerError::panicked()))
+pub(super) async fn catch_panic(body: impl Future<Output = Result<(), HandlerError>>) -> Result<(), HandlerError> {
+    poll::catch_panic(body).await.unwrap_or_else(|_| Err(HandlerError::panicked()))
 }

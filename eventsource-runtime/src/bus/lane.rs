@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::counts::Counts;
 use super::error::{BusError, HandlerError};
-use super::handler::{Handler, Received, caught};
+use super::handler::{Handler, Received, catch_panic};
 use super::message::Message;
 use super::running::Stop;
 use super::traced::{Ended, Outcome, Processing};
@@ -250,7 +250,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             }
         };
         let handled = self.in_time(handled);
-        let (result, ended) = self.handled(span.run(self.at_hand(batch).scope(caught(handled))), done).await;
+        let (result, ended) = self.handled(span.run(self.at_hand(batch).scope(catch_panic(handled))), done).await;
         let outcome = result.as_ref().map_or_else(|error| tries.outcome(error, batch.len()), |()| Outcome::Ack);
         let result = result.map_err(|error| Failed { error, outcome, scope: span.scope(false) });
         let error = result.as_ref().err().map(|failed| &failed.error);

@@ -35,12 +35,12 @@ mod lane;
 #[cfg(any(feature = "kafka", feature = "rabbitmq"))]
 mod members;
 mod message;
-mod outbox;
 #[cfg(any(feature = "kafka", feature = "rabbitmq"))]
 mod pauses;
 mod propagation;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+mod relay;
 mod running;
 mod set_aside;
 mod stopped;
@@ -62,10 +62,10 @@ pub use info::{BusInfo, Health, Lag};
 #[cfg(feature = "kafka")]
 pub use kafka::{Kafka, KafkaBus, KafkaOptions};
 pub use message::Message;
-pub use outbox::Relay;
 pub use propagation::{Propagation, Relation};
 #[cfg(feature = "rabbitmq")]
 pub use rabbitmq::{RabbitMq, RabbitMqBus, RabbitMqOptions};
+pub use relay::Relay;
 pub use running::{Subscription, Tally};
 pub use stopped::{MessagesLeft, SubscriptionStopped};
 pub use subscription::SubscriptionBuilder;

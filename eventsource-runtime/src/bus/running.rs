@@ -17,7 +17,7 @@ use super::lane::{Current, Handling, Lane};
 use super::stopped::SubscriptionStopped;
 use super::{Consumer, Delivery, Settle};
 use crate::fnv::mixed;
-use crate::poll::{before, beside, caught, unless};
+use crate::poll::{before, beside, catch_panic, unless};
 use crate::telemetry::metrics::Told;
 use crate::telemetry::{Scope, log};
 
@@ -220,7 +220,7 @@ impl<C: Consumer> Taking<C> {
     }
 
     async fn work(&mut self, tasks: &mut JoinSet<()>) -> Result<(), BusError> {
-        let taken = caught(unless_one_dies(tasks, self.take())).await;
+        let taken = catch_panic(unless_one_dies(tasks, self.take())).await;
         let taken = taken.unwrap_or_else(|_| Err(BusError::backend("take messages", "it panicked")));
         if let Err(error) = &taken {
             self.running.iter().for_each(|running| running.failed());

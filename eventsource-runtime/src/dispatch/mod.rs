@@ -26,7 +26,7 @@ pub use process_manager::{
     Rejection,
 };
 #[cfg(feature = "testing")]
-pub(crate) use process_manager::{Own, When};
+pub(crate) use process_manager::{ProcessEvent, When};
 pub use query_bus::{QueryBus, QueryBusBuilder};
 pub use query_error::{ExecuteJsonError, QueryError};
 

@@ -7,12 +7,12 @@ use tokio::sync::watch;
 
 use super::ProjectionStore;
 use super::error::ProjectionError;
-use super::follower::{Follower, Place};
 use super::halt::Halt;
 use super::leasing::{Hold, LOOK};
 use super::options::Rebuild;
 use super::pace::LARGEST_BATCH;
 use super::partition::Partition;
+use super::partition_runner::{Cursor, PartitionRunner};
 use super::progress::Standing;
 use super::rebuild::Rebuilding;
 use crate::store::Position;
@@ -26,7 +26,7 @@ const MOST_ROUNDS: usize = 16;
 /// The lease of the projection, and where it stands.
 pub(super) type Built = (Hold, Position);
 
-impl<S: ProjectionStore> Follower<S> {
+impl<S: ProjectionStore> PartitionRunner<S> {
     /// Builds the read model aside and puts it in the place of the old one.
     ///
     /// While it is built, the lease's holder continues with the old one. The lease is taken from it only for the
@@ -42,9 +42,9 @@ impl<S: ProjectionStore> Follower<S> {
         builder.patiently(|this| this.store.open_projection(Arc::clone(&this.projection), 1, Position::START)).await?;
         let mut own = Hold::new(&self.options);
         let begin = builder.stand_by(&mut own).await?;
-        let mut place = Place::new(begin, past, own);
-        place.rebuilding = true;
-        builder.close_up(&mut place, past).await?;
+        let mut cursor = Cursor::new(begin, past, own);
+        cursor.rebuilding = true;
+        builder.close_up(&mut cursor, past).await?;
         let mut hold = Hold::new(&self.options);
         let forced = hold.claim.clone().by_force();
         let lease = match self.patiently(|this| this.store.lease_projection(this.partition, forced.clone())).await {
@@ -55,14 +55,14 @@ impl<S: ProjectionStore> Follower<S> {
                 return Err(halt);
             }
         };
-        let swap = self.swap(&builder, &mut place, &hold, lease.checkpoint);
+        let swap = self.swap(&builder, &mut cursor, &hold, lease.checkpoint);
         if let Err(halt) = self.keeping(&hold.claim, swap).await {
             self.give_up(&hold).await;
             return Err(halt);
         }
         hold.renewed = Instant::now();
         rebuilding.ended();
-        Ok(((hold, place.checkpoint), rebuilding))
+        Ok(((hold, cursor.checkpoint), rebuilding))
     }
 
     /// Opens the place aside once nobody else builds there.
@@ -83,10 +83,10 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// Also catches up with what has come meanwhile, until that is little: nobody continues with the old one while the
     /// rest is applied.
-    async fn close_up(&self, place: &mut Place, past: Position) -> Result<(), Halt> {
+    async fn close_up(&self, cursor: &mut Cursor, past: Position) -> Result<(), Halt> {
         let mut until = past;
         for _ in 0..MOST_ROUNDS {
-            self.catch_up(place, until).await?;
+            self.catch_up(cursor, until).await?;
             let head = self.ask(S::head).await?;
             if head.get().saturating_sub(until.get()) <= LITTLE {
                 break;
@@ -96,8 +96,8 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(())
     }
 
-    async fn swap(&self, builder: &Self, place: &mut Place, hold: &Hold, live: Position) -> Result<(), Halt> {
-        builder.catch_up(place, live).await?;
+    async fn swap(&self, builder: &Self, cursor: &mut Cursor, hold: &Hold, live: Position) -> Result<(), Halt> {
+        builder.catch_up(cursor, live).await?;
         let (name, token) = (self.partition.projection, hold.claim.token);
         self.patiently(|this| this.store.swap_aside(name, builder.store.clone(), token)).await
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::dead_letter::DeadLetter;
 use super::error::{CheckpointMoved, ProjectionError};
-use super::lease::{Claim, LeaseLost, Tenure};
+use super::lease::{Claim, HeldLease, LeaseLost};
 use super::partition::Partition;
 use crate::clock::Timestamp;
 use crate::domain::StoredEvent;
@@ -70,8 +70,8 @@ impl Batch {
     }
 
     /// The lease under which it is sent.
-    pub(crate) fn tenure(&self) -> Tenure {
-        Tenure { partition: self.partition, claim: self.claim.clone(), since: self.leased, checkpoint: self.from }
+    pub(crate) fn held_lease(&self) -> HeldLease {
+        HeldLease { partition: self.partition, claim: self.claim.clone(), since: self.leased, checkpoint: self.from }
     }
 
     /// Refuses the batch if the lease is another's, or if the checkpoint in the store is not where the sender left it.

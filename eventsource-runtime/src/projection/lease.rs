@@ -102,7 +102,7 @@ impl LeaseLost {
 
 /// A lease as its holder knows it, for what is done outside the store, where no transaction refuses it if it is late.
 #[derive(Clone)]
-pub(crate) struct Tenure {
+pub(crate) struct HeldLease {
     pub(crate) partition: Partition,
     pub(crate) claim: Claim,
     /// When it was last asked for.
@@ -111,7 +111,7 @@ pub(crate) struct Tenure {
     pub(crate) checkpoint: Position,
 }
 
-impl Tenure {
+impl HeldLease {
     /// Checks that the lease is still held, unless that was confirmed recently: the process may have been stopped
     /// since. It may be stopped after the answer too, so nothing is promised.
     ///

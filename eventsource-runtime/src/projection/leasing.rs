@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::ProjectionStore;
 use super::error::{CheckpointMoved, ProjectionError};
-use super::follower::{Follower, Place};
 use super::halt::Halt;
 use super::lease::{Claim, Lease, LeaseLost, Taken};
 use super::options::Options;
+use super::partition_runner::{Cursor, PartitionRunner};
 use super::retry::upkeep;
 use crate::poll::beside;
 use crate::store::Position;
@@ -40,7 +40,7 @@ impl Hold {
     }
 }
 
-impl Place {
+impl Cursor {
     /// How long until the lease should be renewed, or the checkpoint be saved, which also renews it.
     pub(super) fn due(&self) -> Duration {
         let renewal = self.hold.claim.term / 3;
@@ -49,7 +49,7 @@ impl Place {
     }
 }
 
-impl<S: ProjectionStore> Follower<S> {
+impl<S: ProjectionStore> PartitionRunner<S> {
     /// Asks for the lease once, and returns its holder if that is another.
     pub(super) async fn claim(&self, hold: &mut Hold) -> Result<Lease, Halt> {
         let begun = Instant::now();
@@ -100,19 +100,19 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// Waits for events, and keeps the lease. Now and then it moves the checkpoint past events that were not this
     /// part's, for those who wait for the lease and look.
-    pub(super) async fn idle(&self, place: &mut Place) -> Result<(), Halt> {
+    pub(super) async fn idle(&self, cursor: &mut Cursor) -> Result<(), Halt> {
         // The same future throughout: a store may look for others' events less often than a lease is renewed.
-        let mut changed = pin!(self.unless_stopped(upkeep(self.feed.changed(place.checkpoint))));
+        let mut changed = pin!(self.unless_stopped(upkeep(self.feed.changed(cursor.checkpoint))));
         loop {
-            match tokio::time::timeout(place.due(), changed.as_mut()).await {
+            match tokio::time::timeout(cursor.due(), changed.as_mut()).await {
                 Ok(changed) => return changed,
-                Err(_) if place.saved < place.checkpoint => self.save(place).await?,
+                Err(_) if cursor.saved < cursor.checkpoint => self.save(cursor).await?,
                 Err(_) => {
-                    let stored = self.renew(&mut place.hold).await?;
+                    let stored = self.renew(&mut cursor.hold).await?;
                     // A server that took over from another may have lost the last commits: a caller that waits for the
                     // events that come now would be told that they are applied.
-                    if stored != place.saved {
-                        return Err(CheckpointMoved::new(self.partition.projection, place.saved, stored).into());
+                    if stored != cursor.saved {
+                        return Err(CheckpointMoved::new(self.partition.projection, cursor.saved, stored).into());
                     }
                 }
             }
@@ -127,10 +127,10 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// Handles a lease that another runner has taken, as found by a step, or by a renewal, which is upkeep and has no
     /// span. A new one is another lease.
-    pub(super) fn lost(&self, place: &mut Place, error: &ProjectionError) {
+    pub(super) fn lost(&self, cursor: &mut Cursor, error: &ProjectionError) {
         self.tell_lost(error);
-        place.rebuilding = false;
-        place.hold = Hold::new(&self.options);
+        cursor.rebuilding = false;
+        cursor.hold = Hold::new(&self.options);
         if let Some(gap) = &self.gap {
             gap.forget_head();
         }
@@ -152,19 +152,23 @@ impl<S: ProjectionStore> Follower<S> {
 }
 
 /// The output of a future, keeping the leases of these parts meanwhile.
-pub(super) async fn keeping<S: ProjectionStore, F: Future>(parts: &[Follower<S>], claim: &Claim, body: F) -> F::Output {
+pub(super) async fn keeping<S: ProjectionStore, F: Future>(
+    parts: &[PartitionRunner<S>],
+    claim: &Claim,
+    body: F,
+) -> F::Output {
     beside(body, upkeep(keep(parts, claim))).await
 }
 
 /// Gives up the leases of these parts that are held.
-pub(super) async fn give_up<S: ProjectionStore>(parts: &[Follower<S>], hold: &Hold) {
+pub(super) async fn give_up<S: ProjectionStore>(parts: &[PartitionRunner<S>], hold: &Hold) {
     for part in parts {
         part.give_up(hold).await;
     }
 }
 
 /// One after the other, on one connection.
-async fn keep<S: ProjectionStore>(parts: &[Follower<S>], claim: &Claim) {
+async fn keep<S: ProjectionStore>(parts: &[PartitionRunner<S>], claim: &Claim) {
     loop {
         tokio::time::sleep(claim.term / 3).await;
         for part in parts {

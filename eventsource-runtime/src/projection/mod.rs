@@ -6,20 +6,19 @@
 
 mod aside;
 mod batch;
-mod bookmark;
-mod caught;
+mod catch_panic;
+mod checkpoint_only;
 mod dead_letter;
 mod dead_letters;
 mod error;
-mod follower;
-mod group;
 mod halt;
 mod lease;
 mod leasing;
+mod lookback;
 mod options;
 mod pace;
 mod partition;
-mod passed;
+mod partition_runner;
 mod progress;
 mod rebuild;
 mod retry;
@@ -27,6 +26,7 @@ mod runner;
 mod running;
 mod step;
 mod stopped;
+mod task;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -38,12 +38,12 @@ pub(crate) use aside::NoRoom;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use batch::sought;
 pub use batch::{Applied, Batch, Events, Took};
-pub(crate) use bookmark::Bookmark;
-pub(crate) use caught::caught;
+pub(crate) use catch_panic::catch_panic;
+pub(crate) use checkpoint_only::CheckpointOnly;
 pub use dead_letter::{DeadLetter, Letters};
 pub use dead_letters::{DeadLetterError, DeadLetters};
 pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError};
-pub(crate) use lease::Tenure;
+pub(crate) use lease::HeldLease;
 pub use lease::{Claim, Lease, LeaseLost, Taken};
 pub(crate) use leasing::{FAREWELL, LOOK};
 pub use options::{OnFailure, ProjectionOptions};

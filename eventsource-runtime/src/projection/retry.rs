@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use super::batch::Events;
 use super::dead_letter::DeadLetter;
 use super::error::ProjectionError;
-use super::follower::{Follower, Place};
 use super::halt::Halt;
 use super::lease::LeaseLost;
 use super::options::OnFailure;
+use super::partition_runner::{Cursor, PartitionRunner};
 use super::step::{Mode, Outcome, Step};
 use super::{ProjectionStore, StepResult};
 use crate::poll::{before, beside, unless};
@@ -34,19 +34,19 @@ pub(super) struct Trouble {
     seen: Option<Instant>,
 }
 
-impl<S: ProjectionStore> Follower<S> {
+impl<S: ProjectionStore> PartitionRunner<S> {
     /// Applies one event, retries it if that fails, and then does what the policy says.
-    pub(super) async fn settle(&self, event: &Events, mode: Mode, place: &mut Place) -> Result<(), Halt> {
-        let to = event.last().map_or(place.saved, |event| event.position);
+    pub(super) async fn settle(&self, event: &Events, mode: Mode, cursor: &mut Cursor) -> Result<(), Halt> {
+        let to = event.last().map_or(cursor.saved, |event| event.position);
         let (mut failing, mut trouble) = (Trouble::default(), Trouble::default());
-        while place.saved < to {
+        while cursor.saved < to {
             let step = Step::new(event, to, mode).retried(failing.retries + trouble.retries);
-            let Err(error) = self.attempt(step, place).await else { break };
+            let Err(error) = self.attempt(step, cursor).await else { break };
             if error.event().is_none() {
                 self.endure(&mut trouble, error).await?;
             } else if failing.retries < self.options.retries {
                 self.pause(&mut failing, error).await?;
-            } else if let Err(error) = self.decide(step, error, place).await? {
+            } else if let Err(error) = self.decide(step, error, cursor).await? {
                 self.endure(&mut trouble, error).await?;
             } else {
                 break;
@@ -61,17 +61,17 @@ impl<S: ProjectionStore> Follower<S> {
         &self,
         step: Step<'_>,
         error: ProjectionError,
-        place: &mut Place,
+        cursor: &mut Cursor,
     ) -> Result<StepResult, ProjectionError> {
         let Some(event) = step.events.first() else { return Ok(Err(error)) };
         let outcome = match self.options.on_failure {
             OnFailure::Stop => {
-                let asked = self.store.lease_projection(self.partition, place.hold.claim.clone());
+                let asked = self.store.lease_projection(self.partition, cursor.hold.claim.clone());
                 return match upkeep(asked).await {
                     // It failed after another runner's work, or after an own attempt whose answer was lost.
                     Ok(lease) if lease.taken.is_some() => Err(LeaseLost::new(self.partition).into()),
                     Ok(lease) if lease.checkpoint == step.to => {
-                        self.keep(step.to, place);
+                        self.keep(step.to, cursor);
                         self.count(step).await;
                         Ok(Ok(()))
                     }
@@ -85,7 +85,7 @@ impl<S: ProjectionStore> Follower<S> {
                 Outcome::SetAside(Box::new(DeadLetter::failed(event, &error, self.options.retries, now)))
             }
         };
-        Ok(self.attempt(step.ending(&outcome), place).await)
+        Ok(self.attempt(step.ending(&outcome), cursor).await)
     }
 
     /// Asks until there is an answer: dropping a question is safe.

@@ -14,13 +14,13 @@ use tokio::task::JoinHandle;
 
 use super::dead_letters::DeadLetters;
 use super::error::ProjectionError;
-use super::follower::Follower;
-use super::group::Group;
 use super::options::{Begin, OnFailure, Options, ProjectionOptions, Rebuild};
 use super::partition::Partition;
+use super::partition_runner::PartitionRunner;
 use super::progress::{Standing, Watched};
 use super::running::{Projections, Told};
 use super::stopped::ProjectionStopped;
+use super::task::ProjectionTask;
 use super::{Projection, ProjectionStore};
 use crate::clock::Clock;
 use crate::store::{EventStore, Position, StoreError};
@@ -294,11 +294,11 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         let name = projection.name();
         let scope = Scope::detached();
         let running = options.counted_as().and_then(|_| metrics::Told::running(name, options.relay.is_some()));
-        let (mut followers, mut parts) = (Vec::new(), Vec::new());
+        let (mut parts, mut watched) = (Vec::new(), Vec::new());
         for partition in Partition::all(name, options.partitions) {
             let (progress, of_part) = watch::channel(Standing::default());
-            parts.push(of_part);
-            followers.push(Follower {
+            watched.push(of_part);
+            parts.push(PartitionRunner {
                 feed: self.store.clone(),
                 store: self.store.clone(),
                 projection: Arc::clone(projection),
@@ -312,16 +312,16 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
             });
         }
         if options.counted_as().is_some() {
-            let gaps = metrics::Gap::observed(name, followers.len(), options.relay.is_some());
-            followers.iter_mut().zip(gaps).for_each(|(follower, gap)| follower.gap = Some(gap));
+            let gaps = metrics::Gap::observed(name, parts.len(), options.relay.is_some());
+            parts.iter_mut().zip(gaps).for_each(|(part, gap)| part.gap = Some(gap));
         }
         let head = scope.clone().muted().in_scope(|| head_of(&self.store));
-        let group = Group { followers, scope: scope.clone() };
+        let task = ProjectionTask { parts, scope: scope.clone() };
         let run = async move {
-            group.run(head).await;
+            task.run(head).await;
             running
         };
-        (Watched { name, parts }, tokio::spawn(scope.run(run)))
+        (Watched { name, parts: watched }, tokio::spawn(scope.run(run)))
     }
 }
 

@@ -120,7 +120,7 @@ impl Drop for Projections {
 async fn end(watched: &Watched, task: &mut JoinHandle<Told>, until: Instant) -> Result<(), ProjectionStopped> {
     let ended = tokio::time::timeout_at(until, &mut *task).await;
     match ended {
-        // The follower catches panics; what is left is the drop of a store or a projection.
+        // The task catches panics; what is left is the drop of a store or a projection.
         Ok(Err(error)) if error.is_panic() => {
             let panicked = ProjectionError::panicked(&*error.into_panic());
             Err(ProjectionStopped::failed(watched.name, watched.checkpoint(), panicked))

@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::batch::{Applied, Batch, Events};
 use super::dead_letter::{DeadLetter, Letters};
 use super::error::ProjectionError;
-use super::follower::{Follower, Place};
 use super::options::Options;
 use super::pace::LARGEST_BATCH;
+use super::partition_runner::{Cursor, PartitionRunner};
 use super::retry::{LATE, upkeep};
 use super::{Backend, Projection, ProjectionStore, StepResult};
 use crate::store::Position;
@@ -72,15 +72,15 @@ pub(super) enum Mode {
     Batch { replay: bool },
 }
 
-impl<S: ProjectionStore> Follower<S> {
+impl<S: ProjectionStore> PartitionRunner<S> {
     /// Applies events in one transaction, in a `projection.{Name}` span, and moves on if it was committed. The caller
     /// keeps the lease, however long that takes.
-    pub(super) async fn attempt(&self, step: Step<'_>, place: &mut Place) -> StepResult {
+    pub(super) async fn attempt(&self, step: Step<'_>, cursor: &mut Cursor) -> StepResult {
         let span = step.span(&*self.projection, &self.options);
         let scope = span.scope(step.mode != Mode::Live);
-        let mut batch = Batch::new(self.partition, place.hold.claim.clone(), place.saved, step.to)
+        let mut batch = Batch::new(self.partition, cursor.hold.claim.clone(), cursor.saved, step.to)
             .at(self.options.clock.now())
-            .leased(place.hold.renewed);
+            .leased(cursor.hold.renewed);
         match step.outcome {
             Outcome::Applied => batch.events = step.events.clone(),
             Outcome::Skipped(_) => {}
@@ -92,10 +92,10 @@ impl<S: ProjectionStore> Follower<S> {
         let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope.clone()));
         let mut result = Box::pin(self.minding_the_gap(self.unless_late(applying))).await;
         let found = result.as_ref().err().and_then(ProjectionError::found);
-        let earlier = place.unsure.take_if(|unsure| found == Some(unsure.to));
+        let earlier = cursor.unsure.take_if(|unsure| found == Some(unsure.to));
         if let Some(earlier) = earlier.as_ref().filter(|_| step.events.is_empty()) {
             // The runner was stopped before it tried again: only the checkpoint was left to move.
-            place.saved_at(earlier.to);
+            cursor.saved_at(earlier.to);
             return Ok(());
         }
         if step.retry > 0 && found == Some(step.to) {
@@ -107,12 +107,12 @@ impl<S: ProjectionStore> Follower<S> {
         span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(step.retry)));
         match result {
             Ok(applied) => {
-                place.hold.renewed = asked;
-                place.took = place.took.zip(applied.took).map(|(sum, took)| sum + took);
+                cursor.hold.renewed = asked;
+                cursor.took = cursor.took.zip(applied.took).map(|(sum, took)| sum + took);
                 if let Some(rebuilding) = &self.rebuilding {
                     rebuilding.applied(step.events.len());
                 }
-                self.keep(step.to, place);
+                self.keep(step.to, cursor);
                 span.in_scope(|| step.applied(&span, self.partition.projection, &self.options, &applied));
                 span.succeed();
                 Ok(())
@@ -121,8 +121,8 @@ impl<S: ProjectionStore> Follower<S> {
             Err(error) if self.options.relay.is_some() && error.is_closed() && self.is_stopped() => Err(error),
             Err(error) => {
                 match error.kept() {
-                    Some(kept) => self.keep(kept, place),
-                    None => place.doubt(step, &error),
+                    Some(kept) => self.keep(kept, cursor),
+                    None => cursor.doubt(step, &error),
                 }
                 let error = error.about(|| step.about(self.partition.projection), "it begins there again");
                 step.failed(span, &*self.projection, &error);
@@ -161,13 +161,13 @@ impl<S: ProjectionStore> Follower<S> {
         Applied { parked: parked.filter(|of| is_own(*of)).collect(), took: None }
     }
 
-    pub(super) fn keep(&self, position: Position, place: &mut Place) {
-        place.saved_at(position);
-        self.tell(place);
+    pub(super) fn keep(&self, position: Position, cursor: &mut Cursor) {
+        cursor.saved_at(position);
+        self.tell(cursor);
     }
 }
 
-impl Place {
+impl Cursor {
     /// Notes that a step may have been committed, despite this error.
     fn doubt(&mut self, step: Step<'_>, error: &ProjectionError) {
         // Steps run only if nothing before them was committed, and a failed step is not committed either. Otherwise the

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::poll::caught;
+use crate::poll::catch_panic;
 use crate::store::StoreError;
 use crate::timer;
 
@@ -16,7 +16,7 @@ pub(crate) async fn within<T>(
     attempt: &'static str,
     call: impl Future<Output = Result<T, StoreError>> + Send,
 ) -> Result<T, StoreError> {
-    let call = caught(call);
+    let call = catch_panic(call);
     let called = if timer::is_there() { tokio::time::timeout(patience, call).await } else { Ok(call.await) };
     match called {
         Ok(Ok(result)) => result,

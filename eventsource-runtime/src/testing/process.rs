@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::difference::difference;
 use super::given::{named, one_shown, read_back, source};
 use crate::clock::Timestamp;
-use crate::dispatch::{IntoReaction, Own, ProcessManager, Reaction, Rejection, When};
+use crate::dispatch::{IntoReaction, ProcessEvent, ProcessManager, Reaction, Rejection, When};
 use crate::domain::{Aggregate, AnyEvent, Command, Envelope, Event, Recorded, StoredEvent};
 use crate::projection::ProjectionError;
 use crate::store::{Position, StreamId, Version};
@@ -115,7 +115,7 @@ pub struct Process<M> {
     unmet: Vec<String>,
     /// It goes on only to what is due.
     now: Timestamp,
-    scheduled: Vec<(Timestamp, Box<dyn Own>)>,
+    scheduled: Vec<(Timestamp, Box<dyn ProcessEvent>)>,
 }
 
 /// How a process reacted; created by [`Process::when`] and its like.
@@ -268,7 +268,9 @@ impl<M: ProcessManager> Reacted<M> {
                     process.record(event.as_event());
                 }
                 let now = process.now;
-                process.scheduled.extend(reaction.later.into_iter().map(|later| (later.when.due(now), later.event)));
+                process
+                    .scheduled
+                    .extend(reaction.scheduled.into_iter().map(|later| (later.when.due(now), later.event)));
             }
         }
         process
@@ -292,7 +294,7 @@ fn written<M>(reaction: Reaction<M>) -> Result<Reaction<M>, ProjectionError> {
     if let Some(unwritable) = reaction.unwritable {
         return Err(unwritable.into());
     }
-    let later = reaction.later.iter().map(|later| &later.event);
+    let later = reaction.scheduled.iter().map(|later| &later.event);
     for event in reaction.events.iter().chain(later) {
         event.as_event().encode()?;
     }
@@ -302,7 +304,7 @@ fn written<M>(reaction: Reaction<M>) -> Result<Reaction<M>, ProjectionError> {
 /// What is recorded, now and later, and the commands, in order.
 fn shown<M>(reaction: &Reaction<M>) -> String {
     let events = reaction.events.iter().map(|event| format!("records {}", one_shown(event.as_event())));
-    let later = reaction.later.iter().map(|later| {
+    let later = reaction.scheduled.iter().map(|later| {
         let event = one_shown(later.event.as_event());
         match later.when {
             When::After(delay) => format!("records after {delay:?} {event}"),

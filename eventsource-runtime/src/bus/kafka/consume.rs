@@ -175,13 +175,13 @@ impl Member {
         Ok(None)
     }
 
-    /// Looks up the tenure of a partition, mostly that of the last message. What is about to go to another member is
+    /// Looks up the assignment of a partition, mostly that of the last message. What is about to go to another member is
     /// left to it.
     fn is_ours(&mut self, partition: i32) -> bool {
-        let is_last = |held: &Arc<Held>| held.tenure.partition() == partition && !held.tenure.is_ending();
+        let is_last = |held: &Arc<Held>| held.assignment.partition() == partition && !held.assignment.is_ending();
         if !self.held.as_ref().is_some_and(is_last) {
-            let tenure = self.origin.share.tenure(partition);
-            self.held = tenure.map(|tenure| Arc::new(Held { origin: Arc::clone(&self.origin), tenure }));
+            let assignment = self.origin.share.assignment(partition);
+            self.held = assignment.map(|assignment| Arc::new(Held { origin: Arc::clone(&self.origin), assignment }));
         }
         self.held.is_some()
     }
@@ -268,7 +268,7 @@ impl Member {
     fn delivery(&mut self, received: &BorrowedMessage<'_>, place: Place) -> Option<Delivery<Unsettled>> {
         let held = Arc::clone(self.held.as_ref()?);
         let message = self.payloads.read(received);
-        held.tenure.take(place.offset);
+        held.assignment.take(place.offset);
         let mut source = Destination::new(Arc::clone(&self.origin.share.topic));
         source.place = Some(place);
         let sent_at = received.timestamp().to_millis();

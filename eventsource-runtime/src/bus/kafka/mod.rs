@@ -2,6 +2,7 @@
 
 mod addresses;
 mod apart;
+mod assignment;
 mod client;
 mod consume;
 mod context;
@@ -16,7 +17,6 @@ mod refusal;
 mod replay;
 mod retention;
 mod settle;
-mod tenure;
 
 use std::fmt;
 use std::sync::Arc;

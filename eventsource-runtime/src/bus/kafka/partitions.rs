@@ -12,9 +12,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::assignment::{Assignment, Phase};
 use super::client::Client;
 use super::retention::{self, Unseen};
-use super::tenure::{Phase, Tenure};
 use crate::sync::Mutex;
 
 /// How long in-flight messages may delay that their partition goes to another member. The group stands still meanwhile.
@@ -41,7 +41,7 @@ pub(super) struct Share {
 
 #[derive(Default)]
 struct Inside {
-    held: BTreeMap<i32, Arc<Tenure>>,
+    held: BTreeMap<i32, Arc<Assignment>>,
     unseen: Vec<Unseen>,
     returning: Option<Returning>,
     /// Where partitions ended when brokers were asked.
@@ -52,9 +52,9 @@ struct Inside {
 impl Inside {
     /// A partition that was to be given back was lost before. It may be assigned anew, and must not be given back then.
     fn gone(&mut self, partition: i32) {
-        for tenure in self.returning.iter().flat_map(|returning| &returning.tenures) {
-            if tenure.partition() == partition {
-                tenure.enter(Phase::Over);
+        for assignment in self.returning.iter().flat_map(|returning| &returning.assignments) {
+            if assignment.partition() == partition {
+                assignment.enter(Phase::Over);
             }
         }
         self.keep_returning();
@@ -63,24 +63,24 @@ impl Inside {
     /// Forgets those that have ended.
     fn keep_returning(&mut self) {
         if let Some(returning) = &mut self.returning {
-            returning.tenures.retain(|tenure| !tenure.is_over());
+            returning.assignments.retain(|assignment| !assignment.is_over());
         }
-        self.returning.take_if(|returning| returning.tenures.is_empty());
+        self.returning.take_if(|returning| returning.assignments.is_empty());
     }
 }
 
 /// Partitions that go to other members as soon as nothing of them is in flight.
 #[derive(Clone)]
 pub(super) struct Returning {
-    tenures: Vec<Arc<Tenure>>,
+    assignments: Vec<Arc<Assignment>>,
     pub(super) until: Instant,
 }
 
 impl Returning {
     /// Waits until nothing is in flight.
     pub(super) async fn quiet(&self) {
-        for tenure in &self.tenures {
-            tenure.quiet().await;
+        for assignment in &self.assignments {
+            assignment.quiet().await;
         }
     }
 
@@ -88,9 +88,9 @@ impl Returning {
     /// already, and the same partition may be ours again.
     pub(super) fn end(&self, topic: &str) -> TopicPartitionList {
         let mut partitions = TopicPartitionList::new();
-        for tenure in &self.tenures {
-            if tenure.end() {
-                partitions.add_partition(topic, tenure.partition());
+        for assignment in &self.assignments {
+            if assignment.end() {
+                partitions.add_partition(topic, assignment.partition());
             }
         }
         partitions
@@ -141,9 +141,9 @@ impl Share {
         let mut inside = self.inside.lock();
         for partition in partitions {
             inside.gone(partition);
-            let tenure = Arc::new(Tenure::new(partition));
-            inside.unseen.push(Unseen::new(Arc::clone(&tenure)));
-            inside.held.insert(partition, tenure);
+            let assignment = Arc::new(Assignment::new(partition));
+            inside.unseen.push(Unseen::new(Arc::clone(&assignment)));
+            inside.held.insert(partition, assignment);
         }
         self.changed.notify_one();
     }
@@ -151,25 +151,29 @@ impl Share {
     /// Partitions are to go to other members: nothing of them is begun any more. False if they can go at once.
     pub(super) fn revoked(&self, partitions: impl IntoIterator<Item = i32>, is_lost: bool) -> bool {
         let mut inside = self.inside.lock();
-        let mut tenures = Vec::new();
+        let mut assignments = Vec::new();
         for partition in partitions {
             inside.lags.remove(&partition);
             inside.ends.remove(&partition);
             if is_lost {
                 inside.gone(partition);
             }
-            tenures.extend(inside.held.remove(&partition));
+            assignments.extend(inside.held.remove(&partition));
         }
         let waits = !is_lost && !self.leaving.load(Ordering::Relaxed);
         let mut is_busy = false;
-        for tenure in &tenures {
-            tenure.enter(if waits { Phase::Ending } else { Phase::Over });
-            is_busy |= tenure.is_busy();
+        for assignment in &assignments {
+            assignment.enter(if waits { Phase::Ending } else { Phase::Over });
+            is_busy |= assignment.is_busy();
         }
         let waits = waits && is_busy;
         if waits {
             let until = Instant::now() + GIVING_BACK;
-            inside.returning.get_or_insert(Returning { tenures: Vec::new(), until }).tenures.extend(tenures);
+            inside
+                .returning
+                .get_or_insert(Returning { assignments: Vec::new(), until })
+                .assignments
+                .extend(assignments);
             self.changed.notify_one();
         }
         waits
@@ -182,7 +186,7 @@ impl Share {
             return (Vec::new(), None);
         }
         let now = Instant::now();
-        inside.unseen.retain(|unseen| !unseen.tenure.is_ending());
+        inside.unseen.retain(|unseen| !unseen.assignment.is_ending());
         let due = inside.unseen.extract_if(.., |unseen| unseen.due <= now).collect();
         (due, inside.unseen.iter().map(|unseen| unseen.due).min())
     }
@@ -207,8 +211,8 @@ impl Share {
         self.inside.lock().keep_returning();
     }
 
-    /// The tenure of a partition, if it is ours.
-    pub(super) fn tenure(&self, partition: i32) -> Option<Arc<Tenure>> {
+    /// The assignment of a partition, if it is ours.
+    pub(super) fn assignment(&self, partition: i32) -> Option<Arc<Assignment>> {
         self.inside.lock().held.get(&partition).cloned()
     }
 
@@ -229,14 +233,14 @@ impl Share {
     /// member would begin. Before the first commit that is where the partition begins.
     pub(super) fn observe(&self, known: &HashMap<i32, Partition>) {
         let mut inside = self.inside.lock();
-        let missing = inside
-            .held
-            .iter()
-            .filter_map(|(partition, tenure)| Some((*partition, tenure.missing(known.get(partition)?.lo_offset))));
+        let missing = inside.held.iter().filter_map(|(partition, assignment)| {
+            Some((*partition, assignment.missing(known.get(partition)?.lo_offset)))
+        });
         let missing: Vec<_> = missing.collect();
-        let lags = inside.held.iter().filter_map(|(partition, tenure)| {
+        let lags = inside.held.iter().filter_map(|(partition, assignment)| {
             let known = known.get(partition)?;
-            let at = Some(known.committed_offset.max(known.lo_offset)).filter(|at| *at >= 0).or(tenure.position())?;
+            let at =
+                Some(known.committed_offset.max(known.lo_offset)).filter(|at| *at >= 0).or(assignment.position())?;
             let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
             let end = inside.ends.get(partition).map_or(end, |asked| end.max(*asked));
             Some((*partition, u64::try_from(end.checked_sub(at)?).unwrap_or_default()))
@@ -267,21 +271,21 @@ mod tests {
     #[test]
     fn what_is_revoked_is_not_begun_and_given_back_when_nothing_is_under_way() {
         let share = share();
-        let tenure = share.tenure(0).unwrap();
-        tenure.take(7);
+        let assignment = share.assignment(0).unwrap();
+        assignment.take(7);
         assert!(share.revoked([0], false), "one message is under way");
-        assert!(tenure.is_ending() && share.tenure(0).is_none());
-        assert!(!share.tenure(1).unwrap().is_ending());
+        assert!(assignment.is_ending() && share.assignment(0).is_none());
+        assert!(!share.assignment(1).unwrap().is_ending());
         let mut stored = None;
         let store = |offset| {
             stored = Some(offset);
             Ok(())
         };
-        tenure.done([7], store).unwrap();
+        assignment.done([7], store).unwrap();
         assert_eq!(stored, Some(7), "it may come to its end");
         let returning = share.returning().unwrap();
         assert_eq!(returning.end("orders").count(), 1);
-        assert!(matches!(tenure.done([7], |_| Ok(())), Err(BusError::Lost)));
+        assert!(matches!(assignment.done([7], |_| Ok(())), Err(BusError::Lost)));
         share.returned();
         assert!(share.returning().is_none());
     }
@@ -289,21 +293,21 @@ mod tests {
     #[test]
     fn what_is_lost_before_it_is_given_back_is_not_given_back_when_it_has_come_again() {
         let share = share();
-        share.tenure(0).unwrap().take(7);
+        share.assignment(0).unwrap().take(7);
         assert!(share.revoked([0], false));
         let returning = share.returning().unwrap();
         assert!(!share.revoked([0, 1], true), "lost");
         share.assigned([0]);
         assert!(share.returning().is_none());
         assert_eq!(returning.end("orders").count(), 0);
-        assert!(!share.tenure(0).unwrap().is_ending());
+        assert!(!share.assignment(0).unwrap().is_ending());
     }
 
     #[test]
     fn what_is_revoked_later_is_given_back_as_well() {
         let share = share();
-        share.tenure(0).unwrap().take(7);
-        share.tenure(1).unwrap().take(7);
+        share.assignment(0).unwrap().take(7);
+        share.assignment(1).unwrap().take(7);
         assert!(share.revoked([0], false));
         let first = share.returning().unwrap();
         assert!(share.revoked([1], false));
@@ -318,13 +322,13 @@ mod tests {
     fn nobody_waits_for_what_is_idle_lost_or_left() {
         assert!(!share().revoked([0, 1], false), "idle");
         let lost = share();
-        lost.tenure(0).unwrap().take(1);
+        lost.assignment(0).unwrap().take(1);
         assert!(!lost.revoked([0], true), "lost");
         let left = share();
-        let tenure = left.tenure(0).unwrap();
-        tenure.take(1);
+        let assignment = left.assignment(0).unwrap();
+        assignment.take(1);
         left.leave();
         assert!(!left.revoked([0], false), "left");
-        assert!(matches!(tenure.done([1], |_| Ok(())), Err(BusError::Lost)));
+        assert!(matches!(assignment.done([1], |_| Ok(())), Err(BusError::Lost)));
     }
 }

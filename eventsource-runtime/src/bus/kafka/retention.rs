@@ -8,9 +8,9 @@ use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
+use super::assignment::Assignment;
 use super::client::Client;
 use super::partitions::Share;
-use super::tenure::Tenure;
 use crate::telemetry::log;
 
 /// How long one query may take.
@@ -18,7 +18,7 @@ const ASKING: Duration = Duration::from_secs(4);
 
 /// A partition of which nobody has looked yet what was deleted before it came to this member.
 pub(super) struct Unseen {
-    pub(super) tenure: Arc<Tenure>,
+    pub(super) assignment: Arc<Assignment>,
     /// When brokers are asked.
     pub(super) due: Instant,
     /// Where the group was, if brokers have told that once: it moves on.
@@ -26,8 +26,8 @@ pub(super) struct Unseen {
 }
 
 impl Unseen {
-    pub(super) fn new(tenure: Arc<Tenure>) -> Self {
-        Self { tenure, due: Instant::now(), committed: None }
+    pub(super) fn new(assignment: Arc<Assignment>) -> Self {
+        Self { assignment, due: Instant::now(), committed: None }
     }
 }
 
@@ -39,12 +39,12 @@ pub(super) fn look(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> 
     // At the beginning of time.
     let begins = client.offsets_for_times(list(share, unseen.iter())?, ASKING)?;
     unseen.retain(|unseen| {
-        let partition = unseen.tenure.partition();
+        let partition = unseen.assignment.partition();
         let Some(committed) = unseen.committed else { return true };
         let Some(begin) = offset(&begins, share, partition) else { return true };
         if let Offset::Offset(begin) = begin {
             // What was deleted since this member began had been handled.
-            let begin = unseen.tenure.first().map_or(begin, |first| begin.min(first));
+            let begin = unseen.assignment.first().map_or(begin, |first| begin.min(first));
             tell(share, partition, u64::try_from(begin - committed).unwrap_or_default());
         }
         false
@@ -63,7 +63,7 @@ fn find_committed(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> K
         if unseen.committed.is_some() {
             return true;
         }
-        match offset(&told, share, unseen.tenure.partition()) {
+        match offset(&told, share, unseen.assignment.partition()) {
             Some(Offset::Offset(committed)) => unseen.committed = Some(committed),
             Some(_) => return false,
             None => {}
@@ -76,7 +76,7 @@ fn find_committed(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> K
 fn list<'u>(share: &Share, unseen: impl Iterator<Item = &'u Unseen>) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for unseen in unseen {
-        list.add_partition_offset(&share.topic, unseen.tenure.partition(), Offset::Beginning)?;
+        list.add_partition_offset(&share.topic, unseen.assignment.partition(), Offset::Beginning)?;
     }
     Ok(list)
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rdkafka::consumer::Consumer as _;
 
 use super::Shared;
+use super::assignment::Assignment;
 use super::client::Client;
 use super::partitions::Share;
-use super::tenure::Tenure;
 use crate::bus::Settle;
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
@@ -24,7 +24,7 @@ pub(super) struct Origin {
 /// that another thread handles.
 pub(super) struct Held {
     pub(super) origin: Arc<Origin>,
-    pub(super) tenure: Arc<Tenure>,
+    pub(super) assignment: Arc<Assignment>,
 }
 
 /// A delivery whose offset is not stored yet.
@@ -35,7 +35,7 @@ pub struct Unsettled {
 
 impl Unsettled {
     fn partition(&self) -> i32 {
-        self.held.tenure.partition()
+        self.held.assignment.partition()
     }
 
     /// Stores how far a partition is done. If that is refused, it has gone to another member.
@@ -47,20 +47,20 @@ impl Unsettled {
 
 impl Settle for Unsettled {
     fn is_lost(&self) -> bool {
-        self.held.tenure.is_ending()
+        self.held.assignment.is_ending()
     }
 
     async fn ack(self) -> Result<(), BusError> {
-        self.held.tenure.done([self.offset], |offset| self.store(offset))
+        self.held.assignment.done([self.offset], |offset| self.store(offset))
     }
 
     /// Stores one offset per partition for all of them.
     async fn ack_all(mut done: Vec<Self>) -> Vec<BusError> {
         done.sort_by_key(Self::partition);
         let mut failed = Vec::new();
-        for of_one in done.chunk_by(|one, other| Arc::ptr_eq(&one.held.tenure, &other.held.tenure)) {
+        for of_one in done.chunk_by(|one, other| Arc::ptr_eq(&one.held.assignment, &other.held.assignment)) {
             let offsets = of_one.iter().map(|each| each.offset);
-            if of_one[0].held.tenure.done(offsets, |offset| of_one[0].store(offset)).is_err() {
+            if of_one[0].held.assignment.done(offsets, |offset| of_one[0].store(offset)).is_err() {
                 failed.extend(of_one.iter().map(|_| BusError::Lost));
             }
         }
@@ -80,7 +80,7 @@ impl Settle for Unsettled {
 
 impl Drop for Unsettled {
     fn drop(&mut self) {
-        self.held.tenure.dropped();
+        self.held.assignment.dropped();
     }
 }
 

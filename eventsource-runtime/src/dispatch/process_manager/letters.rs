@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::desk::Desk;
+use super::reacting::ManagerStore;
 use crate::poll::beside;
-use crate::projection::{Batch, Bookmark, Claim, FAREWELL, LOOK, Partition, ProjectionError, ProjectionStore, Tenure};
+use crate::projection::{
+    Batch, CheckpointOnly, Claim, FAREWELL, HeldLease, LOOK, Partition, ProjectionError, ProjectionStore,
+};
 use crate::store::Position;
 use crate::telemetry::Scope;
 use crate::timer;
@@ -16,12 +18,12 @@ use crate::timer;
 /// How long others wait if whoever settles a letter dies, or is dropped.
 const TERM: Duration = Duration::from_secs(5);
 
-impl<S: ProjectionStore> Desk<S> {
+impl<S: ProjectionStore> ManagerStore<S> {
     /// Waits for the turn to settle a letter. The checkpoint counts turns, so that whoever was stopped in its own
     /// finds out that another had one meanwhile.
-    pub(super) async fn turn(&self, letters: &'static str) -> Result<Tenure, ProjectionError> {
-        let bookmark = || Arc::new(Bookmark(letters));
-        self.store.open_projection(bookmark(), 1, Position::START).await?;
+    pub(super) async fn turn(&self, letters: &'static str) -> Result<HeldLease, ProjectionError> {
+        let turns = || Arc::new(CheckpointOnly(letters));
+        self.store.open_projection(turns(), 1, Position::START).await?;
         let partition = Partition::whole(letters);
         let claim = Claim::new(Uuid::now_v7(), letters, TERM);
         loop {
@@ -30,8 +32,8 @@ impl<S: ProjectionStore> Desk<S> {
             let Some(taken) = lease.taken else {
                 let checkpoint = Position::new(lease.checkpoint.get() + 1);
                 let counted = Batch::new(partition, claim.clone(), lease.checkpoint, checkpoint);
-                let counted = self.store.apply_batch(bookmark(), counted, Scope::current().muted()).await;
-                let turn = Tenure { partition, claim, since, checkpoint };
+                let counted = self.store.apply_batch(turns(), counted, Scope::current().muted()).await;
+                let turn = HeldLease { partition, claim, since, checkpoint };
                 return match counted {
                     Ok(_) => Ok(turn),
                     Err(error) => {
@@ -49,7 +51,7 @@ impl<S: ProjectionStore> Desk<S> {
     }
 
     /// The output of a future, keeping the turn meanwhile: a command may take longer than the lease lasts.
-    pub(super) async fn kept<F: Future>(&self, turn: &Tenure, body: F) -> F::Output {
+    pub(super) async fn kept<F: Future>(&self, turn: &HeldLease, body: F) -> F::Output {
         let keep = async {
             while timer::is_there() {
                 tokio::time::sleep(TERM / 3).await;
@@ -60,7 +62,7 @@ impl<S: ProjectionStore> Desk<S> {
         beside(body, keep).await
     }
 
-    pub(super) async fn give_up(&self, turn: Tenure) {
+    pub(super) async fn give_up(&self, turn: HeldLease) {
         let given_up = self.store.lease_projection(turn.partition, turn.claim.given_up());
         // Whatever the result: the lease expires.
         if timer::is_there() {

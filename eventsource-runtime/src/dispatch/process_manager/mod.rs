@@ -5,25 +5,25 @@
 //! any point neither loses nor repeats one. See `docs/decisions/process-manager.md`.
 
 mod chain;
-mod desk;
-mod later;
 mod letters;
 mod pending;
 mod process;
+mod reacting;
 mod reaction;
 mod record;
 mod runner;
+mod scheduled;
 mod store;
 mod timer;
 
 pub use chain::ChainTooLong;
 #[cfg(feature = "testing")]
-pub(crate) use later::When;
-#[cfg(feature = "testing")]
-pub(crate) use reaction::Own;
+pub(crate) use reaction::ProcessEvent;
 pub use reaction::{IntoReaction, Met, Reaction, Rejected, Rejection};
 pub(crate) use record::is_own;
 pub use runner::{ManagerDeadLetters, ProcessManagerRunner};
+#[cfg(feature = "testing")]
+pub(crate) use scheduled::When;
 
 use crate::domain::{Aggregate, StoredEvent};
 use crate::projection::ProjectionError;

@@ -10,13 +10,13 @@ use crate::store::Position;
 
 /// Tells an event from one that took its place, which may have the same id if the same event is made again.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Mark {
+pub(super) struct EventIdentity {
     pub(super) position: Position,
     pub(super) id: Uuid,
     recorded_at: Timestamp,
 }
 
-impl Mark {
+impl EventIdentity {
     pub(super) fn of(event: &StoredEvent) -> Self {
         Self { position: event.position, id: event.id, recorded_at: event.recorded_at }
     }
@@ -29,7 +29,7 @@ pub(super) struct Waiting {
     /// The event that will be recorded.
     pub(super) id: Uuid,
     /// The event that scheduled it.
-    pub(super) asked: Mark,
+    pub(super) asked: EventIdentity,
 }
 
 impl Waiting {
@@ -106,8 +106,11 @@ mod tests {
     use super::*;
 
     fn waiting(id: u128, position: u64, due: i64) -> Waiting {
-        let asked =
-            Mark { position: Position::new(position), id: Uuid::from_u128(id), recorded_at: Timestamp::from_micros(1) };
+        let asked = EventIdentity {
+            position: Position::new(position),
+            id: Uuid::from_u128(id),
+            recorded_at: Timestamp::from_micros(1),
+        };
         Waiting { due, id: Uuid::from_u128(id + 100), asked }
     }
 

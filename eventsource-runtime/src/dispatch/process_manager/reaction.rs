@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::later::{Later, When};
+use super::scheduled::{ScheduledEvent, When};
 use crate::clock::Timestamp;
 use crate::domain::{Aggregate, AnyEvent, Command, Event, EventSet, Handle, Includes, IntoEvents, json};
 use crate::error::BoxError;
@@ -37,8 +37,8 @@ use crate::projection::ProjectionError;
 /// ```
 #[must_use = "a method returns it"]
 pub struct Reaction<M> {
-    pub(crate) events: Vec<Box<dyn Own>>,
-    pub(crate) later: Vec<Later>,
+    pub(crate) events: Vec<Box<dyn ProcessEvent>>,
+    pub(crate) scheduled: Vec<ScheduledEvent>,
     pub(super) commands: Vec<Sent>,
     pub(crate) unwritable: Option<Unwritable>,
     of: PhantomData<fn() -> M>,
@@ -61,11 +61,11 @@ pub(super) struct Sent {
 
 /// An event of the process. `M: Aggregate` is required only where one is recorded, not wherever reactions are handled:
 /// so the compiler reports once that it is missing.
-pub(crate) trait Own: Send + Sync {
+pub(crate) trait ProcessEvent: Send + Sync {
     fn as_event(&self) -> &dyn AnyEvent;
 }
 
-impl<S: EventSet> Own for S {
+impl<S: EventSet> ProcessEvent for S {
     fn as_event(&self) -> &dyn AnyEvent {
         EventSet::as_event(self)
     }
@@ -74,7 +74,7 @@ impl<S: EventSet> Own for S {
 impl<M> Reaction<M> {
     /// Creates an empty reaction.
     pub fn new() -> Self {
-        Self { events: Vec::new(), later: Vec::new(), commands: Vec::new(), unwritable: None, of: PhantomData }
+        Self { events: Vec::new(), scheduled: Vec::new(), commands: Vec::new(), unwritable: None, of: PhantomData }
     }
 
     /// Dispatches a command, after those before it. It is stored as JSON until then.
@@ -100,7 +100,7 @@ impl<M> Reaction<M> {
 
     /// A command that cannot be stored is something: it must be told.
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.later.is_empty() && self.commands.is_empty() && self.unwritable.is_none()
+        self.events.is_empty() && self.scheduled.is_empty() && self.commands.is_empty() && self.unwritable.is_none()
     }
 }
 
@@ -109,7 +109,7 @@ impl<M: Aggregate> Reaction<M> {
     pub fn record(mut self, events: impl IntoEvents<M::Event>) -> Self {
         let mut own = Vec::new();
         events.into_events(&mut own);
-        self.events.extend(own.into_iter().map(|event| Box::new(event) as Box<dyn Own>));
+        self.events.extend(own.into_iter().map(|event| Box::new(event) as Box<dyn ProcessEvent>));
         self
     }
 
@@ -140,7 +140,7 @@ impl<M: Aggregate> Reaction<M> {
     where
         M::Event: Includes<E>,
     {
-        self.later.push(Later { when, event: Box::new(M::Event::include(event)) });
+        self.scheduled.push(ScheduledEvent { when, event: Box::new(M::Event::include(event)) });
         self
     }
 }
@@ -156,7 +156,7 @@ impl<M> fmt::Debug for Reaction<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reaction")
             .field("events", &self.events.len())
-            .field("later", &self.later.len())
+            .field("later", &self.scheduled.len())
             .field("commands", &self.commands.iter().map(|command| command.name).collect::<Vec<_>>())
             .finish_non_exhaustive()
     }

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::ProcessManager;
-use super::desk::{Desk, Names, Office};
-use super::store::Managed;
+use super::reacting::{ManagerContext, ManagerStore, Names};
+use super::store::ManagerProjection;
 use super::timer::Timer;
 use crate::clock::{self, Clock};
 use crate::dispatch::CommandBus;
@@ -17,7 +17,7 @@ use crate::projection::{DeadLetters, OnFailure, ProjectionRunner, ProjectionStor
 use crate::store::Position;
 
 /// The dead letters of a process manager on a store, from [`ProcessManagerRunner::dead_letters`].
-pub type ManagerDeadLetters<S> = DeadLetters<Desk<S>>;
+pub type ManagerDeadLetters<S> = DeadLetters<ManagerStore<S>>;
 
 /// How many reactions may lead to one another by default.
 const DEPTH: u32 = 32;
@@ -78,30 +78,30 @@ const DEPTH: u32 = 32;
 #[doc(alias = "saga")]
 #[must_use = "nothing runs before `spawn`"]
 pub struct ProcessManagerRunner<S: ProjectionStore> {
-    runner: ProjectionRunner<Desk<S>>,
-    office: Office,
+    runner: ProjectionRunner<ManagerStore<S>>,
+    context: ManagerContext,
     timers: Vec<SpawnTimer<S>>,
 }
 
-type SpawnTimer<S> = fn(&Desk<S>, watch::Receiver<bool>) -> JoinHandle<()>;
+type SpawnTimer<S> = fn(&ManagerStore<S>, watch::Receiver<bool>) -> JoinHandle<()>;
 
 impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// Creates a runner without managers, whose commands go to `bus`.
     pub fn new(store: S, bus: CommandBus) -> Self {
-        let office = Office { bus, clock: clock::system(), max_depth: DEPTH, names: Vec::new() };
-        let desk = Desk { store, office: Arc::new(office.clone()), tenures: Vec::new(), late: false };
-        let runner = ProjectionRunner::new(desk).one_by_one();
-        Self { runner, office, timers: Vec::new() }
+        let context = ManagerContext { bus, clock: clock::system(), max_depth: DEPTH, names: Vec::new() };
+        let store = ManagerStore { store, context: Arc::new(context.clone()), leases: Vec::new(), late: false };
+        let runner = ProjectionRunner::new(store).one_by_one();
+        Self { runner, context, timers: Vec::new() }
     }
 
     /// Adds a manager. It runs in one partition, since the events of one process come from several streams, and reacts
     /// to one event after the other: each costs a few commits, one for each command among them. What happens more often
     /// than that is no matter for a process manager: handle it in a subscription with lanes.
     pub fn process_manager<M: ProcessManager>(mut self) -> Self {
-        self.office.names.push(Names::of::<M>());
-        self.runner = self.runner.projection(Managed::<M>::new());
-        self.timers.push(|desk, stopped| {
-            let timer = Timer::<M, _>::new(desk.store.clone(), Arc::clone(&desk.office.clock));
+        self.context.names.push(Names::of::<M>());
+        self.runner = self.runner.projection(ManagerProjection::<M>::new());
+        self.timers.push(|manager, stopped| {
+            let timer = Timer::<M, _>::new(manager.store.clone(), Arc::clone(&manager.context.clock));
             tokio::spawn(timer.run(stopped))
         });
         self
@@ -170,13 +170,13 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// How many reactions may lead to one another before the last is refused with
     /// [`ChainTooLong`](super::ChainTooLong); 32 by default. What a process schedules begins anew.
     pub fn max_depth(mut self, depth: u32) -> Self {
-        self.office.max_depth = depth;
+        self.context.max_depth = depth;
         self
     }
 
     /// Takes the time from `clock`: scheduled events are recorded by it.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.office.clock = Arc::clone(&clock);
+        self.context.clock = Arc::clone(&clock);
         Self { runner: self.runner.with_clock(clock), ..self }
     }
 
@@ -188,10 +188,10 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// one's program dies, or its future is dropped, they wait for up to five seconds. Call neither in the handler of a
     /// command that the manager dispatches: it would wait for itself.
     pub fn dead_letters<M: ProcessManager>(&self) -> ManagerDeadLetters<S> {
-        let mut office = self.office.clone();
-        office.names.push(Names::of::<M>());
-        let desk = Desk { office: Arc::new(office), ..self.runner.store().clone() };
-        self.runner.dead_letters_on(desk, Managed::<M>::new())
+        let mut context = self.context.clone();
+        context.names.push(Names::of::<M>());
+        let store = ManagerStore { context: Arc::new(context), ..self.runner.store().clone() };
+        self.runner.dead_letters_on(store, ManagerProjection::<M>::new())
     }
 
     /// Starts a task for each manager, and one for the events that its processes schedule. Like projections they can be
@@ -202,15 +202,15 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn spawn(mut self) -> Projections {
-        self.runner.store_mut().office = Arc::new(self.office);
+        self.runner.store_mut().context = Arc::new(self.context);
         let timers = self.timers;
-        self.runner.spawn_beside(|desk, stopped| timers.iter().map(|spawn| spawn(desk, stopped.clone())).collect())
+        self.runner.spawn_beside(|store, stopped| timers.iter().map(|spawn| spawn(store, stopped.clone())).collect())
     }
 }
 
 impl<S: ProjectionStore> fmt::Debug for ProcessManagerRunner<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.office.names.iter().map(|names| names.manager).collect();
+        let names: Vec<_> = self.context.names.iter().map(|names| names.manager).collect();
         f.debug_struct("ProcessManagerRunner").field("process_managers", &names).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,5 @@
-//! The store as a manager's follower sees it: applying a batch means reacting to its events, then moving the checkpoint
-//! in the store itself, under the same lease as any projection's.
+//! The store as the runner of a manager sees it: applying a batch means reacting to its events, then moving the
+//! checkpoint in the store itself, under the same lease as any projection's.
 
 use std::fmt;
 use std::future::Future;
@@ -10,21 +10,21 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::ProcessManager;
-use super::desk::{Desk, Names};
+use super::reacting::{ManagerStore, Names};
 use crate::domain::StoredEvent;
 use crate::projection::{
-    Applied, Backend, Batch, Bookmark, Claim, DeadLetter, Events, Lease, Letters, Partition, Projection,
-    ProjectionError, ProjectionStore, StepResult, caught,
+    Applied, Backend, Batch, CheckpointOnly, Claim, DeadLetter, Events, Lease, Letters, Partition, Projection,
+    ProjectionError, ProjectionStore, StepResult, catch_panic,
 };
 use crate::store::{EventStore, Position, StreamId, handed_on};
 use crate::telemetry::Scope;
 
-/// Where managers run: beside the store, not in a transaction of it. Public as [`Desk`] is.
+/// Where managers run: beside the store, not in a transaction of it. Public as [`ManagerStore`] is.
 #[derive(Debug)]
-pub struct Outside<S>(PhantomData<fn() -> S>);
+pub struct ManagerBackend<S>(PhantomData<fn() -> S>);
 
-impl<S: ProjectionStore> Backend for Outside<S> {
-    type Transaction<'t> = Desk<S>;
+impl<S: ProjectionStore> Backend for ManagerBackend<S> {
+    type Transaction<'t> = ManagerStore<S>;
     type Step<'a> = Pin<Box<dyn Future<Output = StepResult> + Send + 'a>>;
 
     fn ready<'a>(result: StepResult) -> Self::Step<'a> {
@@ -32,16 +32,16 @@ impl<S: ProjectionStore> Backend for Outside<S> {
     }
 }
 
-/// A manager, as its follower sees it.
-pub(super) struct Managed<M>(PhantomData<fn() -> M>);
+/// A manager, as its runner sees it.
+pub(super) struct ManagerProjection<M>(PhantomData<fn() -> M>);
 
-impl<M> Managed<M> {
+impl<M> ManagerProjection<M> {
     pub(super) const fn new() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M> {
+impl<M: ProcessManager, S: ProjectionStore> Projection<ManagerBackend<S>> for ManagerProjection<M> {
     fn name(&self) -> &'static str {
         M::name()
     }
@@ -59,14 +59,18 @@ impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M
         M::event_types()
     }
 
-    fn apply<'a>(&'a self, event: &'a StoredEvent, desk: &'a Desk<S>) -> <Outside<S> as Backend>::Step<'a> {
-        Box::pin(desk.react::<M>(event))
+    fn apply<'a>(
+        &'a self,
+        event: &'a StoredEvent,
+        store: &'a ManagerStore<S>,
+    ) -> <ManagerBackend<S> as Backend>::Step<'a> {
+        Box::pin(store.react::<M>(event))
     }
 }
 
-impl<S: ProjectionStore> Desk<S> {
+impl<S: ProjectionStore> ManagerStore<S> {
     fn names(&self, manager: &'static str) -> Option<&Names> {
-        self.office.names.iter().find(|names| names.manager == manager)
+        self.context.names.iter().find(|names| names.manager == manager)
     }
 
     /// The key of a manager's checkpoint.
@@ -80,17 +84,17 @@ impl<S: ProjectionStore> Desk<S> {
 
     /// A manager, as the store sees it.
     fn checkpoint(&self, manager: &'static str) -> Arc<dyn Projection<S::Backend>> {
-        Arc::new(Bookmark(self.key(manager)))
+        Arc::new(CheckpointOnly(self.key(manager)))
     }
 
     /// Reacts to an event, in the manager's span.
     async fn step(
         &self,
-        manager: &dyn Projection<Outside<S>>,
+        manager: &dyn Projection<ManagerBackend<S>>,
         event: &StoredEvent,
         scope: Scope,
     ) -> Result<(), ProjectionError> {
-        let reacted = scope.run(caught(async { manager.apply(event, self).await })).await;
+        let reacted = scope.run(catch_panic(async { manager.apply(event, self).await })).await;
         let own = |error: &ProjectionError| !error.is_trouble() && !error.is_lease_lost();
         reacted.map_err(|error| if own(&error) { error.at(event) } else { error })
     }
@@ -112,7 +116,7 @@ impl<S: ProjectionStore> Desk<S> {
     /// who saw none behind it, nobody would retry this one.
     async fn park(
         &self,
-        manager: Arc<dyn Projection<Outside<S>>>,
+        manager: Arc<dyn Projection<ManagerBackend<S>>>,
         event: &StoredEvent,
         batch: Batch,
         scope: Scope,
@@ -131,7 +135,7 @@ impl<S: ProjectionStore> Desk<S> {
     /// Settles the letter of an event that was not tried. If the event fails, the letter stays, as after any retry.
     async fn unpark(
         &self,
-        manager: Arc<dyn Projection<Outside<S>>>,
+        manager: Arc<dyn Projection<ManagerBackend<S>>>,
         event: &StoredEvent,
         scope: Scope,
     ) -> Result<bool, ProjectionError> {
@@ -142,11 +146,11 @@ impl<S: ProjectionStore> Desk<S> {
     }
 }
 
-impl<S: ProjectionStore> Desk<S> {
+impl<S: ProjectionStore> ManagerStore<S> {
     /// Settles a letter; false if there is none any more.
     async fn settle(
         &self,
-        manager: Arc<dyn Projection<Outside<S>>>,
+        manager: Arc<dyn Projection<ManagerBackend<S>>>,
         position: Position,
         event: Option<StoredEvent>,
         scope: Scope,
@@ -162,12 +166,12 @@ impl<S: ProjectionStore> Desk<S> {
     }
 }
 
-impl<S: ProjectionStore> ProjectionStore for Desk<S> {
-    type Backend = Outside<S>;
+impl<S: ProjectionStore> ProjectionStore for ManagerStore<S> {
+    type Backend = ManagerBackend<S>;
 
     async fn open_projection(
         &self,
-        manager: Arc<dyn Projection<Outside<S>>>,
+        manager: Arc<dyn Projection<ManagerBackend<S>>>,
         partitions: u32,
         after: Position,
     ) -> Result<(), ProjectionError> {
@@ -186,21 +190,21 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
     /// then, because every id is derived from the event's.
     async fn apply_batch(
         &self,
-        manager: Arc<dyn Projection<Outside<S>>>,
+        manager: Arc<dyn Projection<ManagerBackend<S>>>,
         batch: Batch,
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
         let partition = self.keyed(batch.partition);
         let batch = Batch { partition, ..batch };
-        let desk = Self { tenures: vec![batch.tenure()], ..self.clone() };
+        let leased = Self { leases: vec![batch.held_lease()], ..self.clone() };
         let events = batch.events.clone();
         // Its runner applies one at a time.
         if let Some(event) = events.first() {
             match self.first_letter(partition.projection, &event.stream).await? {
-                None => desk.step(&*manager, event, scope.clone()).await?,
+                None => leased.step(&*manager, event, scope.clone()).await?,
                 // Set aside by an attempt that failed afterwards.
                 Some(first) if first == event.position => {
-                    desk.unpark(Arc::clone(&manager), event, scope.clone()).await?;
+                    leased.unpark(Arc::clone(&manager), event, scope.clone()).await?;
                 }
                 // Set aside here: the letters before it may be gone by the time the store looks for them.
                 Some(_) => return self.park(manager, event, batch, scope).await,
@@ -211,7 +215,11 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
         Ok(Applied { took: None, ..applied })
     }
 
-    async fn reset_projection(&self, manager: Arc<dyn Projection<Outside<S>>>, _: Uuid) -> Result<(), ProjectionError> {
+    async fn reset_projection(
+        &self,
+        manager: Arc<dyn Projection<ManagerBackend<S>>>,
+        _: Uuid,
+    ) -> Result<(), ProjectionError> {
         Err(ProjectionError::new(format!("process manager `{}` is never run over the past again", manager.name())))
     }
 
@@ -225,7 +233,7 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
 
     async fn settle_dead_letter(
         &self,
-        manager: Arc<dyn Projection<Outside<S>>>,
+        manager: Arc<dyn Projection<ManagerBackend<S>>>,
         position: Position,
         event: Option<StoredEvent>,
         scope: Scope,
@@ -234,19 +242,19 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
         // outcome, and a letter might be resolved under one.
         let names = self.names(manager.name()).ok_or_else(|| ProjectionError::not_open(manager.name()))?;
         let turn = self.turn(names.letters).await?;
-        let desk = Self { late: true, tenures: [&*self.tenures, std::slice::from_ref(&turn)].concat(), ..self.clone() };
-        let settled = self.kept(&turn, desk.settle(manager, position, event, scope)).await;
+        let leased = Self { late: true, leases: [&*self.leases, std::slice::from_ref(&turn)].concat(), ..self.clone() };
+        let settled = self.kept(&turn, leased.settle(manager, position, event, scope)).await;
         self.give_up(turn).await;
         settled
     }
 }
 
-impl<S: ProjectionStore> EventStore for Desk<S> {
+impl<S: ProjectionStore> EventStore for ManagerStore<S> {
     handed_on!(store: info append fold read_stream read_all head changed);
 }
 
-impl<S> fmt::Debug for Desk<S> {
+impl<S> fmt::Debug for ManagerStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk").finish_non_exhaustive()
+        f.debug_struct("ManagerStore").finish_non_exhaustive()
     }
 }

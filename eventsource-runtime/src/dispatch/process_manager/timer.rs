@@ -20,13 +20,15 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::ProcessManager;
-use super::desk::due_id;
-use super::pending::{Mark, Pending, Waiting};
+use super::pending::{EventIdentity, Pending, Waiting};
+use super::reacting::due_id;
 use super::record::{Scheduled, is_own};
 use crate::clock::Clock;
 use crate::domain::{EventDef, EventSet, StoredEvent};
 use crate::poll::unless;
-use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, ProjectionStore, StepResult, caught};
+use crate::projection::{
+    Batch, CheckpointOnly, Claim, Partition, ProjectionError, ProjectionStore, StepResult, catch_panic,
+};
 use crate::store::{AppendError, ExpectedVersion, Filter, NewEvent, Origin, Position};
 use crate::telemetry::{Scope, log};
 
@@ -55,9 +57,9 @@ pub(super) struct Timer<M, S> {
     unreadable: Option<Position>,
     /// The last event of the feed, of any kind, at the last look back. As long as it is there, nothing before it was
     /// lost.
-    known: Option<Mark>,
+    known: Option<EventIdentity>,
     /// What was read after that.
-    since: Vec<Mark>,
+    since: Vec<EventIdentity>,
     looked_back: Option<Instant>,
     manager: PhantomData<fn() -> M>,
 }
@@ -103,7 +105,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     async fn work(&mut self) -> Infallible {
         let mut retries = 0;
         loop {
-            let turn = caught(async {
+            let turn = catch_panic(async {
                 self.look().await?;
                 retries = 0;
                 self.wait().await;
@@ -177,7 +179,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     /// Checks whether the feed is still the one that was read, and starts over if not.
     async fn look_back(&mut self) -> StepResult {
         // Read before the checks below: as long as this event is there, what they see stays as it is.
-        let last = self.mark_at(self.store.head().await?).await?;
+        let last = self.identity_at(self.store.head().await?).await?;
         if !self.is_as_read(last).await? {
             self.open().await?;
         }
@@ -192,9 +194,9 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     }
 
     /// Whether the feed, which ends with `last`, still shows what was read.
-    async fn is_as_read(&self, last: Option<Mark>) -> Result<bool, ProjectionError> {
+    async fn is_as_read(&self, last: Option<EventIdentity>) -> Result<bool, ProjectionError> {
         let Some(known) = self.known else { return Ok(false) };
-        if last != self.known && self.mark_at(known.position).await? != self.known {
+        if last != self.known && self.identity_at(known.position).await? != self.known {
             return Ok(false);
         }
         let (mut after, mut found) = (known.position, Vec::new());
@@ -203,7 +205,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             if page.scanned <= after {
                 break;
             }
-            found.extend(page.events.iter().map(Mark::of).filter(|mark| mark.position <= self.seen));
+            found.extend(page.events.iter().map(EventIdentity::of).filter(|event| event.position <= self.seen));
             after = page.scanned;
         }
         Ok(found == self.since)
@@ -216,8 +218,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         Ok(page.events.into_iter().next().filter(|event| event.position == position))
     }
 
-    async fn mark_at(&self, position: Position) -> Result<Option<Mark>, ProjectionError> {
-        Ok(self.at(position).await?.as_ref().map(Mark::of))
+    async fn identity_at(&self, position: Position) -> Result<Option<EventIdentity>, ProjectionError> {
+        Ok(self.at(position).await?.as_ref().map(EventIdentity::of))
     }
 
     fn filter() -> Filter {
@@ -226,7 +228,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
 
     /// Asks the store where to begin, with nothing known.
     async fn open(&mut self) -> StepResult {
-        self.store.open_projection(Arc::new(Bookmark(M::timer_name())), 1, Position::START).await?;
+        self.store.open_projection(Arc::new(CheckpointOnly(M::timer_name())), 1, Position::START).await?;
         // Nobody holds a lease of no duration, and the answer contains the checkpoint.
         let look = Claim::new(Uuid::nil(), M::timer_name(), Duration::ZERO);
         let lease = self.store.lease_projection(Partition::whole(M::timer_name()), look).await?;
@@ -279,7 +281,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         let done = done.min(self.done());
         if checkpoint < done {
             let batch = Batch::new(partition, claim, checkpoint, done).at(self.clock.now());
-            self.store.apply_batch(Arc::new(Bookmark(M::timer_name())), batch, Scope::current()).await?;
+            self.store.apply_batch(Arc::new(CheckpointOnly(M::timer_name())), batch, Scope::current()).await?;
         }
         Ok((done, read))
     }
@@ -297,7 +299,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             if page.scanned <= self.seen {
                 return Ok(result);
             }
-            self.since.extend(page.events.iter().map(Mark::of).filter(|mark| mark.position > known));
+            self.since.extend(page.events.iter().map(EventIdentity::of).filter(|event| event.position > known));
             for event in page.events {
                 let position = event.position;
                 if let Err(error) = self.take(&event) {
@@ -312,7 +314,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     fn take(&mut self, event: &StoredEvent) -> StepResult {
         if event.is::<Scheduled>() {
             let due = event.decode::<Scheduled>()?.into_payload().due;
-            self.pending.insert(Waiting { due, id: due_id(M::name(), event.id), asked: Mark::of(event) });
+            self.pending.insert(Waiting { due, id: due_id(M::name(), event.id), asked: EventIdentity::of(event) });
         } else if let Some(cause) = event.causation_id
             && self.pending.get(cause).is_some_and(|waiting| waiting.id == event.id)
         {
@@ -325,7 +327,9 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     /// back, and the process with it.
     async fn record(&self, waiting: &Waiting) -> Result<Outcome, ProjectionError> {
         let asked = self.at(waiting.asked.position).await?;
-        let Some(asked) = asked.filter(|event| Mark::of(event) == waiting.asked) else { return Ok(Outcome::Gone) };
+        let Some(asked) = asked.filter(|event| EventIdentity::of(event) == waiting.asked) else {
+            return Ok(Outcome::Gone);
+        };
         let scheduled = asked.decode::<Scheduled>()?.into_payload();
         let Some(event_type) = name_of::<M>(&scheduled.event_type) else {
             let name = &scheduled.event_type;

@@ -14,7 +14,7 @@ use super::Memory;
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, LeaseLost, Letters, Partition, PartitionsChanged,
-    Projection, ProjectionError, ProjectionStore, StepResult, Taken, Took, Transaction, caught,
+    Projection, ProjectionError, ProjectionStore, StepResult, Taken, Took, Transaction, catch_panic,
 };
 use crate::store::{Position, StreamId};
 use crate::sync::Mutex;
@@ -146,7 +146,7 @@ impl Projections {
         let name = batch.partition.projection;
         let parked = self.standing(name, |standing| Ok(standing.has_letter(&event.stream)))?;
         if !parked {
-            let step = caught(async { projection.apply(event, &MemoryTransaction).await });
+            let step = catch_panic(async { projection.apply(event, &MemoryTransaction).await });
             step.await.map_err(|error| error.at(event))?;
         }
         self.standing(name, |standing| {
@@ -180,7 +180,7 @@ impl ProjectionStore for Memory {
             let _turns = projections.turns(name, parts).await;
             return projections.standing(name, |standing| repartitioned(standing, name, partitions));
         }
-        caught(async { projection.setup(&MemoryTransaction).await }).await?;
+        catch_panic(async { projection.setup(&MemoryTransaction).await }).await?;
         projections.standings.lock().insert(name, Standing::new(partitions, after));
         Ok(())
     }
@@ -253,7 +253,7 @@ impl ProjectionStore for Memory {
                 None => Ok(()),
             }
         })?;
-        caught(async { projection.reset(&MemoryTransaction).await }).await?;
+        catch_panic(async { projection.reset(&MemoryTransaction).await }).await?;
         projections.standing(name, |standing| {
             standing.letters.clear();
             standing.parts.iter_mut().for_each(|part| part.checkpoint = Position::START);
@@ -304,7 +304,7 @@ impl ProjectionStore for Memory {
                 return Ok(false);
             }
             let step = async { projection.apply(&event, &MemoryTransaction).await };
-            scope.run(caught(step)).await.map_err(|error| error.at(&event))?;
+            scope.run(catch_panic(step)).await.map_err(|error| error.at(&event))?;
         }
         projections.standing(name, |standing| Ok(standing.letters.remove(&position).is_some()))
     }

@@ -11,7 +11,7 @@ use tokio_postgres::Error;
 
 use super::super::PostgresTransaction;
 use super::super::transaction::Queued;
-use crate::projection::{StepResult, caught};
+use crate::projection::{StepResult, catch_panic};
 
 /// How many answers may be pending before a batch's next step begins.
 const UNANSWERED: usize = 1024;
@@ -48,7 +48,7 @@ impl<'t> Pipeline<'t> {
     /// taken meanwhile, since the connection reads nothing beyond one that nobody takes. A step may wait for longer
     /// than the transaction may stand still; a process that is stopped, or whose runtime is blocked, has no beat.
     pub(super) async fn run(&mut self, number: usize, step: impl Future<Output = StepResult> + Send) -> StepResult {
-        let mut step = pin!(caught(step));
+        let mut step = pin!(catch_panic(step));
         let result = poll_fn(|task| {
             let polled = step.as_mut().poll(task);
             self.send(number, task);

@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::ProcessManager;
 use super::chain::{Chain, unchained};
-use super::later::Later;
 use super::process::{Process, Waiting};
-use super::reaction::{Own, Reaction, Rejection};
+use super::reaction::{ProcessEvent, Reaction, Rejection};
 use super::record::{Planned, Purpose, Reacted, Scheduled, To, derived};
+use super::scheduled::ScheduledEvent;
 use crate::clock::Clock;
 use crate::dispatch::{CommandBus, Context, DispatchJsonError};
 use crate::domain::{AnyEvent, Metadata, StoredEvent, evolve_as_read};
-use crate::projection::{ProjectionError, ProjectionStore, StepResult, Tenure};
+use crate::projection::{HeldLease, ProjectionError, ProjectionStore, StepResult};
 use crate::store::{
     AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId, is_trouble,
     place_before,
@@ -26,7 +26,7 @@ const CONFLICTS: u32 = 10;
 
 /// What all managers of a runner share.
 #[derive(Clone)]
-pub(super) struct Office {
+pub(super) struct ManagerContext {
     pub(super) bus: CommandBus,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_depth: u32,
@@ -52,11 +52,11 @@ impl Names {
 /// What a manager reacts with: the store, the bus, and how the event came. Public only as a part of
 /// [`ManagerDeadLetters`](super::ManagerDeadLetters).
 #[derive(Clone)]
-pub struct Desk<S> {
+pub struct ManagerStore<S> {
     pub(super) store: S,
-    pub(super) office: Arc<Office>,
+    pub(super) context: Arc<ManagerContext>,
     /// The leases under which it works: the manager's, that of its letters, or both.
-    pub(super) tenures: Vec<Tenure>,
+    pub(super) leases: Vec<HeldLease>,
     /// The event was set aside before, and later ones may have overtaken it.
     pub(super) late: bool,
 }
@@ -68,7 +68,7 @@ struct Cause<'a> {
     chain: Chain,
 }
 
-impl<S: ProjectionStore> Desk<S> {
+impl<S: ProjectionStore> ManagerStore<S> {
     /// Reacts to an event, unless that has been done, and dispatches the pending commands that stem from it.
     pub(super) async fn react<M: ProcessManager>(&self, event: &StoredEvent) -> StepResult {
         let Some(met) = M::meet(event)? else { return Ok(()) };
@@ -115,8 +115,8 @@ impl<S: ProjectionStore> Desk<S> {
 
     /// Checks that the leases are still held, before doing what a stalled process must not do.
     async fn still_held(&self) -> StepResult {
-        for tenure in &self.tenures {
-            tenure.check(&self.store).await?;
+        for lease in &self.leases {
+            lease.check(&self.store).await?;
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl<S: ProjectionStore> Desk<S> {
             ..Context::default()
         };
         let payload = command.payload.get().as_bytes();
-        match self.office.bus.dispatch_kept(&command.name, payload, context).await {
+        match self.context.bus.dispatch_kept(&command.name, payload, context).await {
             Ok(_) => Ok(None),
             // Nor is it a refusal, whatever the aggregate calls it, while the store that it asks is in trouble.
             Err(DispatchJsonError::Rejected { error_type, source, .. }) if !is_trouble(&*source) => {
@@ -196,7 +196,7 @@ impl<S: ProjectionStore> Desk<S> {
             return Err(error.into());
         }
         if !reaction.events.is_empty() || !reaction.commands.is_empty() {
-            cause.chain.check(self.office.max_depth)?;
+            cause.chain.check(self.context.max_depth)?;
         }
         let id = cause.to.id(cause.event.id);
         let commands = reaction.commands.into_iter().enumerate().map(|(ordinal, command)| Planned {
@@ -212,7 +212,7 @@ impl<S: ProjectionStore> Desk<S> {
             chain: cause.chain.names.clone(),
             commands: commands.collect(),
         };
-        let appended = self.write(process, cause, &reaction.events, (&reaction.later, &reacted)).await;
+        let appended = self.write(process, cause, &reaction.events, (&reaction.scheduled, &reacted)).await;
         Ok(match appended? {
             Ok(appended) => {
                 evolve(process, &reaction.events, &appended)?;
@@ -228,12 +228,12 @@ impl<S: ProjectionStore> Desk<S> {
         &self,
         process: &Process<M>,
         cause: &Cause<'_>,
-        events: &[Box<dyn Own>],
-        (later, reacted): (&[Later], &Reacted),
+        events: &[Box<dyn ProcessEvent>],
+        (scheduled, reacted): (&[ScheduledEvent], &Reacted),
     ) -> Result<Result<Appended, AppendError>, ProjectionError> {
         let origin = Arc::new(self.origin(cause, cause.chain.stamped(cause.event)));
         let unchained = Arc::new(self.origin(cause, unchained(&cause.event.metadata)));
-        let scheduled = later.iter().map(|later| self.scheduled(later)).collect::<Result<Vec<_>, _>>()?;
+        let scheduled = scheduled.iter().map(|event| self.scheduled(event)).collect::<Result<Vec<_>, _>>()?;
         let own = events.iter().map(|event| (event.as_event(), &origin));
         let own = own.chain(scheduled.iter().map(|scheduled| (scheduled as &dyn AnyEvent, &unchained)));
         let own = own.chain([(reacted as &dyn AnyEvent, &origin)]).enumerate();
@@ -251,15 +251,15 @@ impl<S: ProjectionStore> Desk<S> {
             correlation_id: Some(cause.event.correlation()),
             causation_id: Some(cause.to.id(cause.event.id)),
             metadata,
-            ..Origin::at(self.office.clock.now())
+            ..Origin::at(self.context.clock.now())
         }
     }
 
-    fn scheduled(&self, later: &Later) -> Result<Scheduled, ProjectionError> {
-        let event = later.event.as_event();
+    fn scheduled(&self, scheduled: &ScheduledEvent) -> Result<Scheduled, ProjectionError> {
+        let event = scheduled.event.as_event();
         let payload = String::from_utf8(event.encode()?)?;
         Ok(Scheduled {
-            due: later.when.due(self.office.clock.now()).as_micros(),
+            due: scheduled.when.due(self.context.clock.now()).as_micros(),
             event_type: event.name().to_owned(),
             schema_version: event.version(),
             payload: RawValue::from_string(payload)?,
@@ -282,7 +282,11 @@ impl<S: ProjectionStore> Desk<S> {
 }
 
 /// Applies the first events of an append as they will be read.
-fn evolve<M: ProcessManager>(process: &mut Process<M>, events: &[Box<dyn Own>], appended: &Appended) -> StepResult {
+fn evolve<M: ProcessManager>(
+    process: &mut Process<M>,
+    events: &[Box<dyn ProcessEvent>],
+    appended: &Appended,
+) -> StepResult {
     for (ordinal, event) in (0..).zip(events) {
         let back = appended.events.saturating_sub(ordinal + 1);
         let place = place_before((appended.version, appended.position), back);

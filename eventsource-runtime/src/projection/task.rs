@@ -7,12 +7,12 @@ use tokio::task::JoinSet;
 
 use super::ProjectionStore;
 use super::aside::Built;
-use super::caught::caught;
+use super::catch_panic::catch_panic;
 use super::error::ProjectionError;
-use super::follower::{Follower, Place};
 use super::halt::Halt;
 use super::leasing::{Hold, LOOK, give_up, keeping};
 use super::options::Rebuild;
+use super::partition_runner::{Cursor, PartitionRunner};
 use super::progress::Standing;
 use super::rebuild::Rebuilding;
 use super::runner::Asked;
@@ -22,9 +22,9 @@ use crate::telemetry::{Scope, log};
 /// How long a set-up may still take once the runner is stopped.
 const SETTING_UP: Duration = Duration::from_secs(5);
 
-pub(super) struct Group<S: ProjectionStore> {
+pub(super) struct ProjectionTask<S: ProjectionStore> {
     /// At least one.
-    pub(super) followers: Vec<Follower<S>>,
+    pub(super) parts: Vec<PartitionRunner<S>>,
     pub(super) scope: Scope,
 }
 
@@ -44,13 +44,13 @@ enum Followed {
     UntilLost,
 }
 
-impl<S: ProjectionStore> Group<S> {
+impl<S: ProjectionStore> ProjectionTask<S> {
     pub(super) async fn run(self, head: Asked) {
         let mut head = Some(head);
         loop {
-            let start = match caught(self.start(head.take())).await {
+            let start = match catch_panic(self.start(head.take())).await {
                 Ok(start) => start,
-                Err(Halt::Stopped) => return self.followers.iter().for_each(|follower| follower.end(Ok(()))),
+                Err(Halt::Stopped) => return self.parts.iter().for_each(|part| part.end(Ok(()))),
                 Err(Halt::Failed(error)) => return self.fail(error),
             };
             match self.follow(&start).await {
@@ -64,14 +64,14 @@ impl<S: ProjectionStore> Group<S> {
     /// loses its place fails as well then.
     async fn follow(&self, start: &Start) -> Followed {
         let mut parts = JoinSet::new();
-        for follower in &self.followers {
-            let (mut follower, start) = (follower.clone(), start.clone());
-            follower.rebuilding = start.rebuilt.as_ref().map(|(_, rebuilding)| Arc::clone(rebuilding));
+        for part in &self.parts {
+            let (mut part, start) = (part.clone(), start.clone());
+            part.rebuilding = start.rebuilt.as_ref().map(|(_, rebuilding)| Arc::clone(rebuilding));
             parts.spawn(self.scope.clone().run(async move {
-                match caught(start.part(&follower)).await {
-                    Err(Halt::Failed(error)) if error.loses_its_place() => Some((follower, error)),
+                match catch_panic(start.part(&part)).await {
+                    Err(Halt::Failed(error)) if error.loses_its_place() => Some((part, error)),
                     ended => {
-                        follower.end(ended);
+                        part.end(ended);
                         None
                     }
                 }
@@ -96,22 +96,22 @@ impl<S: ProjectionStore> Group<S> {
     }
 
     fn has_failed(&self) -> bool {
-        self.followers.iter().any(Follower::has_failed)
+        self.parts.iter().any(PartitionRunner::has_failed)
     }
 
     /// Leaves a rebuild that is to start over. The leases that it holds would otherwise be waited for.
     async fn leave(&self, start: &Start) {
         if let Some(((hold, _), _)) = &start.rebuilt {
-            give_up(&self.followers, hold).await;
+            give_up(&self.parts, hold).await;
         }
-        for follower in &self.followers {
-            follower.progress.send_replace(Standing::default());
+        for part in &self.parts {
+            part.progress.send_replace(Standing::default());
         }
     }
 
     /// Ends whatever has not ended yet.
     fn fail(&self, error: ProjectionError) {
-        let mut running = self.followers.iter().filter(|follower| follower.progress.borrow().ended.is_none());
+        let mut running = self.parts.iter().filter(|part| part.progress.borrow().ended.is_none());
         let Some(first) = running.next() else { return };
         first.end(Err(error.into()));
         let ended = first.progress.borrow().ended.clone();
@@ -122,7 +122,7 @@ impl<S: ProjectionStore> Group<S> {
 
     /// Opens the projection, and empties it if it is to be rebuilt.
     async fn start(&self, head: Option<Asked>) -> Result<Start, Halt> {
-        let Some(first) = self.followers.first() else { return Err(Halt::Stopped) };
+        let Some(first) = self.parts.first() else { return Err(Halt::Stopped) };
         let past = first.within(SETTING_UP, Box::pin(self.open(first, head))).await??;
         Ok(match first.options.rebuild {
             None => Start { past, rebuilt: None },
@@ -135,7 +135,7 @@ impl<S: ProjectionStore> Group<S> {
     }
 
     /// Opens the projection, and returns where the feed ends.
-    async fn open(&self, first: &Follower<S>, head: Option<Asked>) -> Result<Position, Halt> {
+    async fn open(&self, first: &PartitionRunner<S>, head: Option<Asked>) -> Result<Position, Halt> {
         let known = match head {
             Some(head) => head.await.ok(),
             None => None,
@@ -150,22 +150,22 @@ impl<S: ProjectionStore> Group<S> {
     }
 
     /// Begins with the first event, in a read model that is empty.
-    fn rebuilt(&self, first: &Follower<S>, hold: Hold, past: Position) -> Start {
+    fn rebuilt(&self, first: &PartitionRunner<S>, hold: Hold, past: Position) -> Start {
         self.tell_head(past);
-        let (name, parts, metrics) = (first.partition.projection, self.followers.len(), first.options.metrics);
+        let (name, parts, metrics) = (first.partition.projection, self.parts.len(), first.options.metrics);
         let rebuilding = Arc::new(Rebuilding::begin(name, Rebuild::InPlace, past, parts, metrics));
         Start { past, rebuilt: Some(((hold, Position::START), rebuilding)) }
     }
 
     fn tell_head(&self, head: Position) {
-        for gap in self.followers.iter().filter_map(|follower| follower.gap.as_ref()) {
+        for gap in self.parts.iter().filter_map(|part| part.gap.as_ref()) {
             gap.head(head.get());
         }
     }
 
     /// Builds the read model aside; starts over if the lease, or the end of the feed, was lost meanwhile. What was
     /// built is useless then: the place may be closed, and hold what the feed no longer has.
-    async fn build_aside(first: &Follower<S>, past: Position) -> Result<(Built, Arc<Rebuilding>), Halt> {
+    async fn build_aside(first: &PartitionRunner<S>, past: Position) -> Result<(Built, Arc<Rebuilding>), Halt> {
         loop {
             match Box::pin(first.build_aside(past)).await {
                 Err(Halt::Failed(error)) if error.loses_its_place() => first.tell_lost(&error),
@@ -178,30 +178,30 @@ impl<S: ProjectionStore> Group<S> {
 
     /// Takes the leases of all parts and empties the read model, and returns up to where the feed is the past then;
     /// starts over if one of them was lost meanwhile. If it ends early, no lease is kept for others to wait for.
-    async fn empty(&self, first: &Follower<S>) -> Result<(Hold, Position), Halt> {
+    async fn empty(&self, first: &PartitionRunner<S>) -> Result<(Hold, Position), Halt> {
         let mut hold = Hold::new(&first.options);
         loop {
             match self.emptied(first, &mut hold).await {
                 Ok(past) => return Ok((hold, past)),
                 Err(Halt::Failed(error)) if error.is_lease_lost() => first.tell_lost(&error),
                 Err(halt) => {
-                    give_up(&self.followers, &hold).await;
+                    give_up(&self.parts, &hold).await;
                     return Err(halt);
                 }
             }
         }
     }
 
-    async fn emptied(&self, first: &Follower<S>, hold: &mut Hold) -> Result<Position, Halt> {
+    async fn emptied(&self, first: &PartitionRunner<S>, hold: &mut Hold) -> Result<Position, Halt> {
         self.acquire(hold).await?;
         let claim = hold.claim.clone();
         let token = claim.token;
         let reset = first.patiently(|first| first.store.reset_projection(Arc::clone(&first.projection), token));
         // A large table takes longer to empty than a lease lasts.
-        keeping(&self.followers, &claim, Box::pin(reset)).await?;
+        keeping(&self.parts, &claim, Box::pin(reset)).await?;
         // They may have expired meanwhile, and a reset leaves them little time.
-        for follower in &self.followers {
-            follower.renew(hold).await?;
+        for part in &self.parts {
+            part.renew(hold).await?;
         }
         // Others may have had the leases for long, and have applied what came meanwhile: that is gone now, too.
         first.ask(S::head).await
@@ -215,40 +215,40 @@ impl<S: ProjectionStore> Group<S> {
     /// and nobody would apply what is theirs.
     async fn acquire(&self, hold: &mut Hold) -> Result<(), Halt> {
         let (mut had, mut told) = (0, false);
-        while let Some(follower) = self.followers.get(had) {
-            let Some(taken) = follower.claim(hold).await?.taken else {
+        while let Some(part) = self.parts.get(had) {
+            let Some(taken) = part.claim(hold).await?.taken else {
                 had += 1;
                 continue;
             };
             if !std::mem::replace(&mut told, true) {
-                log::projection_rebuild_waits(follower.partition.projection, follower.partition.index, &taken.owner);
+                log::projection_rebuild_waits(part.partition.projection, part.partition.index, &taken.owner);
             }
-            give_up(&self.followers[..std::mem::take(&mut had)], hold).await;
-            follower.look_later(&taken).await?;
+            give_up(&self.parts[..std::mem::take(&mut had)], hold).await;
+            part.look_later(&taken).await?;
         }
         Ok(())
     }
 }
 
 impl Start {
-    async fn part<S: ProjectionStore>(self, follower: &Follower<S>) -> Result<(), Halt> {
+    async fn part<S: ProjectionStore>(self, part: &PartitionRunner<S>) -> Result<(), Halt> {
         // One that was built aside has the past in it.
         let replays = self.rebuilt.as_ref().is_some_and(|(_, rebuilding)| rebuilding.is_in_place());
         let (hold, checkpoint) = if let Some((had, _)) = self.rebuilt {
             had
         } else {
-            let mut hold = Hold::new(&follower.options);
-            match follower.stand_by(&mut hold).await {
+            let mut hold = Hold::new(&part.options);
+            match part.stand_by(&mut hold).await {
                 Ok(checkpoint) => (hold, checkpoint),
                 Err(halt) => {
                     // The request may have been granted when nobody listened any more.
-                    follower.give_up(&hold).await;
+                    part.give_up(&hold).await;
                     return Err(halt);
                 }
             }
         };
-        let mut place = Place::new(checkpoint, self.past, hold);
-        place.rebuilding = replays;
-        follower.run(place).await
+        let mut cursor = Cursor::new(checkpoint, self.past, hold);
+        cursor.rebuilding = replays;
+        part.run(cursor).await
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::reaction::Own;
+use super::reaction::ProcessEvent;
 use crate::clock::Timestamp;
 
 /// An event that is recorded when it is due.
-pub(crate) struct Later {
+pub(crate) struct ScheduledEvent {
     pub(crate) when: When,
-    pub(crate) event: Box<dyn Own>,
+    pub(crate) event: Box<dyn ProcessEvent>,
 }
 
 /// When an event is due.

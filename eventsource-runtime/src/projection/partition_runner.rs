@@ -30,7 +30,7 @@ pub(super) const BACKLOG: usize = 64;
 const UNSAVED: u64 = 1000;
 
 #[derive(Clone)]
-pub(super) struct Follower<S: ProjectionStore> {
+pub(super) struct PartitionRunner<S: ProjectionStore> {
     /// Where the events come from.
     pub(super) feed: S,
     /// Where they are applied.
@@ -48,7 +48,7 @@ pub(super) struct Follower<S: ProjectionStore> {
 }
 
 /// Where a part stands.
-pub(super) struct Place {
+pub(super) struct Cursor {
     /// Done with, in memory.
     pub(super) checkpoint: Position,
     /// Done with, in the store.
@@ -71,7 +71,7 @@ pub(super) struct Place {
     pub(super) took: Option<Took>,
 }
 
-impl Place {
+impl Cursor {
     pub(super) fn new(checkpoint: Position, past: Position, hold: Hold) -> Self {
         let (read, batch) = (Instant::now(), BACKLOG);
         Self {
@@ -110,12 +110,12 @@ impl Place {
     }
 }
 
-impl<S: ProjectionStore> Follower<S> {
+impl<S: ProjectionStore> PartitionRunner<S> {
     /// Follows the feed until it is stopped, or fails for good; then the lease is given up. A rebuild that loses its
     /// place is such a failure: all parts have to start over.
-    pub(super) async fn run(&self, mut place: Place) -> Result<(), Halt> {
-        let followed = self.follow(&mut place).await;
-        self.give_up(&place.hold).await;
+    pub(super) async fn run(&self, mut cursor: Cursor) -> Result<(), Halt> {
+        let followed = self.follow(&mut cursor).await;
+        self.give_up(&cursor.hold).await;
         followed
     }
 
@@ -144,23 +144,23 @@ impl<S: ProjectionStore> Follower<S> {
         *self.stopped.borrow()
     }
 
-    async fn follow(&self, place: &mut Place) -> Result<(), Halt> {
+    async fn follow(&self, cursor: &mut Cursor) -> Result<(), Halt> {
         loop {
-            self.tell(place);
-            match self.advance(place, None).await {
+            self.tell(cursor);
+            match self.advance(cursor, None).await {
                 // The lease may have expired and come back, as nobody else had it, or the store has lost its last
                 // commits with their effects: its checkpoint tells where to continue.
                 Err(Halt::Failed(error)) if error.loses_its_place() => {
                     // If it is this one's own after all, it would be waited for; if it is another's, this does nothing.
-                    self.give_up(&place.hold).await;
-                    let is_rebuilt = !place.rebuilding || place.saved >= place.past;
-                    self.lost(place, &error);
+                    self.give_up(&cursor.hold).await;
+                    let is_rebuilt = !cursor.rebuilding || cursor.saved >= cursor.past;
+                    self.lost(cursor, &error);
                     if !is_rebuilt {
                         // Another program may have continued, which knows nothing of this one's rebuild.
                         return Err(error.into());
                     }
-                    let checkpoint = self.stand_by(&mut place.hold).await?;
-                    place.goes_on(checkpoint);
+                    let checkpoint = self.stand_by(&mut cursor.hold).await?;
+                    cursor.goes_on(checkpoint);
                 }
                 ended => return ended,
             }
@@ -168,37 +168,37 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// Goes on until a position, if there is one, or until the runner is stopped. Then what was passed over is saved.
-    async fn advance(&self, place: &mut Place, until: Option<Position>) -> Result<(), Halt> {
+    async fn advance(&self, cursor: &mut Cursor, until: Option<Position>) -> Result<(), Halt> {
         // In a box as in `attempt`.
-        let ended = Box::pin(self.apply_pages(place, until)).await;
+        let ended = Box::pin(self.apply_pages(cursor, until)).await;
         if !matches!(ended, Err(Halt::Failed(_))) {
-            self.save(place).await?;
+            self.save(cursor).await?;
         }
         ended
     }
 
     /// Reads and applies page after page. While one is applied, the next one is read: no more than that is held in
     /// memory however long the backlog is.
-    async fn apply_pages(&self, place: &mut Place, until: Option<Position>) -> Result<(), Halt> {
+    async fn apply_pages(&self, cursor: &mut Cursor, until: Option<Position>) -> Result<(), Halt> {
         let filter = self.filter();
         let mut ahead: Option<(Page, usize)> = None;
-        while until.is_none_or(|until| place.checkpoint < until) {
-            let page = self.next_page(ahead.take(), &filter, place).await?;
-            if page.scanned == place.checkpoint {
-                self.idle(place).await?;
+        while until.is_none_or(|until| cursor.checkpoint < until) {
+            let page = self.next_page(ahead.take(), &filter, cursor).await?;
+            if page.scanned == cursor.checkpoint {
+                self.idle(cursor).await?;
                 continue;
             }
-            let (end, size) = (page.scanned, place.batch);
+            let (end, size) = (page.scanned, cursor.batch);
             let next = self.unless_stopped(upkeep(self.feed.read_all(end, &filter, size)));
             // Kept from the first attempt to the last: the pauses between them may be longer than a lease, and many
             // shorter ones add up. In a box as in `attempt`.
-            let claim = place.hold.claim.clone();
-            let read = self.keeping(&claim, Box::pin(self.apply_reading(page, place, next))).await?;
+            let claim = cursor.hold.claim.clone();
+            let read = self.keeping(&claim, Box::pin(self.apply_reading(page, cursor, next))).await?;
             if self.is_stopped() {
                 return Err(Halt::Stopped);
             }
             // After a step that was another's, the page may not begin where this part continues.
-            ahead = read.ok().and_then(Result::ok).filter(|_| place.checkpoint == end).map(|page| (page, size));
+            ahead = read.ok().and_then(Result::ok).filter(|_| cursor.checkpoint == end).map(|page| (page, size));
             // Steps in memory may never wait, and then nothing else would run on this thread.
             tokio::task::yield_now().await;
         }
@@ -207,7 +207,12 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// Applies a page while the next one is read, and then waits for that, unless it fails. If it has many events, the
     /// gap follows the head meanwhile, for which nothing waits.
-    async fn apply_reading<T>(&self, page: Page, place: &mut Place, next: impl Future<Output = T>) -> Result<T, Halt> {
+    async fn apply_reading<T>(
+        &self,
+        page: Page,
+        cursor: &mut Cursor,
+        next: impl Future<Output = T>,
+    ) -> Result<T, Halt> {
         let is_large = page.events.len() >= SMALLEST_BATCH;
         // In boxes as in `attempt`.
         let (mut next, mut read) = (Box::pin(next), None);
@@ -217,7 +222,7 @@ impl<S: ProjectionStore> Follower<S> {
                 self.refresh_head().await;
             }
         };
-        let (applying, mut other) = (Box::pin(self.apply(page, place)), Box::pin(other));
+        let (applying, mut other) = (Box::pin(self.apply(page, cursor)), Box::pin(other));
         // Begun first: a store in memory answers at once, and its steps may never wait.
         let answered = poll_fn(|task| Poll::Ready(other.as_mut().poll(task).is_ready())).await;
         if answered {
@@ -233,65 +238,65 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// Advances to a position that the feed has.
-    pub(super) async fn catch_up(&self, place: &mut Place, until: Position) -> Result<(), Halt> {
-        self.tell(place);
-        self.advance(place, Some(until)).await
+    pub(super) async fn catch_up(&self, cursor: &mut Cursor, until: Position) -> Result<(), Halt> {
+        self.tell(cursor);
+        self.advance(cursor, Some(until)).await
     }
 
-    async fn apply(&self, mut page: Page, place: &mut Place) -> Result<(), Halt> {
+    async fn apply(&self, mut page: Page, cursor: &mut Cursor) -> Result<(), Halt> {
         if let Some(gap) = &self.gap {
             gap.head(page.scanned.get());
         }
         let (read, within) = (page.events.len(), within_bytes(&page.events));
         page.events.retain(|event| self.partition.holds(&event.stream));
-        let mode = if self.options.one_by_one { Mode::Live } else { place.mode(page.events.len(), read) };
+        let mode = if self.options.one_by_one { Mode::Live } else { cursor.mode(page.events.len(), read) };
         let end = page.scanned;
         let events = Events::from(page.events);
         let started = Instant::now();
-        place.took = Some(Took::default());
+        cursor.took = Some(Took::default());
         match mode {
-            Mode::Batch { .. } => self.apply_at_once(&events, end, mode, place).await?,
-            Mode::Live => self.apply_one_by_one(&events, place).await?,
+            Mode::Batch { .. } => self.apply_at_once(&events, end, mode, cursor).await?,
+            Mode::Live => self.apply_one_by_one(&events, cursor).await?,
         }
         let wanted = match mode {
             Mode::Batch { .. } => {
-                let took = place.took.unwrap_or_else(|| Took { steps: started.elapsed(), rest: Duration::ZERO });
-                adapted(place.batch, read, took, self.store.longest_batch())
+                let took = cursor.took.unwrap_or_else(|| Took { steps: started.elapsed(), rest: Duration::ZERO });
+                adapted(cursor.batch, read, took, self.store.longest_batch())
             }
             // What had made it smaller was large, and may be over.
-            Mode::Live => place.batch.max(BACKLOG),
+            Mode::Live => cursor.batch.max(BACKLOG),
         };
-        place.batch = wanted.min(within);
-        place.checkpoint = place.checkpoint.max(end);
-        self.tell(place);
-        let unsaved = place.checkpoint.get() - place.saved.get();
+        cursor.batch = wanted.min(within);
+        cursor.checkpoint = cursor.checkpoint.max(end);
+        self.tell(cursor);
+        let unsaved = cursor.checkpoint.get() - cursor.saved.get();
         // If there is always another page, the part is never idle, when this is done otherwise.
-        if unsaved > UNSAVED || unsaved > 0 && place.due().is_zero() { self.move_up(place).await } else { Ok(()) }
+        if unsaved > UNSAVED || unsaved > 0 && cursor.due().is_zero() { self.move_up(cursor).await } else { Ok(()) }
     }
 
     /// Applies events in one transaction. If that fails, those before the one at fault, then that one by itself, for
     /// which its policy decides, and then those behind it.
-    async fn apply_at_once(&self, events: &Events, end: Position, mode: Mode, place: &mut Place) -> Result<(), Halt> {
+    async fn apply_at_once(&self, events: &Events, end: Position, mode: Mode, cursor: &mut Cursor) -> Result<(), Halt> {
         let mut trouble = Trouble::default();
         let mut fault = None;
-        while place.saved < end {
-            let rest = events.after(place.saved);
+        while cursor.saved < end {
+            let rest = events.after(cursor.saved);
             let (part, to) = match fault {
                 Some(fault) => (rest.before(fault), fault),
                 None => (rest, end),
             };
             let to = part.last().map_or(to, |last| if fault.is_some() { last.position } else { end });
             if part.is_empty() && fault.take().is_some() {
-                let one = events.after(place.saved).first_alone();
-                self.settle(&one, mode, place).await?;
+                let one = events.after(cursor.saved).first_alone();
+                self.settle(&one, mode, cursor).await?;
                 continue;
             }
-            let before = place.saved;
-            match self.attempt(Step::new(&part, to, mode), place).await {
+            let before = cursor.saved;
+            match self.attempt(Step::new(&part, to, mode), cursor).await {
                 Ok(()) => trouble = Trouble::default(),
                 Err(error) if error.is_final() => return Err(error.into()),
                 Err(error) => {
-                    let kept = place.saved;
+                    let kept = cursor.saved;
                     self.count(Step::new(&events.after(before).until(kept), kept, mode)).await;
                     fault = error.event();
                     if kept > before {
@@ -301,8 +306,8 @@ impl<S: ProjectionStore> Follower<S> {
                     if fault.is_none() {
                         self.endure(&mut trouble, error).await?;
                     }
-                    self.find_out(end, place).await?;
-                    self.count(Step::new(&events.after(kept).until(place.saved), place.saved, mode)).await;
+                    self.find_out(end, cursor).await?;
+                    self.count(Step::new(&events.after(kept).until(cursor.saved), cursor.saved, mode)).await;
                 }
             }
         }
@@ -311,36 +316,36 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// Finds where a failed batch left the checkpoint. A store without transactions has kept the steps before the one
     /// at fault, and a commit that was reported as failed may have been made.
-    async fn find_out(&self, end: Position, place: &mut Place) -> Result<(), Halt> {
-        let stored = self.renew(&mut place.hold).await?;
-        if stored < place.saved || stored > end {
-            return Err(CheckpointMoved::new(self.partition.projection, place.saved, stored).into());
+    async fn find_out(&self, end: Position, cursor: &mut Cursor) -> Result<(), Halt> {
+        let stored = self.renew(&mut cursor.hold).await?;
+        if stored < cursor.saved || stored > end {
+            return Err(CheckpointMoved::new(self.partition.projection, cursor.saved, stored).into());
         }
-        place.saved_at(stored);
-        self.tell(place);
+        cursor.saved_at(stored);
+        self.tell(cursor);
         Ok(())
     }
 
-    async fn apply_one_by_one(&self, events: &Events, place: &mut Place) -> Result<(), Halt> {
-        let mut rest = events.after(place.saved);
+    async fn apply_one_by_one(&self, events: &Events, cursor: &mut Cursor) -> Result<(), Halt> {
+        let mut rest = events.after(cursor.saved);
         while !rest.is_empty() {
-            self.settle(&rest.first_alone(), Mode::Live, place).await?;
+            self.settle(&rest.first_alone(), Mode::Live, cursor).await?;
             if self.is_stopped() {
                 return Err(Halt::Stopped);
             }
-            rest = events.after(place.saved);
+            rest = events.after(cursor.saved);
         }
         Ok(())
     }
 
-    pub(super) fn tell(&self, place: &Place) {
+    pub(super) fn tell(&self, cursor: &Cursor) {
         if let Some(gap) = &self.gap {
-            gap.checkpoint(place.checkpoint.get());
+            gap.checkpoint(cursor.checkpoint.get());
         }
         if let Some(rebuilding) = &self.rebuilding {
-            rebuilding.reached(self.partition.index, place.checkpoint);
+            rebuilding.reached(self.partition.index, cursor.checkpoint);
         }
-        self.progress.send_modify(|progress| progress.checkpoint = Some(place.checkpoint));
+        self.progress.send_modify(|progress| progress.checkpoint = Some(cursor.checkpoint));
     }
 }
 
@@ -350,10 +355,10 @@ mod tests {
 
     #[test]
     fn many_that_are_read_are_a_batch_however_few_are_the_parts_own() {
-        let mut place = Place::new(Position::START, Position::START, Hold::new(&Options::default()));
+        let mut cursor = Cursor::new(Position::START, Position::START, Hold::new(&Options::default()));
         let mut is_batch = |asked, own, read| {
-            place.asked = asked;
-            place.mode(own, read) != Mode::Live
+            cursor.asked = asked;
+            cursor.mode(own, read) != Mode::Live
         };
         assert!(is_batch(64, 32, 64) && is_batch(2048, 32, 64), "the others are other parts'");
         assert!(!is_batch(64, 63, 63) && !is_batch(64, 0, 64));

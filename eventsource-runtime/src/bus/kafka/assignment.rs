@@ -10,7 +10,7 @@ use crate::poll::told;
 use crate::sync::Mutex;
 
 /// The time in which a partition belongs to a member.
-pub(super) struct Tenure {
+pub(super) struct Assignment {
     partition: i32,
     progress: Mutex<Progress>,
     /// Whether it is not fully ours any more; set under the lock, and read without it.
@@ -75,7 +75,7 @@ pub(super) enum Phase {
     Over,
 }
 
-impl Tenure {
+impl Assignment {
     pub(super) fn new(partition: i32) -> Self {
         Self {
             partition,
@@ -119,8 +119,8 @@ impl Tenure {
         self.is_ending.load(Ordering::Acquire)
     }
 
-    /// A message is in flight from now on, until [`Tenure::dropped`]. Called by whoever polls the client, as is all
-    /// that ends a tenure.
+    /// A message is in flight from now on, until [`Assignment::dropped`]. Called by whoever polls the client, as is all
+    /// that ends an assignment.
     pub(super) fn take(&self, offset: i64) {
         self.alive.fetch_add(1, Ordering::AcqRel);
         self.progress.lock().take(offset);
@@ -185,9 +185,9 @@ mod tests {
     use super::*;
 
     /// Settles an offset; returns what was stored.
-    fn done(tenure: &Tenure, offset: i64) -> Option<i64> {
+    fn done(assignment: &Assignment, offset: i64) -> Option<i64> {
         let mut stored = None;
-        tenure
+        assignment
             .done([offset], |offset| {
                 stored = Some(offset);
                 Ok(())
@@ -198,98 +198,98 @@ mod tests {
 
     #[test]
     fn an_offset_is_stored_only_when_all_before_it_are_done_with() {
-        let tenure = Tenure::new(0);
+        let assignment = Assignment::new(0);
         // Some offsets are the broker's own.
         for offset in [10, 11, 13, 14] {
-            tenure.take(offset);
+            assignment.take(offset);
         }
-        assert_eq!(done(&tenure, 11), None);
-        assert_eq!(done(&tenure, 14), None);
-        assert_eq!(tenure.position(), Some(10));
-        assert_eq!(done(&tenure, 10), Some(11));
-        assert_eq!(tenure.position(), Some(13));
-        assert_eq!(done(&tenure, 13), Some(14));
-        assert_eq!(tenure.position(), Some(15));
+        assert_eq!(done(&assignment, 11), None);
+        assert_eq!(done(&assignment, 14), None);
+        assert_eq!(assignment.position(), Some(10));
+        assert_eq!(done(&assignment, 10), Some(11));
+        assert_eq!(assignment.position(), Some(13));
+        assert_eq!(done(&assignment, 13), Some(14));
+        assert_eq!(assignment.position(), Some(15));
     }
 
     /// What was taken before the client went back counted, and all that lies before it with it.
     #[test]
     fn where_the_client_went_back_nothing_is_passed_that_was_not_taken_since() {
-        let tenure = Tenure::new(0);
+        let assignment = Assignment::new(0);
         for offset in [10, 11, 3, 4] {
-            tenure.take(offset);
+            assignment.take(offset);
         }
-        assert_eq!(done(&tenure, 10), None);
-        assert_eq!(tenure.position(), Some(3));
-        assert_eq!(done(&tenure, 4), None);
-        assert_eq!(done(&tenure, 3), Some(4));
-        assert_eq!(tenure.position(), Some(5));
+        assert_eq!(done(&assignment, 10), None);
+        assert_eq!(assignment.position(), Some(3));
+        assert_eq!(done(&assignment, 4), None);
+        assert_eq!(done(&assignment, 3), Some(4));
+        assert_eq!(assignment.position(), Some(5));
         for offset in [5, 10, 11] {
-            tenure.take(offset);
+            assignment.take(offset);
         }
-        assert_eq!(done(&tenure, 11), None);
-        assert_eq!(done(&tenure, 5), Some(5));
-        assert_eq!(done(&tenure, 10), Some(11));
+        assert_eq!(done(&assignment, 11), None);
+        assert_eq!(done(&assignment, 5), Some(5));
+        assert_eq!(done(&assignment, 10), Some(11));
     }
 
     #[test]
     fn what_is_done_with_behind_one_that_is_not_takes_no_room() {
-        let tenure = Tenure::new(0);
-        tenure.take(0);
+        let assignment = Assignment::new(0);
+        assignment.take(0);
         for offset in 1..10_000 {
-            tenure.take(offset);
-            assert_eq!(done(&tenure, offset), None);
-            assert!(tenure.progress.lock().taken.len() <= 2);
+            assignment.take(offset);
+            assert_eq!(done(&assignment, offset), None);
+            assert!(assignment.progress.lock().taken.len() <= 2);
         }
         for offset in 10_000..10_006 {
-            tenure.take(offset);
+            assignment.take(offset);
         }
         // In any order.
         for offset in [10_001, 10_003, 10_005, 10_002, 10_004, 10_000] {
-            assert_eq!(done(&tenure, offset), None);
+            assert_eq!(done(&assignment, offset), None);
         }
-        assert_eq!(tenure.progress.lock().taken, [(0, false), (10_005, true)]);
-        assert_eq!(done(&tenure, 0), Some(10_005));
-        assert_eq!(tenure.position(), Some(10_006));
+        assert_eq!(assignment.progress.lock().taken, [(0, false), (10_005, true)]);
+        assert_eq!(done(&assignment, 0), Some(10_005));
+        assert_eq!(assignment.position(), Some(10_006));
     }
 
     #[test]
     fn of_a_gap_only_what_the_partition_has_no_more_is_missing() {
-        let tenure = Tenure::new(0);
+        let assignment = Assignment::new(0);
         for offset in [10, 12, 13] {
-            tenure.take(offset);
+            assignment.take(offset);
         }
-        assert_eq!(tenure.missing(3), 0, "the broker's own");
+        assert_eq!(assignment.missing(3), 0, "the broker's own");
         for offset in [20, 22] {
-            tenure.take(offset);
+            assignment.take(offset);
         }
-        assert_eq!(tenure.missing(20), 6);
-        assert_eq!(tenure.missing(20), 0, "it was told");
-        tenure.take(30);
-        assert_eq!(tenure.missing(-1), 0, "nobody knows where it begins");
+        assert_eq!(assignment.missing(20), 6);
+        assert_eq!(assignment.missing(20), 0, "it was told");
+        assignment.take(30);
+        assert_eq!(assignment.missing(-1), 0, "nobody knows where it begins");
     }
 
     #[test]
     fn what_is_dropped_without_a_word_holds_the_offset_back() {
-        let tenure = Tenure::new(0);
-        tenure.take(1);
-        tenure.take(2);
-        tenure.dropped();
-        assert_eq!(done(&tenure, 2), None);
+        let assignment = Assignment::new(0);
+        assignment.take(1);
+        assignment.take(2);
+        assignment.dropped();
+        assert_eq!(done(&assignment, 2), None);
     }
 
     #[tokio::test]
     async fn it_is_quiet_when_the_last_delivery_is_dropped() {
-        let tenure = Arc::new(Tenure::new(0));
-        tenure.take(1);
-        tenure.take(2);
+        let assignment = Arc::new(Assignment::new(0));
+        assignment.take(1);
+        assignment.take(2);
         let waiting = tokio::spawn({
-            let tenure = Arc::clone(&tenure);
-            async move { tenure.quiet().await }
+            let assignment = Arc::clone(&assignment);
+            async move { assignment.quiet().await }
         });
-        tenure.dropped();
+        assignment.dropped();
         assert!(!waiting.is_finished());
-        tenure.dropped();
+        assignment.dropped();
         waiting.await.unwrap();
     }
 }

@@ -14,10 +14,10 @@ use super::message::Message;
 use super::traced::{Traced, Via};
 use crate::dispatch::is_own;
 use crate::domain::StoredEvent;
-use crate::poll::caught;
+use crate::poll::catch_panic;
 use crate::projection::{
-    Applied, Batch, Bookmark, Events, OnFailure, Projection, ProjectionError, ProjectionOptions, ProjectionRunner,
-    ProjectionStore, Projections, Took,
+    Applied, Batch, CheckpointOnly, Events, OnFailure, Projection, ProjectionError, ProjectionOptions,
+    ProjectionRunner, ProjectionStore, Projections, Took,
 };
 use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
 use crate::telemetry::Scope;
@@ -60,7 +60,7 @@ use crate::telemetry::Scope;
 #[must_use = "nothing is published before `spawn`"]
 pub struct Relay<S: ProjectionStore, B: EventBus> {
     name: &'static str,
-    runner: ProjectionRunner<Outbox<S, B>>,
+    runner: ProjectionRunner<PublishingStore<S, B>>,
     options: ProjectionOptions,
 }
 
@@ -69,8 +69,9 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// otherwise, and continues where the last relay of the name stopped. No projection of the store may have the same,
     /// nor a relay to another bus: they would share the checkpoint, and each would pass over what the other has done.
     pub fn new(name: &'static str, store: S, bus: Traced<B>) -> Self {
-        let outbox = Outbox { store, bus, filter: Filter::all(), translation: Translation::default(), tracing: true };
-        let runner = ProjectionRunner::new(outbox).relaying(true).patience(Duration::MAX);
+        let store =
+            PublishingStore { store, bus, filter: Filter::all(), translation: Translation::default(), tracing: true };
+        let runner = ProjectionRunner::new(store).relaying(true).patience(Duration::MAX);
         Self { name, runner, options: ProjectionOptions::default() }
     }
 
@@ -171,7 +172,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn spawn(self) -> Projections {
-        self.runner.projection_with(Bookmark(self.name), self.options).spawn()
+        self.runner.projection_with(CheckpointOnly(self.name), self.options).spawn()
     }
 }
 
@@ -180,7 +181,7 @@ const LONGEST_BATCH: Duration = Duration::from_millis(250);
 
 /// A store that publishes the batches that it is asked to apply.
 #[derive(Clone)]
-struct Outbox<S, B> {
+struct PublishingStore<S, B> {
     store: S,
     bus: Traced<B>,
     filter: Filter,
@@ -202,7 +203,7 @@ impl Translation {
     }
 }
 
-impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
+impl<S: ProjectionStore, B: EventBus> PublishingStore<S, B> {
     /// Publishes events.
     ///
     /// # Errors
@@ -219,7 +220,7 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
         // Not in the scope of the batch, which has no spans: each publication has its own.
         let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
         // What panics once may not the next time, as what fails.
-        let results = caught(scope.run(self.bus.send(messages, Via::Relay))).await;
+        let results = catch_panic(scope.run(self.bus.send(messages, Via::Relay))).await;
         let results = results.map_err(|panic| {
             let panicked = ProjectionError::panicked(&*panic);
             ProjectionError::store(StoreError::backend("publish events", panicked))
@@ -250,7 +251,7 @@ fn refused(event: &StoredEvent, error: PublishError) -> ProjectionError {
     }
 }
 
-impl<S: ProjectionStore, B: EventBus> EventStore for Outbox<S, B> {
+impl<S: ProjectionStore, B: EventBus> EventStore for PublishingStore<S, B> {
     handed_on!(store: info append fold read_stream head changed);
 
     fn read_all(
@@ -263,7 +264,7 @@ impl<S: ProjectionStore, B: EventBus> EventStore for Outbox<S, B> {
     }
 }
 
-impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
+impl<S: ProjectionStore, B: EventBus> ProjectionStore for PublishingStore<S, B> {
     type Backend = S::Backend;
 
     handed_on!(store: open_projection lease_projection reset_projection dead_letters settle_dead_letter);
@@ -284,7 +285,7 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
     ) -> Result<Applied, ProjectionError> {
         let events = std::mem::take(&mut batch.events);
         if !events.is_empty() {
-            batch.tenure().check(&self.store).await?;
+            batch.held_lease().check(&self.store).await?;
         }
         let begun = Instant::now();
         let Err(error) = self.publish(&events).await else {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::batch::Events;
 use super::error::{CheckpointMoved, ProjectionError};
-use super::follower::{BACKLOG, Follower, Place};
 use super::halt::Halt;
+use super::partition_runner::{BACKLOG, Cursor, PartitionRunner};
 use super::retry::{LATE, Trouble, upkeep};
 use super::step::{Mode, Step};
 use super::{ProjectionStore, StepResult};
@@ -20,7 +20,7 @@ use crate::store::{Filter, Page};
 /// which would double the reads of a part that shares a busy feed with others.
 const TAKEOVER: Duration = Duration::from_millis(100);
 
-impl<S: ProjectionStore> Follower<S> {
+impl<S: ProjectionStore> PartitionRunner<S> {
     /// What the feed is to show.
     pub(super) fn filter(&self) -> Filter {
         Filter::all().event_types(self.projection.event_types())
@@ -31,43 +31,43 @@ impl<S: ProjectionStore> Follower<S> {
         &self,
         ahead: Option<(Page, usize)>,
         filter: &Filter,
-        place: &mut Place,
+        cursor: &mut Cursor,
     ) -> Result<Page, Halt> {
         let (page, asked) = match ahead {
             Some(ahead) => ahead,
-            None => (self.ask(|feed| feed.read_all(place.checkpoint, filter, place.batch)).await?, place.batch),
+            None => (self.ask(|feed| feed.read_all(cursor.checkpoint, filter, cursor.batch)).await?, cursor.batch),
         };
-        place.asked = asked;
-        let since = std::mem::replace(&mut place.read, Instant::now()).elapsed();
+        cursor.asked = asked;
+        let since = std::mem::replace(&mut cursor.read, Instant::now()).elapsed();
         let is_own = |event: &StoredEvent| self.partition.holds(&event.stream);
-        if place.saved == place.checkpoint {
+        if cursor.saved == cursor.checkpoint {
             return Ok(page);
         }
-        place.gap = place.gap.max(since);
+        cursor.gap = cursor.gap.max(since);
         // Applying one of its events moves the checkpoint in the store past what was passed over before.
-        if place.gap >= TAKEOVER && page.events.iter().any(is_own) {
-            let at = &*place;
+        if cursor.gap >= TAKEOVER && page.events.iter().any(is_own) {
+            let at = &*cursor;
             self.patiently(|this| this.look_back(at)).await?;
-            place.gap = Duration::ZERO;
+            cursor.gap = Duration::ZERO;
         }
         Ok(page)
     }
 
     /// Moves the checkpoint in the store past events that are not this part's, keeping the lease meanwhile.
-    pub(super) async fn save(&self, place: &mut Place) -> Result<(), Halt> {
-        let claim = place.hold.claim.clone();
-        self.keeping(&claim, Box::pin(self.move_up(place))).await
+    pub(super) async fn save(&self, cursor: &mut Cursor) -> Result<(), Halt> {
+        let claim = cursor.hold.claim.clone();
+        self.keeping(&claim, Box::pin(self.move_up(cursor))).await
     }
 
-    pub(super) async fn move_up(&self, place: &mut Place) -> Result<(), Halt> {
+    pub(super) async fn move_up(&self, cursor: &mut Cursor) -> Result<(), Halt> {
         let mut trouble = Trouble::default();
         let none = Events::default();
-        while place.saved < place.checkpoint {
-            let step = Step::new(&none, place.checkpoint, Mode::Live).retried(trouble.retries);
+        while cursor.saved < cursor.checkpoint {
+            let step = Step::new(&none, cursor.checkpoint, Mode::Live).retried(trouble.retries);
             // In a box as in `attempt`. What is passed over may be passed over again: a stop does not wait for a feed
             // that does not answer.
-            let moved = match self.within(LATE, Box::pin(upkeep(self.look_back(place)))).await? {
-                Ok(()) => self.attempt(step, place).await,
+            let moved = match self.within(LATE, Box::pin(upkeep(self.look_back(cursor)))).await? {
+                Ok(()) => self.attempt(step, cursor).await,
                 failed => failed,
             };
             let Err(error) = moved else { break };
@@ -80,14 +80,14 @@ impl<S: ProjectionStore> Follower<S> {
     ///
     /// # Errors
     /// [`CheckpointMoved`] if the feed no longer reaches that far, or shows something there. Or it cannot be read.
-    async fn look_back(&self, place: &Place) -> StepResult {
-        let (filter, mut after) = (self.filter(), place.saved);
-        while after < place.checkpoint {
+    async fn look_back(&self, cursor: &Cursor) -> StepResult {
+        let (filter, mut after) = (self.filter(), cursor.saved);
+        while after < cursor.checkpoint {
             let page = self.feed.read_all(after, &filter, BACKLOG).await.map_err(ProjectionError::store)?;
             let is_new =
-                |event: &StoredEvent| event.position <= place.checkpoint && self.partition.holds(&event.stream);
+                |event: &StoredEvent| event.position <= cursor.checkpoint && self.partition.holds(&event.stream);
             if page.scanned <= after || page.events.iter().any(is_new) {
-                return Err(CheckpointMoved::new(self.partition.projection, place.checkpoint, place.saved).into());
+                return Err(CheckpointMoved::new(self.partition.projection, cursor.checkpoint, cursor.saved).into());
             }
             after = page.scanned;
         }

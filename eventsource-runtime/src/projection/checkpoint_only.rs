@@ -4,9 +4,9 @@ use super::{Backend, Projection};
 use crate::domain::StoredEvent;
 
 /// Keeps a checkpoint under a name in a store, if the events take effect elsewhere.
-pub(crate) struct Bookmark(pub(crate) &'static str);
+pub(crate) struct CheckpointOnly(pub(crate) &'static str);
 
-impl<B: Backend> Projection<B> for Bookmark {
+impl<B: Backend> Projection<B> for CheckpointOnly {
     fn name(&self) -> &'static str {
         self.0
     }
