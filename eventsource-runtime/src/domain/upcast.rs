@@ -70,6 +70,9 @@ pub enum DecodeFault {
     /// An upcaster refused it.
     #[error("an upcaster refused it; mend the function that `upcast(..)` names, or the payload")]
     Upcast,
+    /// What the upcasters made of it is not what the type expects.
+    #[error("what its upcasters made of it does not fit the type; mend the functions that `upcast(..)` names")]
+    Upcasted,
     /// The payload is not what the type expects.
     #[error(
         "the payload does not fit the type; give new fields `#[serde(default)]`, or raise `version` and write an `upcast(..)`"
@@ -107,7 +110,9 @@ pub(crate) fn decode_payload<E: Event>(event: &EventRef<'_>) -> Result<E, Decode
     let payload = current(event, E::VERSION, E::UPCASTS)?;
     // All of it at once, instead of each of its texts by itself.
     let text = str::from_utf8(&payload).map_err(|error| no_text(event, error))?;
-    serde_json::from_str(text).map_err(|error| unfit(event, &error))
+    serde_json::from_str(text).map_err(|error| {
+        if event.schema_version == E::VERSION { unfit(event, &error) } else { upcast_unfit(event, &error) }
+    })
 }
 
 #[cold]
@@ -120,6 +125,12 @@ fn unfit(event: &EventRef<'_>, error: &serde_json::Error) -> DecodeError {
     // serde's text quotes payload values, which must not reach logs.
     let unfit = Unfit { fault: fault(error), line: error.line(), column: error.column() };
     DecodeError::new(event, DecodeFault::Payload, Some(unfit.into()))
+}
+
+/// The text that does not fit is stored nowhere, so that a place in it would lead nobody to it.
+#[cold]
+fn upcast_unfit(event: &EventRef<'_>, error: &serde_json::Error) -> DecodeError {
+    DecodeError::new(event, DecodeFault::Upcasted, Some(fault(error).into()))
 }
 
 /// The payload in the schema version that the program knows.
@@ -142,5 +153,5 @@ fn upcast(event: &EventRef<'_>, target: u32, upcasts: &[(u32, Upcast)]) -> Resul
         };
         payload = step(payload).map_err(|error| DecodeError::new(event, DecodeFault::Upcast, Some(error.into())))?;
     }
-    serde_json::to_vec(&payload).map_err(|error| unfit(event, &error))
+    serde_json::to_vec(&payload).map_err(|error| upcast_unfit(event, &error))
 }

@@ -33,7 +33,7 @@ use crate::store::{Position, StreamId, Version};
 ///
 /// # Errors
 /// The schema version is newer than the type's, or older than its oldest upcast; an upcast refused the payload; or the
-/// payload does not fit the type.
+/// payload, or what the upcasts made of it, does not fit the type.
 pub fn stored<E: Event>(schema_version: u32, json: impl AsRef<[u8]>) -> Result<E, DecodeError> {
     decode_payload(&EventRef {
         stream: &StreamId::new("Test", 1),
