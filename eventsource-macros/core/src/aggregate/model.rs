@@ -3,7 +3,8 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::{
-    Data, DeriveInput, Expr, Field, Generics, Ident, LitStr, Path, Token, Type, Visibility, parse_quote_spanned,
+    Attribute, Data, DeriveInput, Expr, Field, Generics, Ident, LitStr, Path, Token, Type, Visibility,
+    parse_quote_spanned,
 };
 
 use super::parse::{self, Parsed};
@@ -59,6 +60,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     refuse_generics(diagnostics, &input);
     if snapshot.is_some() {
         refuse_skipped(diagnostics, &input);
+        refuse_untagged(diagnostics, &input);
     }
     let snapshot = snapshot.and_then(|snapshot| kept(diagnostics, &snapshot, shape::hash(&input)));
     let deprecated = deprecated(&input);
@@ -117,12 +119,37 @@ fn refuse_skipped(diagnostics: &mut Diagnostics, input: &DeriveInput) {
         // A mistake, which is reported elsewhere.
         Data::Union(_) => Vec::new(),
     };
-    for attribute in fields.iter().flat_map(|field| &field.attrs).filter(|attr| attr.path().is_ident("serde")) {
+    refuse_serde(
+        diagnostics,
+        fields.iter().flat_map(|field| &field.attrs),
+        &["skip", "skip_serializing", "skip_deserializing"],
+        "a snapshot lacks this field, and a load with one would lose it; store it, or leave out `snapshot(..)`",
+    );
+}
+
+/// Without a tag the first variant that fits is read, whichever was written: a load with a snapshot would begin with
+/// another state than the events had made.
+fn refuse_untagged(diagnostics: &mut Diagnostics, input: &DeriveInput) {
+    let Data::Enum(data) = &input.data else { return };
+    refuse_serde(
+        diagnostics,
+        input.attrs.iter().chain(data.variants.iter().flat_map(|variant| &variant.attrs)),
+        &["untagged"],
+        "a snapshot does not tell which variant it is of, and a load with one may begin with another; tag it, or leave \
+         out `snapshot(..)`",
+    );
+}
+
+/// Refuses words in `#[serde(..)]`.
+fn refuse_serde<'a>(
+    diagnostics: &mut Diagnostics,
+    attributes: impl Iterator<Item = &'a Attribute>,
+    words: &[&str],
+    message: &str,
+) {
+    for attribute in attributes.filter(|attribute| attribute.path().is_ident("serde")) {
         let read = attribute.parse_nested_meta(|meta| {
-            let skips = ["skip", "skip_serializing", "skip_deserializing"];
-            if skips.iter().any(|word| meta.path.is_ident(word)) {
-                let message = "a snapshot lacks this field, and a load with one would lose it; store it, or leave out \
-                    `snapshot(..)`";
+            if words.iter().any(|word| meta.path.is_ident(word)) {
                 diagnostics.error(&meta.path, message);
             }
             // What else serde takes: `word`, `word = ..` and `word(..)`.
