@@ -68,6 +68,21 @@ impl Apply<Noted> for Account {
     }
 }
 
+/// A state that cannot be read back, for a reason that quotes it.
+#[derive(Default, Aggregate, Serialize, Deserialize)]
+#[aggregate(id = Uuid, events(Noted), snapshot(every = 9))]
+struct Unkept(#[serde(deserialize_with = "unread")] String);
+
+fn unread<'de, D: serde::Deserializer<'de>>(note: D) -> Result<String, D::Error> {
+    Err(serde::de::Error::custom(String::deserialize(note)?))
+}
+
+impl Apply<Noted> for Unkept {
+    fn apply(&mut self, event: Noted) {
+        self.0 = event.note;
+    }
+}
+
 #[derive(Clone, Debug, Command, Serialize, Deserialize)]
 #[command(aggregate = Account)]
 struct Charge {
@@ -299,6 +314,12 @@ async fn manage<S: Keeps>(store: &S, bus: &CommandBus, last: Position, shown: &m
     page.events.iter().for_each(|event| shown.debug(event));
 }
 
+async fn keep<S: Keeps>(store: &S, shown: &mut Shown) {
+    let (unkept, id) = (Repository::<Unkept, _>::new(store.clone()), Uuid::now_v7());
+    unkept.append(&id, ExpectedVersion::NoStream, Noted { note: secret("snapshot") }).await.unwrap();
+    shown.error(&unkept.create_snapshot(&id).await.unwrap_err());
+}
+
 async fn everything<S: Keeps>(store: S, shown: &mut Shown) {
     let gateway = Gateway { key: secret("service").into() };
     shown.debug(&gateway);
@@ -312,6 +333,7 @@ async fn everything<S: Keeps>(store: S, shown: &mut Shown) {
     project(&store, store.head().await.unwrap(), shown).await;
     set_aside(&store, store.head().await.unwrap(), shown).await;
     manage(&store, &bus, store.head().await.unwrap(), shown).await;
+    keep(&store, shown).await;
 }
 
 /// The text of a refusal, of a step's error and of a query's error is their author's, who gets it back; it stays out of

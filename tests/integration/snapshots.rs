@@ -5,6 +5,7 @@ mod differential;
 mod lost;
 mod releases;
 mod sampled;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

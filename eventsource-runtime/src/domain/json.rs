@@ -26,8 +26,15 @@ impl Unwritable {
         Self { problem, source: source.into() }
     }
 
+    /// It cannot be written.
     #[cold]
-    fn unreadable(error: &serde_json::Error) -> Self {
+    pub(crate) fn unwritten(error: serde_json::Error) -> Self {
+        Self::new("cannot be written as JSON; mend its `Serialize`", error)
+    }
+
+    /// It was written, and cannot be read.
+    #[cold]
+    pub(crate) fn unreadable(error: &serde_json::Error) -> Self {
         let problem = match error.classify() {
             Category::Data => {
                 "cannot be read back from JSON: a float that is NaN or infinite is written as `null` (use an `Option`), \
@@ -50,9 +57,7 @@ impl Unwritable {
 pub(crate) fn write<T: Serialize + DeserializeOwned>(value: &T, json: &mut Vec<u8>) -> Result<(), Unwritable> {
     let mut seen = Seen::default();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *json, Watching(&mut seen));
-    value
-        .serialize(&mut serializer)
-        .map_err(|error| Unwritable::new("cannot be written as JSON; mend its `Serialize`", error))?;
+    value.serialize(&mut serializer).map_err(Unwritable::unwritten)?;
     if cfg!(debug_assertions) || seen.doubtful || seen.deepest > SHALLOW {
         serde_json::from_slice::<T>(json).map_err(|error| Unwritable::unreadable(&error))?;
     }

@@ -15,6 +15,7 @@ use super::cause::event_id;
 use super::replay::{Read, Replay};
 use super::steps::failed;
 use crate::dispatch::Committed;
+use crate::domain::json::Unwritable;
 use crate::domain::{Aggregate, EventSet, Snapshot, evolve_as_read};
 use crate::poll::told;
 use crate::snapshot::{LastEvent, PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
@@ -254,10 +255,15 @@ fn sealed<A: Aggregate>(
     last: LastEvent,
     state: &A,
 ) -> Result<StoredSnapshot, SnapshotError> {
-    // One that cannot be read back would be written again after every command.
-    let encoded = policy.encode(state).and_then(|json| policy.decode(&json).map(|_| json));
-    let json =
-        encoded.map_err(|source| SnapshotError::Encode { stream: stream.clone(), version: last.version, source })?;
+    let encoded = policy.encode(state).map_err(Unwritable::unwritten).and_then(|json| {
+        // One that cannot be read back would be written again after every command.
+        policy.decode(&json).map_err(|error| Unwritable::unreadable(&error))?;
+        Ok(json)
+    });
+    let json = encoded.map_err(|Unwritable { problem, source }| {
+        let (stream, version) = (stream.clone(), last.version);
+        SnapshotError::Encode { stream, version, problem, source }
+    })?;
     Ok(StoredSnapshot::seal(stream.clone(), last, policy.schema(), json))
 }
 

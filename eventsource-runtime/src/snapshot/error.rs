@@ -1,5 +1,6 @@
 //! Why there is no snapshot.
 
+use crate::error::BoxError;
 use crate::store::{StoreError, StreamId, Version, is_trouble};
 
 /// A snapshot could not be created, looked for or deleted.
@@ -20,16 +21,18 @@ pub enum SnapshotError {
         /// The name of the aggregate's type.
         aggregate: &'static str,
     },
-    /// The state cannot be written as JSON.
-    #[error("the state of `{stream}` at version {version} cannot be written as JSON; mend its `Serialize`")]
+    /// The state cannot be written as JSON, or cannot be read back from it.
+    #[error("the state of `{stream}` at version {version} {problem}")]
     #[non_exhaustive]
     Encode {
         /// Whose state.
         stream: StreamId,
         /// The version of the last event in it.
         version: Version,
-        /// The encoder's error.
-        source: serde_json::Error,
+        /// Which of the two, and what to do.
+        problem: &'static str,
+        /// The encoder's error, or where in the JSON reading failed: nothing of what was read.
+        source: BoxError,
     },
     /// The store could not be read or written. The error of the store is the source as well.
     #[error("{0}")]
