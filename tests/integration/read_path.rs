@@ -1,5 +1,6 @@
 //! Projections and queries.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use eventsource_tests::logged::Log;
 use eventsource_tests::orders::{OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus};
 use eventsource_tests::recorder::Recorder;
 use futures_util::{FutureExt, StreamExt};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{bus, place, ship, sqlite};
@@ -356,4 +358,40 @@ async fn queries_go_by_type_and_by_name() {
     let rendered = recorder.trees().render();
     assert!(rendered.contains("cqrs.query.result_count=2"), "{rendered}");
     assert!(rendered.contains("query.unknown ERROR \"No handler for Unheard\""), "{rendered}");
+}
+
+#[derive(Query, Deserialize)]
+#[query(output = (f32, u128))]
+struct Measure {
+    bits: u32,
+}
+
+/// Its answer has no `Serialize`.
+#[derive(Query, Deserialize)]
+#[query(output = std::time::Instant)]
+struct Look {}
+
+struct Scale;
+
+#[query_handler]
+impl Scale {
+    fn measure(&self, query: Measure) -> Result<(f32, u128), Infallible> {
+        Ok((0.1, 1 << query.bits))
+    }
+
+    fn look(&self, _: Look) -> Result<std::time::Instant, Infallible> {
+        Ok(std::time::Instant::now())
+    }
+}
+
+/// An `f32` came with digits that nobody had written, and an integer that a tree cannot hold had no `Serialize`.
+#[tokio::test]
+async fn an_answer_in_json_is_as_written_or_says_why_it_is_not() {
+    let queries = QueryBus::builder().handler(Scale).build();
+    let answer = queries.execute_json("Measure", r#"{"bits":63}"#).await.unwrap();
+    assert_eq!(answer, serde_json::json!([0.1, 1_u64 << 63]));
+    let wide = queries.execute_json("Measure", r#"{"bits":70}"#).await.unwrap_err();
+    assert!(wide.to_string().ends_with("integers beyond 64 bits are written as text"), "{wide}");
+    let opaque = queries.execute_json("Look", "{}").await.unwrap_err();
+    assert!(opaque.to_string().ends_with("derive `Serialize` for its output"), "{opaque}");
 }

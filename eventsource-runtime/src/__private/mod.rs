@@ -365,7 +365,7 @@ pub trait AnswerJson {
 
 impl<T: Serialize + ?Sized> AnswerJson for &Answer<'_, T> {
     fn __es_json(&self) -> Option<serde_json::Result<serde_json::Value>> {
-        Some(serde_json::to_value(self.0))
+        Some(domain::json::tree(self.0))
     }
 }
 

@@ -103,13 +103,14 @@ pub enum ExecuteJsonError {
         /// What is wrong with it, and where.
         source: PayloadFault,
     },
-    /// The output does not implement `Serialize`, or its `Serialize` failed.
-    #[error("the answer to `{query}` cannot be written as JSON; derive `Serialize` for its output")]
+    /// The output does not implement `Serialize`, or its `Serialize` failed, or it has an integer beyond 64 bits, which a
+    /// [`serde_json::Value`] cannot hold.
+    #[error("the answer to `{query}` cannot be written as JSON; {}", to_write(source.as_ref()))]
     #[non_exhaustive]
     Answer {
         /// The query's name.
         query: &'static str,
-        /// The error of `Serialize`, if implemented.
+        /// Why it was not written, if `Serialize` is implemented.
         source: Option<serde_json::Error>,
     },
     /// The read side refused, with the error that the query declares.
@@ -134,6 +135,13 @@ pub enum ExecuteJsonError {
         /// What the handler returned.
         source: BoxError,
     },
+}
+
+fn to_write(fault: Option<&serde_json::Error>) -> &'static str {
+    match fault {
+        Some(_) => "mend the `Serialize` of its output; integers beyond 64 bits are written as text",
+        None => "derive `Serialize` for its output",
+    }
 }
 
 impl ExecuteJsonError {

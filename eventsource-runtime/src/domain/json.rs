@@ -4,6 +4,7 @@ use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::value::RawValue;
@@ -72,6 +73,17 @@ pub(crate) fn raw<T: Serialize + DeserializeOwned>(value: &T) -> Result<Box<RawV
     raw.map_err(|error| Unwritable::unreadable(&error))
 }
 
+/// A value as the tree that its JSON is read as: made directly, one of an `f32` has digits that nobody wrote.
+///
+/// What a reader takes for something else is made directly all the same: an integer beyond 64 bits, which would become a
+/// float, and is refused, and what is nested too deep.
+pub(crate) fn tree<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Value> {
+    let (mut seen, mut json) = (Seen::default(), Vec::new());
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut json, Watching(&mut seen)))?;
+    let read = (!seen.is_wide).then(|| serde_json::from_slice(&json).ok()).flatten();
+    read.map_or_else(|| serde_json::to_value(value), Ok)
+}
+
 /// What is wrong with JSON that was to be read, in the words of the type: serde's may quote what stands there.
 pub(crate) fn fault(error: &serde_json::Error) -> String {
     const KINDS: [&str; 6] =
@@ -102,6 +114,8 @@ pub(crate) fn fault(error: &serde_json::Error) -> String {
 #[derive(Default)]
 struct Seen {
     doubtful: bool,
+    /// Whether there is an integer beyond 64 bits.
+    is_wide: bool,
     /// Whether the current key has any text.
     is_text: bool,
     depth: usize,
@@ -127,11 +141,13 @@ impl Formatter for Watching<'_> {
     /// Types that serde buffers, such as tagged ones, cannot read these integers.
     fn write_i128<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: i128) -> io::Result<()> {
         self.0.doubtful = true;
+        self.0.is_wide |= i64::try_from(value).is_err() && u64::try_from(value).is_err();
         CompactFormatter.write_i128(writer, value)
     }
 
     fn write_u128<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: u128) -> io::Result<()> {
         self.0.doubtful = true;
+        self.0.is_wide |= u64::try_from(value).is_err();
         CompactFormatter.write_u128(writer, value)
     }
 
@@ -177,7 +193,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde::Deserialize;
-    use serde_json::Value;
 
     use super::*;
 
@@ -243,6 +258,16 @@ mod tests {
         assert!(!doubtful(Counted::Lines { of: BTreeMap::new() }));
         assert!(!doubtful(Counted::Names { of: [("a\"b".to_owned(), 2), ("c".to_owned(), 2)].into() }));
         assert!(write(&BTreeMap::from([(1, 2)]), &mut Vec::new()).is_ok());
+    }
+
+    #[test]
+    fn a_tree_has_the_digits_that_were_written_and_rounds_no_integer() {
+        assert_eq!(tree(&0.1_f32).unwrap().to_string(), "0.1");
+        assert_eq!(tree(&[u64::MAX.into(), 1_u128]).unwrap(), serde_json::json!([u64::MAX, 1]));
+        assert_eq!(tree(&[i64::MIN.into(), -1_i128]).unwrap(), serde_json::json!([i64::MIN, -1]));
+        assert!(tree(&(1_u128 << 70)).is_err() && tree(&(-1_i128 << 70)).is_err());
+        assert_eq!(tree(&BTreeMap::from([(1_u128 << 70, 1)])).unwrap()["1180591620717411303424"], 1);
+        assert_eq!(tree(&nested(200)).unwrap(), nested(200));
     }
 
     #[cfg(debug_assertions)]
