@@ -190,6 +190,7 @@ async fn product(recorder: &Recorder, log: &Log) {
     seldom::read_from_afar().await;
     seldom::spoilt().await;
     seldom::second_attempt().await;
+    seldom::left_timeout(log).await;
     recorder.flush().await;
     store.close().await;
 }

@@ -1,13 +1,15 @@
 //! What happens seldom: snapshots on another machine, more events than a span keeps, a process manager that needs a
-//! second attempt.
+//! second attempt, and one that cannot record what is due.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::snapshot::{SnapshotStore, StoredSnapshot, WithSnapshots};
-use eventsource_runtime::store::{Filter, SqliteStore, StoreInfo, StreamId, Traced};
+use eventsource_runtime::store::{Filter, NewEvent, Origin, SqliteStore, StoreInfo, StreamId, Traced};
+use eventsource_tests::logged::Log;
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::own_store::{self, Remote};
 use eventsource_tests::scratch::Scratch;
@@ -146,5 +148,22 @@ pub(crate) async fn second_attempt() {
     let managers = ProcessManagerRunner::new(store, commands.clone()).process_manager::<Plumber>().spawn();
     let committed = commands.dispatch(Flood { id: Uuid::now_v7() }).await.unwrap();
     managers.wait_for(committed.position).await.unwrap();
+    managers.shutdown().await.unwrap();
+}
+
+/// What is due is of a type that is gone.
+pub(crate) async fn left_timeout(log: &Log) {
+    let store = MemoryStore::new();
+    let scheduled = NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "process_manager.scheduled",
+        schema_version: 1,
+        payload: r#"{"due": 0, "event_type": "Gone", "schema_version": 1, "payload": {}}"#.into(),
+        origin: Arc::new(Origin::at(Timestamp::from_micros(0))),
+    };
+    let plumber = StreamId::new("Plumber", Uuid::now_v7());
+    store.append(&plumber, ExpectedVersion::NoStream, vec![scheduled]).await.unwrap();
+    let managers = ProcessManagerRunner::new(store.clone(), commands(&store)).process_manager::<Plumber>().spawn();
+    log.hears("eventsource.process_manager.timeout_left").await;
     managers.shutdown().await.unwrap();
 }

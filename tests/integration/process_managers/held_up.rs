@@ -8,6 +8,7 @@ use eventsource_runtime::store::{NewEvent, Origin, StreamId};
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
 use eventsource_tests::logged::Log;
+use eventsource_tests::recorder::Recorder;
 use eventsource_tests::shipping::PaymentTaken;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -138,31 +139,42 @@ async fn put_off(store: &impl EventStore, clock: &Moved, payload: &str) {
 /// It was read again and again, and nothing behind it.
 #[tokio::test]
 async fn a_time_out_that_cannot_be_read_holds_up_no_other() {
+    let (log, _guard) = Log::of_thread();
     let (store, clock) = (MemoryStore::new(), Arc::new(Moved::default()));
     put_off(&store, &clock, r#"{"due": "soon"}"#).await;
     runs_out_of_time(&store, &clock).await;
+    assert!(log.says("eventsource.process_manager.timeout_left", "eventsource.position", 1));
 }
 
-/// It was tried again each second for as long as the program ran.
-async fn told_once_by_each_start(store: &Faulty, event_type: &str) -> Arc<Moved> {
-    let (log, _guard) = Log::of_thread();
+/// It was tried again each second for as long as the program ran, and why was not told.
+async fn told_once_by_each_start(store: &Faulty, event_type: &str, reason: &str) -> Arc<Moved> {
+    let ((log, _guard), recorder) = (Log::of_thread(), Recorder::with(|builder| builder.record_error_text(true)));
     let clock = Arc::new(Moved::default());
     let due = format!(r#"{{"due": 0, "event_type": "{event_type}", "schema_version": 1, "payload": {{}}}}"#);
     put_off(store, &clock, &due).await;
+    let stream = store.read_all(Position::START, &Filter::all(), 1).await.unwrap().events.remove(0).stream;
     for starts in 1..=2 {
-        let managers = runner(store).with_clock(clock.clone()).spawn();
-        tokio::time::sleep(Duration::from_mins(1)).await;
-        managers.shutdown().await.unwrap();
+        let start = async {
+            let managers = runner(store).with_clock(clock.clone()).spawn();
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            managers.shutdown().await.unwrap();
+        };
+        recorder.run(start).await;
         let told = log.names_of("eventsource::projection");
-        assert_eq!(told, vec!["eventsource.projection.retried"; starts]);
+        assert_eq!(told, vec!["eventsource.process_manager.timeout_left"; starts]);
     }
+    log.hears_of("eventsource.process_manager.timeout_left", "eventsource.projection.name", "Shipping").await;
+    log.hears_of("eventsource.process_manager.timeout_left", "eventsource.event.type", event_type).await;
+    log.hears_of("eventsource.process_manager.timeout_left", "eventsource.stream.id", stream.as_str()).await;
+    assert!(log.says("eventsource.process_manager.timeout_left", "eventsource.position", 1));
+    assert!(log.texts_of("exception.message").iter().any(|text| text.contains(reason)));
     clock
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_time_out_whose_type_is_gone_is_told_once_by_each_start() {
     let store = Faulty::default();
-    let clock = told_once_by_each_start(&store, "Gone").await;
+    let clock = told_once_by_each_start(&store, "Gone", "the process manager has no event of that name").await;
     runs_out_of_time(&store, &clock).await;
 }
 
@@ -170,7 +182,7 @@ async fn a_time_out_whose_type_is_gone_is_told_once_by_each_start() {
 async fn a_time_out_that_the_store_refuses_is_told_once_by_each_start() {
     let store = Faulty::default();
     store.refuse_appends_of(Some(TimeToPayOver::NAME));
-    let clock = told_once_by_each_start(&store, TimeToPayOver::NAME).await;
+    let clock = told_once_by_each_start(&store, TimeToPayOver::NAME, "as it was told to").await;
     assert_eq!(names(&store, "Shipping").await, ["process_manager.scheduled"]);
 
     store.refuse_appends_of(None);

@@ -30,7 +30,7 @@ use crate::projection::{
     Batch, CheckpointOnly, Claim, Partition, ProjectionError, ProjectionStore, StepResult, catch_panic,
 };
 use crate::store::{AppendError, ExpectedVersion, Filter, NewEvent, Origin, Position};
-use crate::telemetry::{Scope, log};
+use crate::telemetry::{Chain, Scope, error_text, log};
 
 /// How often the clock is read while something is scheduled, since it may be set, and may be a test's; and how often
 /// new events are read meanwhile.
@@ -69,8 +69,8 @@ enum Outcome {
     Recorded,
     /// The event that scheduled it is gone.
     Gone,
-    /// The manager has no type for it, or the store refuses it for good: left to the next start.
-    Left(ProjectionError),
+    /// The manager has no type for it, or the store refuses it for good: left to the next start, and told.
+    Left,
 }
 
 impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
@@ -146,10 +146,10 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     }
 
     async fn look(&mut self) -> StepResult {
-        let read = self.read().await?;
+        self.read().await?;
         let recorded = self.record_due().await;
         self.save().await?;
-        read.and(recorded)
+        recorded
     }
 
     async fn record_due(&mut self) -> StepResult {
@@ -159,10 +159,9 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             match self.record(&waiting).await {
                 Ok(Outcome::Recorded) => self.pending.recorded(&waiting),
                 Ok(Outcome::Gone) => self.pending.remove(asked),
-                Ok(Outcome::Left(error)) => {
+                Ok(Outcome::Left) => {
                     self.pending.remove(asked);
                     self.leave(waiting.asked.position);
-                    result = result.and(Err(error));
                 }
                 // One that cannot be recorded does not hold up the others.
                 Err(error) => result = result.and(Err(error)),
@@ -261,50 +260,48 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         let saved = self.save_under((partition, claim.clone()), lease.checkpoint, done).await;
         // Whatever came of it: the next one would wait for its end.
         let given_up = self.store.lease_projection(partition, claim.given_up()).await;
-        let (done, read) = saved?;
+        let done = saved?;
         given_up?;
         self.saved = Some(done);
-        read
+        Ok(())
     }
 
-    /// The position that was saved, and what could not be read on the way.
+    /// The position that was saved.
     async fn save_under(
         &mut self,
         (partition, claim): (Partition, Claim),
         checkpoint: Position,
         done: Position,
-    ) -> Result<(Position, StepResult), ProjectionError> {
+    ) -> Result<Position, ProjectionError> {
         // What is passed was there before the lease: if it is lost from here on, so is the lease, and the batch is
         // refused.
         self.look_back().await?;
-        let read = self.read().await?;
+        self.read().await?;
         let done = done.min(self.done());
         if checkpoint < done {
             let batch = Batch::new(partition, claim, checkpoint, done).at(self.clock.now());
             self.store.apply_batch(Arc::new(CheckpointOnly(M::timer_name())), batch, Scope::current()).await?;
         }
-        Ok((done, read))
+        Ok(done)
     }
 
-    /// Reads what was scheduled, and what of that has been recorded since. The inner error is for events that cannot be
-    /// read: they hold up no others, and the next start reads them again.
-    async fn read(&mut self) -> Result<StepResult, ProjectionError> {
+    /// Reads what was scheduled, and what of that has been recorded since. Events that cannot be read hold up no others,
+    /// and the next start reads them again.
+    async fn read(&mut self) -> StepResult {
         if self.looked_back.is_none_or(|at| at.elapsed() >= LOOK_BACK) {
             self.look_back().await?;
         }
         let known = self.known.map_or(Position::START, |known| known.position);
-        let mut result = Ok(());
         loop {
             let page = self.store.read_all(self.seen, &Self::filter(), PAGE).await?;
             if page.scanned <= self.seen {
-                return Ok(result);
+                return Ok(());
             }
             self.since.extend(page.events.iter().map(EventIdentity::of).filter(|event| event.position > known));
             for event in page.events {
-                let position = event.position;
                 if let Err(error) = self.take(&event) {
-                    self.leave(position);
-                    result = result.and(Err(error));
+                    tell_left::<M>(&event, None, &error);
+                    self.leave(event.position);
                 }
             }
             self.seen = page.scanned;
@@ -331,13 +328,15 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             return Ok(Outcome::Gone);
         };
         let scheduled = asked.decode::<Scheduled>()?.into_payload();
-        let Some(event_type) = name_of::<M>(&scheduled.event_type) else {
-            let name = &scheduled.event_type;
-            return Ok(Outcome::Left(ProjectionError::new(format!(
+        let name = scheduled.event_type.as_str();
+        let Some(event_type) = name_of::<M>(name) else {
+            let error = ProjectionError::new(format!(
                 "the scheduled event `{name}` of `{}` is due, but the process manager has no event of that name; add \
                  `alias = \"{name}\"` to the type that replaced it",
                 asked.stream
-            ))));
+            ));
+            tell_left::<M>(&asked, Some(name), &error);
+            return Ok(Outcome::Left);
         };
         let origin = Origin {
             recorded_at: self.clock.now(),
@@ -358,9 +357,18 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             // Somebody else has recorded it, under a name that its type has now.
             Ok(_) | Err(AppendError::IdempotencyMismatch { .. }) => Ok(Outcome::Recorded),
             Err(AppendError::Store(error)) if error.is_trouble() => Err(error.into()),
-            Err(error) => Ok(Outcome::Left(error.into())),
+            Err(error) => {
+                tell_left::<M>(&asked, Some(name), &error.into());
+                Ok(Outcome::Left)
+            }
         }
     }
+}
+
+/// Tells that what an event asked for is left to the next start, and why.
+fn tell_left<M: ProcessManager>(asked: &StoredEvent, event_type: Option<&str>, error: &ProjectionError) {
+    let text = error_text(&Chain(error.cause()));
+    log::timeout_left(M::name(), asked, event_type, error.error_type(), text.as_deref());
 }
 
 /// The name that an event of the manager is stored under today.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ids;
+use crate::domain::StoredEvent;
 use crate::store::Position;
 use crate::telemetry::names;
 
@@ -144,5 +145,31 @@ pub(crate) fn projection_lease_lost(projection: &str, partition: u32) {
         WARN,
         { eventsource.projection.name = projection, eventsource.projection.partition = partition },
         "lease lost to another"
+    );
+}
+
+/// What a process manager had scheduled cannot be recorded, and is left to the next start; the type is that of the
+/// scheduled event, if it can be read.
+pub(crate) fn timeout_left(
+    manager: &str,
+    asked: &StoredEvent,
+    event_type: Option<&str>,
+    error_type: &str,
+    text: Option<&str>,
+) {
+    let (position, stream) = (asked.position.get(), asked.stream.as_str());
+    event!(
+        "eventsource.process_manager.timeout_left",
+        names::LOG_PROJECTION,
+        ERROR,
+        {
+            eventsource.projection.name = manager,
+            eventsource.position = position,
+            eventsource.stream.id = stream,
+            eventsource.event.r#type = event_type,
+            error.r#type = error_type,
+            exception.message = text
+        },
+        "timeout left until the next start"
     );
 }
