@@ -181,3 +181,58 @@ async fn a_projection_reads_no_event_that_it_does_not_list() {
     projections.shutdown().await.unwrap();
     assert_eq!(values.0.load(Ordering::SeqCst), 1);
 }
+
+#[derive(Event, Serialize, Deserialize)]
+struct Opened {}
+#[derive(Event, Serialize, Deserialize)]
+struct Renamed {}
+
+/// Of an old release.
+#[derive(Aggregate, Default)]
+#[aggregate(id = u32, name = "Account", events(Opened))]
+struct OldAccount;
+impl Apply<Opened> for OldAccount {
+    fn apply(&mut self, _: Opened) {}
+}
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = OldAccount)]
+struct Open {
+    #[command(id)]
+    account: u32,
+}
+#[command_handler]
+impl OldAccount {
+    fn open(&self, _: Open) -> Result<Opened, Infallible> {
+        Ok(Opened {})
+    }
+}
+
+/// Of the new one, with one more type of event.
+#[derive(Aggregate, Default)]
+#[aggregate(id = u32, name = "Account", events(Opened, Renamed))]
+struct NewAccount;
+impl Apply<Opened> for NewAccount {
+    fn apply(&mut self, _: Opened) {}
+}
+impl Apply<Renamed> for NewAccount {
+    fn apply(&mut self, _: Renamed) {}
+}
+
+/// As the page about operating says of a new type of event: a projection passes over it, an aggregate does not.
+#[tokio::test]
+async fn an_aggregate_of_an_old_release_fails_at_a_new_type_of_event_for_good() {
+    let store = MemoryStore::new();
+    let bus = CommandBus::builder().aggregate(Repository::<OldAccount, _>::new(store.clone())).build();
+    bus.dispatch(Open { account: 1 }).await.unwrap();
+    let new = Repository::<NewAccount, _>::new(store);
+    new.append(&1, ExpectedVersion::Exists, Renamed {}).await.unwrap();
+    for _ in 0..2 {
+        let failed = bus.dispatch(Open { account: 1 }).await.unwrap_err();
+        let DispatchError::Load(StoreError::Decode(error)) = &failed else { panic!("{failed:?}") };
+        assert_eq!((error.version.get(), error.fault), (2, DecodeFault::UnknownType));
+        assert!(failed.is_permanent());
+    }
+    assert_eq!(new.load(&1).await.unwrap().version, 2);
+    // Other streams go on.
+    bus.dispatch(Open { account: 2 }).await.unwrap();
+}

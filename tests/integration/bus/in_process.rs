@@ -380,3 +380,19 @@ async fn subscribers_that_publish_to_each_other_do_not_wait_for_each_other() {
     }
     assert_eq!(acknowledged, 4 * 51);
 }
+
+/// As the page about operating says of a group of which members of an old release run beside those of a new one.
+#[tokio::test]
+async fn a_message_of_a_type_that_its_member_does_not_list_is_gone_for_the_group() {
+    let (bus, permits) = (InProcessBus::new(), Arc::new(Semaphore::new(9)));
+    let old = bus.subscribe("mails").event_types(["OrderPlaced"]).handle(waiting(&permits)).await.unwrap();
+    let renamed = Message::new(StreamId::new("Order", 1), "OrderRenamed", "{}");
+    bus.publish_all([renamed, message(1)]).await.unwrap();
+    until_settled(&old, 1).await;
+    let new = bus.subscribe("mails").handle(waiting(&permits)).await.unwrap();
+    old.shutdown().await.unwrap();
+    bus.publish(message(1)).await.unwrap();
+    until_settled(&new, 1).await;
+    new.shutdown().await.unwrap();
+    assert_eq!(permits.available_permits(), 7, "two were handled");
+}
