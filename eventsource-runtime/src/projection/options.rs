@@ -17,14 +17,17 @@ const LEASE: Duration = Duration::from_secs(5);
 /// the payload cannot be decoded.
 ///
 /// A store in trouble does not count as such a failure: the policy acts only when the store has just answered. An event
-/// of a newer schema version does: with `Skip`, release the program that reads it before the one that writes it.
+/// of a newer schema version does: with `Skip`, release the program that reads it before the one that writes it. So does
+/// one that led a process manager to a command which its program does not know: with `Skip`, release the command's
+/// handler before the manager that dispatches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
     /// The projection stops before the event, and reports why.
     #[default]
     Stop,
-    /// The event is skipped, with a log record.
+    /// The event is skipped, with a log record. What a process manager had decided on and not dispatched yet, it never
+    /// dispatches.
     Skip,
     /// The event is set aside, and so are all later events of its stream, in order, until somebody retries or resolves
     /// them. Other streams continue.

@@ -51,6 +51,26 @@ async fn a_command_that_nobody_handles_stops_the_manager_and_is_dispatched_when_
     assert_eq!(names(&store, "Parcel").await, ["ParcelSent"]);
 }
 
+/// As the page about operating says of an old release, which has no handler for a new command.
+#[tokio::test]
+async fn a_command_that_nobody_handles_is_never_dispatched_where_its_event_is_skipped() {
+    let store = sqlite().await;
+    let bus = commands(&store);
+    let lame = ProcessManagerRunner::new(store.clone(), without_parcels(&store)).process_manager::<Shipping>();
+    let managers = lame.max_retries(0).on_failure(OnFailure::Skip).spawn();
+    let order = Uuid::now_v7();
+    bus.dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
+    quiet(&managers, &store).await;
+    bus.dispatch(SettlePayment { order_id: order }).await.unwrap();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+
+    let managers = runner(&store).spawn();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+    assert_eq!(names(&store, "Parcel").await, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn an_event_that_cannot_be_reacted_to_is_set_aside_and_other_processes_go_on() {
     let store = sqlite().await;
