@@ -11,12 +11,16 @@
 use std::env;
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
 use eventsource_runtime::bus::{InProcessBus, Received, Relay};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{SqliteReader, SqliteStore, SqliteTransaction};
 use eventsource_runtime::telemetry::Scrape;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 
 /// How many clerks book at once, and on how few accounts: so that some conflict.
 const CLERKS: u32 = 4;
@@ -133,8 +137,10 @@ fn address() -> Result<(String, u16), Box<dyn std::error::Error>> {
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let scrape = Scrape::new();
     let telemetry = Telemetry::from_env("observability").prometheus(&scrape).install()?;
-    let server = scrape.serve(address()?)?;
-    println!("metrics at http://{}/metrics", server.address());
+    let listener = TcpListener::bind(address()?).await?;
+    println!("metrics at http://{}/metrics", listener.local_addr()?);
+    let text = async move || ([(CONTENT_TYPE, Scrape::CONTENT_TYPE)], scrape.text());
+    let metrics = axum::serve(listener, Router::new().route("/metrics", get(text)));
 
     let store = SqliteStore::open(":memory:").await?;
     let commands = CommandBus::builder().aggregate(Repository::<Account, _>::new(store.clone())).build();
@@ -154,6 +160,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed?,
+        served = metrics => served?,
         Some(ended) = clerks.join_next() => ended??,
         stopped = projections.stopped() => return Err(stopped.into()),
         stopped = relay.stopped() => return Err(stopped.into()),

@@ -50,12 +50,12 @@ pub(crate) use guard::guarded;
 pub use links::Linked;
 #[cfg(feature = "tracing-bridge")]
 pub use otel::LogFormat;
+#[cfg(feature = "prometheus")]
+pub use otel::Scrape;
 #[cfg(feature = "otel")]
 pub use otel::TraceTree;
 #[cfg(feature = "view")]
 pub use otel::TraceView;
-#[cfg(feature = "prometheus")]
-pub use otel::{Scrape, ScrapeServer};
 #[cfg(feature = "otel")]
 pub(crate) use outcome::ByText;
 pub use propagation::{InvalidTraceContext, TraceContext};

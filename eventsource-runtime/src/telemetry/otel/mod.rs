@@ -52,7 +52,7 @@ pub(super) use pipeline::exported_logs;
 pub use run::{Once, Scope, apart, once, run, traced, traced_by};
 pub use running::{Running, held};
 #[cfg(feature = "prometheus")]
-pub use scrape::{Scrape, ScrapeServer};
+pub use scrape::Scrape;
 pub use site::Site;
 pub use span::Span;
 pub(super) use span::current_trace_context;
