@@ -85,13 +85,6 @@ impl DecodeError {
         Self::new(event, DecodeFault::UnknownType, None)
     }
 
-    /// What does not fit the type, and the column at which that was noticed.
-    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests make up payloads"))]
-    pub(crate) fn unfit(&self) -> Option<(&str, usize)> {
-        let unfit = self.source.as_ref()?.downcast_ref::<Unfit>()?;
-        Some((&unfit.fault, unfit.column))
-    }
-
     fn new(event: &EventRef<'_>, fault: DecodeFault, source: Option<BoxError>) -> Self {
         Self {
             stream: event.stream.clone(),

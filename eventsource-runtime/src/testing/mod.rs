@@ -4,7 +4,7 @@
 //! [`when_async`](Given::when_async) if the handler awaits something; [`process`](fn@process) tests how processes
 //! react, [`recorded`] makes events for a projection's methods, and [`TraceRecorder`] tests what is traced;
 //! [`stored`](fn@stored) reads a payload as it was stored, through its upcasts, and [`StoredNames`] keeps renamed types
-//! and new fields from losing what was stored. For your own stores and buses there are [suites](suite), to which
+//! from losing what was stored. For your own stores and buses there are [suites](suite), to which
 //! minor releases add cases. Nothing here is global, so that tests run in parallel under any test runner.
 
 mod difference;

@@ -31,6 +31,37 @@ use crate::store::{Position, StreamId, Version};
 /// # Ok::<(), eventsource_runtime::DecodeError>(())
 /// ```
 ///
+/// # Payloads in the repository
+/// Keep one payload of each schema version that is or was in use, and read them all in a test: it fails when a field is
+/// renamed without `#[serde(alias = "..")]`, is new without `#[serde(default)]`, or has another type, in place of the
+/// first load of an event that was stored before. Add a payload whenever `version` is raised, and never edit one.
+/// [`StoredNames`](super::StoredNames) does the same for names and versions.
+///
+/// ```
+/// # use eventsource_runtime::Event;
+/// # use eventsource_runtime::testing::stored;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # #[event(version = 2, upcast(1 => Ok))]
+/// # struct OrderPlaced {
+/// #     customer: String,
+/// #     #[serde(default)]
+/// #     cents: u64,
+/// # }
+/// // Large ones are better kept in files, for `include_str!("stored/OrderPlaced-1.json")`.
+/// const ORDER_PLACED: [(u32, &str); 2] = [
+///     (1, r#"{"customer":"ada"}"#),
+///     (2, r#"{"customer":"ada","cents":4200}"#),
+/// ];
+///
+/// # fn main() {
+/// // In a test.
+/// for (version, payload) in ORDER_PLACED {
+///     stored::<OrderPlaced>(version, payload).unwrap_or_else(|error| panic!("version {version}: {error}"));
+/// }
+/// assert!(ORDER_PLACED.iter().any(|(version, _)| *version == OrderPlaced::VERSION), "add a payload of this version");
+/// # }
+/// ```
+///
 /// # Errors
 /// The schema version is newer than the type's, or older than its oldest upcast; an upcast refused the payload; or the
 /// payload, or what the upcasts made of it, does not fit the type.

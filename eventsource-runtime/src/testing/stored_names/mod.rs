@@ -1,6 +1,5 @@
-//! Names that are stored forever, and the fields of what is stored, compared with a file.
+//! Names that are stored forever, compared with a file.
 
-mod fields;
 #[cfg(test)]
 mod tests;
 
@@ -11,11 +10,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use self::fields::{Fields, Misfit, misfits, required};
 use crate::dispatch::ProcessManager;
-use crate::domain::{Aggregate, DecodeError, EventRef, EventSet};
+use crate::domain::{Aggregate, EventSet};
 use crate::projection::{Backend, Projection};
-use crate::store::{Position, StreamId, Version};
 
 /// If set to `1`, [`StoredNames::check`] writes what is new.
 const UPDATE: &str = "UPDATE_STORED_NAMES";
@@ -23,10 +20,9 @@ const UPDATE: &str = "UPDATE_STORED_NAMES";
 const PROCESS_MANAGER: &str = "process_manager";
 const PROJECTION: &str = "projection";
 
-/// The names, former names and schema versions under which events are stored, the fields that they must have, and the
-/// names of checkpoints, compared with a file that is checked in. A type renamed without `name` or `alias`, a removed
-/// alias or upcast, a version raised without an upcast, or a new or renamed field without `#[serde(default)]` or
-/// `#[serde(alias = "..")]`, fails a test rather than the first load of what was stored before. So does a process
+/// The names, former names and schema versions under which events are stored, and the names of checkpoints, compared
+/// with a file that is checked in. A type renamed without `name` or `alias`, a removed alias or upcast, or a version
+/// raised without an upcast, fails a test rather than the first load of what was stored before. So does a process
 /// manager or projection that is renamed without `name`, which would begin with the first event again.
 ///
 /// ```no_run
@@ -45,20 +41,8 @@ const PROJECTION: &str = "projection";
 /// # }
 /// ```
 ///
-/// # Fields
-/// The fields are those without which an event is not read, such as `customer` and `total` in the line
-/// `Order/OrderPlaced 1: customer, total`. They are found by reading made-up payloads, so that whatever makes a field
-/// required or not counts: `rename`, `default`, `flatten`, `from`, a `Deserialize` by hand. A payload with which such
-/// code panics counts as refused. Types, beyond `Option`, and the fields of a field are not compared.
-///
-/// If a field is no longer required, because it is removed, an `Option`, or has a `default`, what was stored is still
-/// read. That events may lack it is new, so the file gets another line, and all its lines are compared from then on. To
-/// remove one is a fault if the type has `#[serde(deny_unknown_fields)]`.
-///
-/// A line without fields and without a colon says nothing of them. So it is with a version that is not the latest; with
-/// an event that is no object, such as an enum or `struct Opened;`; if a required field refuses all values that are
-/// tried, as a text with a checksum does; and if a field's value decides which others there are. Test such an event with
-/// [`stored`](fn@super::stored).
+/// Whether the payloads that were stored still fit their types is not compared: keep one a version, and test it with
+/// [`stored`](fn@super::stored#payloads-in-the-repository).
 #[derive(Debug)]
 #[must_use = "`check` compares them"]
 pub struct StoredNames {
@@ -100,29 +84,17 @@ struct Named {
     version: u32,
     /// The oldest version that it can decode.
     oldest: u32,
-    /// Reads a payload of a type and version.
-    read: fn(&str, u32, &str) -> Result<(), DecodeError>,
-}
-
-impl Named {
-    fn read(&self) -> impl Fn(&str) -> Result<(), DecodeError> {
-        let (read, name, version) = (self.read, self.name, self.version);
-        move |payload| read(name, version, payload)
-    }
 }
 
 /// What is missing in the file, and the file's text with it.
 #[derive(Debug)]
 struct New {
     lines: Vec<String>,
-    /// Whether the text has fields for a line that says nothing of them.
-    is_completed: bool,
     text: String,
 }
 
-/// The file's content: aggregate, event and version; or the macro and the name of a checkpoint, and 1. With the fields
-/// that what is stored has for certain, each time that these were others.
-type Kept = BTreeMap<(String, String, u32), BTreeSet<Fields>>;
+/// A line of the file: aggregate, event and version; or the macro and the name of a checkpoint, and 1.
+type Line = (String, String, u32);
 
 impl StoredNames {
     /// The names of an aggregate's events.
@@ -148,7 +120,6 @@ impl StoredNames {
             aliases: def.aliases(),
             version: def.version(),
             oldest: def.oldest_version(),
-            read: read::<A::Event>,
         });
         self.aggregates.insert(A::NAME, named.collect());
         self
@@ -181,19 +152,18 @@ impl StoredNames {
         self
     }
 
-    /// Compares them with the file, whose lines are `Aggregate/Event version` or, with the [fields](Self#fields),
-    /// `Aggregate/Event version: field, field`, and `process_manager/Name 1` and `projection/Name 1`. A relative path
-    /// starts at the test's working directory, which `cargo test` sets to the package's folder.
+    /// Compares them with the file, whose lines are `Aggregate/Event version`, `process_manager/Name 1` and
+    /// `projection/Name 1`. A relative path starts at the test's working directory, which `cargo test` sets to the
+    /// package's folder.
     ///
-    /// With `UPDATE_STORED_NAMES=1` in the environment, what is new is written to the file, and fields for a line that
-    /// has none. No line is ever removed: what was stored once is there to be read. If it was deleted for good, or never
-    /// stored because the program was not yet in use, remove its lines by hand.
+    /// With `UPDATE_STORED_NAMES=1` in the environment, what is new is written to the file. No line is ever removed:
+    /// what was stored once is there to be read. If it was deleted for good, or never stored because the program was
+    /// not yet in use, remove its lines by hand.
     ///
     /// # Panics
-    /// An event of the file can no longer be decoded, by its name or an alias, in the version and with no more than the
-    /// fields in the file; a checkpoint of the file belongs to nobody; two events, aggregates or process managers, or
-    /// two projections on one kind of store, share a name; the code has something that is missing in the file; or the
-    /// file cannot be read or written.
+    /// An event of the file can no longer be decoded, by its name or an alias, in the version in the file; a checkpoint
+    /// of the file belongs to nobody; two events, aggregates or process managers, or two projections on one kind of
+    /// store, share a name; the code has something that is missing in the file; or the file cannot be read or written.
     pub fn check(&self, path: impl AsRef<Path>) {
         let path = path.as_ref();
         let text = match fs::read_to_string(path) {
@@ -202,17 +172,17 @@ impl StoredNames {
             Err(error) => panic!("{} cannot be read: {error}", path.display()),
         };
         let new = self.compare(&text).unwrap_or_else(|faults| panic!("{}: {faults}", path.display()));
-        let New { lines, is_completed, text } = new;
-        let is_update = env::var_os(UPDATE).is_some_and(|set| set == "1");
+        let New { lines, text } = new;
+        if lines.is_empty() {
+            return;
+        }
         assert!(
-            lines.is_empty() || is_update,
+            env::var_os(UPDATE).is_some_and(|set| set == "1"),
             "{} lacks {}; run the test with {UPDATE}=1 to add what is new",
             path.display(),
             lines.join(", "),
         );
-        if is_update && (is_completed || !lines.is_empty()) {
-            fs::write(path, text).unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
-        }
+        fs::write(path, text).unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
     }
 
     /// What is missing in the file, or why something in it would be lost.
@@ -221,38 +191,27 @@ impl StoredNames {
             return Err(self.shared.join("\n"));
         }
         let mut kept = self.parse(text)?;
-        let lost = kept.keys().filter_map(|(of, name, version)| self.lost(of, name, *version));
-        let faults: Vec<_> = lost.chain(kept.iter().flat_map(|(line, stored)| self.unfit(line, stored))).collect();
+        let faults: Vec<_> = kept.iter().filter_map(|(of, name, version)| self.lost(of, name, *version)).collect();
         if !faults.is_empty() {
             return Err(faults.join("\n"));
         }
-        let (mut lines, mut is_completed) = (Vec::new(), false);
-        for (of, name, version, fields) in self.stored(&kept) {
-            let line = (of.to_owned(), name.to_owned(), version);
-            let (is_new, stored) = (!kept.contains_key(&line), kept.entry(line.clone()).or_default());
-            let is_completing = !is_new && stored.is_empty();
-            let is_other = fields.as_ref().is_some_and(|fields| stored.insert(fields.clone()));
-            is_completed |= is_completing && is_other;
-            if is_new || is_other && !is_completing {
-                lines.push(format!("`{}`", written(&line, fields.as_ref())));
-            }
-        }
-        Ok(New { lines, is_completed, text: kept.iter().map(|(line, stored)| all_written(line, stored)).collect() })
+        let new: Vec<_> = self.stored(&kept).into_iter().filter(|line| !kept.contains(line)).collect();
+        let lines = new.iter().map(|line| format!("`{}`", written(line))).collect();
+        kept.extend(new);
+        Ok(New { lines, text: kept.iter().map(|line| written(line) + "\n").collect() })
     }
 
     /// What may be stored today, in each version that can be decoded; former names in the version in the file, or else
-    /// in the oldest. With the fields of the present version, if they are known.
-    fn stored(&self, kept: &Kept) -> Vec<(&'static str, &'static str, u32, Option<Fields>)> {
-        let mut stored: Vec<_> = self.checkpoints.iter().map(|(by, name)| (*by, *name, 1, None)).collect();
+    /// in the oldest.
+    fn stored(&self, kept: &BTreeSet<Line>) -> Vec<Line> {
+        let line = |of: &str, name: &str, version| (of.to_owned(), name.to_owned(), version);
+        let mut stored: Vec<_> = self.checkpoints.iter().map(|(by, name)| line(by, name, 1)).collect();
         for (of, events) in &self.aggregates {
             for event in events {
-                let required = required(&event.read()).filter(|fields| fields.iter().all(|field| is_writable(field)));
-                let fields = |version| required.clone().filter(|_| version == event.version);
-                let versions = event.oldest..=event.version;
-                stored.extend(versions.map(|version| (*of, event.name, version, fields(version))));
-                let is_kept = |alias: &str| kept.keys().any(|(kept_of, name, _)| kept_of == of && name == alias);
+                stored.extend((event.oldest..=event.version).map(|version| line(of, event.name, version)));
+                let is_kept = |alias: &str| kept.iter().any(|(kept_of, name, _)| kept_of == of && name == alias);
                 let former = event.aliases.iter().filter(|alias| !is_kept(alias));
-                stored.extend(former.map(|alias| (*of, *alias, event.oldest, fields(event.oldest))));
+                stored.extend(former.map(|alias| line(of, alias, event.oldest)));
             }
         }
         stored
@@ -293,42 +252,21 @@ impl StoredNames {
         }
     }
 
-    /// Why what was stored in the present version, with some fields, could no longer be decoded.
-    fn unfit(&self, (of, name, version): &(String, String, u32), stored: &BTreeSet<Fields>) -> Vec<String> {
-        let Some(event) = self.aggregates.get(&**of).and_then(|events| event_of(events, name)) else {
-            return Vec::new();
+    fn parse(&self, text: &str) -> Result<BTreeSet<Line>, String> {
+        let line = |line: &str| {
+            let (event, version) = line.rsplit_once(' ')?;
+            let (of, name) = self.split(event)?;
+            Some((of.to_owned(), name.to_owned(), version.parse().ok()?))
         };
-        if event.version != *version {
-            return Vec::new();
-        }
-        let faults: BTreeSet<_> = stored.iter().flat_map(|fields| misfits(&event.read(), fields)).collect();
-        let told = |misfit| match misfit {
-            Misfit::Lacks(field) => format!(
-                "`{name} {version}` of `{of}` requires `{field}`, which events stored as version {version} do not have; \
-                 give it `#[serde(default)]`, or `#[serde(alias = \"..\")]` if it was renamed, or raise `version` and \
-                 write `upcast({version} => ..)`; if none is stored yet, remove its lines from the file"
-            ),
-            Misfit::Refused(field) => format!(
-                "`{name} {version}` of `{of}` refuses `{field}`, which events stored as version {version} have; keep \
-                 the field, or remove `deny_unknown_fields`, or raise `version` and write `upcast({version} => ..)`; if \
-                 none is stored yet, remove its lines from the file"
-            ),
-        };
-        faults.into_iter().map(told).collect()
-    }
-
-    fn parse(&self, text: &str) -> Result<Kept, String> {
-        let mut kept = Kept::new();
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let (event, fields) = with_fields(line).map_or((line, None), |(event, fields)| (event, Some(fields)));
-            let parsed =
-                event.rsplit_once(' ').and_then(|(event, version)| Some((self.split(event)?, version.parse().ok()?)));
-            let Some(((of, name), version)) = parsed else {
-                return Err(format!("`{line}` is not `Aggregate/Event version`, with or without `: field, field`"));
-            };
-            kept.entry((of.to_owned(), name.to_owned(), version)).or_default().extend(fields);
-        }
-        Ok(kept)
+        // After a colon, earlier versions of this check wrote the fields that the events had.
+        let before_fields = |text: &str| line(text.rsplit_once(':')?.0);
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        lines
+            .map(|text| {
+                let parsed = line(text).or_else(|| before_fields(text));
+                parsed.ok_or_else(|| format!("`{text}` is not `Aggregate/Event version`"))
+            })
+            .collect()
     }
 
     /// The aggregate and the event. Both may have slashes: of the aggregates that fit, it is the longest.
@@ -338,45 +276,10 @@ impl StoredNames {
     }
 }
 
-fn read<S: EventSet>(event_type: &str, schema_version: u32, payload: &str) -> Result<(), DecodeError> {
-    let event = EventRef {
-        stream: &StreamId::new("Test", 1),
-        version: Version::new(1),
-        position: Position::new(1),
-        event_type,
-        schema_version,
-        payload: payload.as_bytes(),
-    };
-    S::decode(&event).map(drop)
-}
-
 fn event_of<'a>(events: &'a [Named], name: &str) -> Option<&'a Named> {
     events.iter().find(|event| event.name == name || event.aliases.contains(&name))
 }
 
-/// A line's beginning and its fields, if it has them.
-fn with_fields(line: &str) -> Option<(&str, Fields)> {
-    let (event, fields) = line.rsplit_once(':')?;
-    event.rsplit_once(' ')?.1.parse::<u32>().ok()?;
-    let names = || fields.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names().all(is_writable).then(|| (event, names().map(str::to_owned).collect()))
-}
-
-/// Whether a line with this field is read as such, and not as that of an event with a colon in its name.
-fn is_writable(field: &str) -> bool {
-    let is_plain = |char: char| !char.is_whitespace() && ![',', ':'].contains(&char);
-    field.chars().all(is_plain) && field.parse::<u32>().is_err() && !field.is_empty()
-}
-
-fn all_written(line: &(String, String, u32), stored: &BTreeSet<Fields>) -> String {
-    if stored.is_empty() {
-        return written(line, None) + "\n";
-    }
-    stored.iter().map(|fields| written(line, Some(fields)) + "\n").collect()
-}
-
-fn written((of, name, version): &(String, String, u32), fields: Option<&Fields>) -> String {
-    let names = |fields: &Fields| fields.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let fields = fields.map(|fields| format!(": {}", names(fields)));
-    format!("{of}/{name} {version}{}", fields.unwrap_or_default().trim_end())
+fn written((of, name, version): &Line) -> String {
+    format!("{of}/{name} {version}")
 }
