@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::as_event::MessageError;
 use crate::error::{About, BoxError, error_type, error_type_or, say};
+use crate::telemetry::PANIC;
 
 /// Why a message was not published, as far as the bus knows.
 #[derive(Debug, thiserror::Error)]
@@ -288,7 +289,7 @@ impl HandlerError {
 
     /// The handler panicked; the panic's message may hold anything, and stays out of the error.
     pub(super) fn panicked() -> Self {
-        Self { cause: "the handler panicked".into(), error_type: Cow::Borrowed("panic"), permanent: false }
+        Self { cause: "the handler panicked".into(), error_type: Cow::Borrowed(PANIC), permanent: false }
     }
 
     pub(super) fn timed_out(after: Duration) -> Self {

@@ -21,7 +21,7 @@ use crate::poll::told;
 use crate::snapshot::{LastEvent, PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
 use crate::store::{EventStore, StoreError, StreamId, Version, place_before};
 use crate::sync::Mutex;
-use crate::telemetry::{Scope, log, names};
+use crate::telemetry::{PANIC, Scope, log, names};
 use crate::timer;
 
 /// How many snapshots a repository writes at a time. Any beyond that are left to a later command.
@@ -216,7 +216,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                     saved.map_err(|error| error.error_type())
                 }
                 Ok(Err(error_type)) => Err(error_type),
-                Err(_) => Err("panic"),
+                Err(_) => Err(PANIC),
             };
             if let Err(error_type) = written {
                 log::snapshot_lost(A::NAME, error_type);

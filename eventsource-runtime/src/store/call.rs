@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::mem;
 use std::time::Instant;
-use std::{mem, thread};
 
 use super::{AppendError, StoreError, StoreInfo, status_code};
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Chain, Span, guarded, log, metrics, names};
+use crate::telemetry::{Attributes, Chain, Span, log, metrics, names, tell_dropped};
 
 /// A store call in flight. A caller that drops its future, for instance because its time is over, goes past the usual
 /// end; the call is measured all the same.
@@ -79,9 +79,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let Some(measured) = self.measured.take() else { return };
-        let error_type = if thread::panicking() { "panic" } else { "cancelled" };
-        // A second panic in here would abort the process.
-        guarded(|| measured.end(&self.span, self.what.1, Some(Fault { error_type, error: &NoAnswer })));
+        tell_dropped(|error_type| measured.end(&self.span, self.what.1, Some(Fault { error_type, error: &NoAnswer })));
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) use outcome::ByText;
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::Kind;
 pub use spawn::{spawn_traced, stream_traced};
-pub(crate) use unanswered::{PANIC, Unanswered};
+pub(crate) use unanswered::{PANIC, Unanswered, tell_dropped};
 
 /// What the expansions of macros call, through the crate's `__private`.
 pub(crate) mod expanded {

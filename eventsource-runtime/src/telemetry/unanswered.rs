@@ -25,8 +25,13 @@ impl<F: FnMut(&'static str)> Unanswered<F> {
 
 impl<F: FnMut(&'static str)> Drop for Unanswered<F> {
     fn drop(&mut self) {
-        let error_type = if thread::panicking() { PANIC } else { "cancelled" };
-        // A second panic in here would abort the process.
-        guarded(|| (self.0)(error_type));
+        tell_dropped(&mut self.0);
     }
+}
+
+/// Calls it where a call is dropped that has no answer, with `panic` or `cancelled`.
+pub(crate) fn tell_dropped(tell: impl FnOnce(&'static str)) {
+    let error_type = if thread::panicking() { PANIC } else { "cancelled" };
+    // A second panic in here would abort the process.
+    guarded(|| tell(error_type));
 }

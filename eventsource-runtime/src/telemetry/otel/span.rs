@@ -15,16 +15,13 @@ use super::toggle::{self, Mute};
 use super::{List, metrics, pipeline};
 use crate::telemetry::guard::contained;
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Outcome, TraceContext, log, names};
+use crate::telemetry::{Attributes, Outcome, PANIC, TraceContext, log, names};
 
 /// The most links and span events that a span keeps; the rest is counted.
 pub(super) const MOST: usize = 128;
 
 /// Room for the attributes that most spans learn later.
 const LATE: usize = 6;
-
-/// The name of the failure of a span whose body panicked.
-const PANIC: &str = "panic";
 
 /// A span that has started; if dropped before it is finished, it ends as cancelled, or as failed in a panic.
 pub struct Span(State);
