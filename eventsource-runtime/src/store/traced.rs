@@ -145,10 +145,7 @@ fn database(info: &StoreInfo, operation: &'static str, attributes: &mut Attribut
     if let Some(namespace) = &info.namespace {
         attributes.shared(names::DB_NAMESPACE, namespace);
     }
-    if let Some((address, port)) = &info.server {
-        attributes.shared(names::SERVER_ADDRESS, address);
-        attributes.number(names::SERVER_PORT, u64::from(*port));
-    }
+    attributes.server(info.server.as_ref());
 }
 
 fn append_attributes(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::attribute_value::AttributeValue;
 use super::backend::List;
 use super::guard::guarded;
+use super::names;
 
 /// The maximum length of a text attribute, in bytes; the rest is cut, and the cut is counted.
 pub const MAX_TEXT: usize = 1024;
@@ -142,6 +143,14 @@ impl Attributes {
     pub(crate) fn texts(&mut self, key: &'static str, values: &mut dyn Iterator<Item = Cow<'static, str>>) {
         self.list.texts(key, &mut (&mut *values).take(MAX_ITEMS));
         self.cut += u64::from(values.next().is_some());
+    }
+
+    /// The server of a database or a broker, if it has one.
+    pub(crate) fn server(&mut self, server: Option<&(Arc<str>, u16)>) {
+        if let Some((address, port)) = server {
+            self.shared(names::SERVER_ADDRESS, address);
+            self.number(names::SERVER_PORT, u64::from(*port));
+        }
     }
 }
 

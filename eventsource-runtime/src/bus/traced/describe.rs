@@ -49,10 +49,7 @@ pub(super) fn describe_broker(
     known.text(names::MESSAGING_OPERATION_NAME, operation);
     known.text(names::MESSAGING_OPERATION_TYPE, operation);
     known.shared(names::MESSAGING_DESTINATION_NAME, at);
-    if let Some((address, port)) = &info.server {
-        known.shared(names::SERVER_ADDRESS, address);
-        known.number(names::SERVER_PORT, u64::from(*port));
-    }
+    known.server(info.server.as_ref());
 }
 
 /// Sets what a broker's conventions say of messages, sent or processed.

@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use super::gauges::{Told, gauge, tell};
-use super::metrics::{self, skew, with};
+use super::metrics::{self, server, skew, with};
 use super::observed::{MeterId, Observed};
 use crate::bus::{BusInfo, Health, Lag, PublishError, Published};
 use crate::telemetry::{guarded, names};
@@ -49,10 +49,7 @@ fn attributes(
     if let Some(partition) = partition {
         attributes.push(KeyValue::new(names::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string()));
     }
-    if let Some((address, port)) = &info.server {
-        attributes.push(KeyValue::new(names::SERVER_ADDRESS, Arc::clone(address)));
-        attributes.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
-    }
+    attributes.extend(server(info.server.as_ref()));
     attributes.extend(error);
     attributes
 }

@@ -331,6 +331,14 @@ pub(super) fn attributes_cut(count: u64) {
     with(|instruments| instruments.attributes_cut.add(count, &[by("span")]));
 }
 
+/// The server of a database or a broker, if it has one.
+pub(super) fn server(server: Option<&(Arc<str>, u16)>) -> impl Iterator<Item = KeyValue> {
+    let described = |(address, port): &(Arc<str>, u16)| {
+        [KeyValue::new(names::SERVER_ADDRESS, Arc::clone(address)), KeyValue::new(names::SERVER_PORT, i64::from(*port))]
+    };
+    server.map(described).into_iter().flatten()
+}
+
 /// The duration of a call to a database; in-process stores make none. Returns whether the call was slow.
 pub(crate) fn store_operation(
     info: &StoreInfo,
@@ -350,10 +358,7 @@ pub(crate) fn store_operation(
         if let Some(namespace) = &info.namespace {
             attributes.push(KeyValue::new(names::DB_NAMESPACE, Arc::clone(namespace)));
         }
-        if let Some((address, port)) = &info.server {
-            attributes.push(KeyValue::new(names::SERVER_ADDRESS, Arc::clone(address)));
-            attributes.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
-        }
+        attributes.extend(server(info.server.as_ref()));
         if let Some(Fault { error_type, error }) = fault {
             attributes.push(instruments.error_type(error_type));
             attributes.extend(status_code(error).map(|code| KeyValue::new(names::DB_RESPONSE_STATUS_CODE, code)));
