@@ -5,7 +5,7 @@ use std::fmt::{self, Debug, Display, Write};
 use std::sync::Arc;
 
 use super::attribute_value::AttributeValue;
-use super::backend::List;
+use super::backend::AttributeList;
 use super::guard::guarded;
 use super::names;
 
@@ -21,7 +21,7 @@ pub(super) const PANICKED: &str = "<panicked>";
 /// The attributes of one span, in the order in which they were recorded.
 #[derive(Default)]
 pub struct Attributes {
-    pub(super) list: List,
+    pub(super) list: AttributeList,
     /// How many were cut or replaced.
     pub(super) cut: u64,
 }

@@ -10,7 +10,7 @@
 
 mod attribute_value;
 mod attributes;
-mod closed;
+mod bounded_names;
 mod error;
 mod failure;
 mod guard;
@@ -41,8 +41,8 @@ pub use backend::{
     span,
 };
 pub(crate) use backend::{Start, is_on, messaging, metrics};
-pub use closed::MAX_NAMES;
-pub(crate) use closed::Names;
+pub(crate) use bounded_names::BoundedNames;
+pub use bounded_names::MAX_NAMES;
 pub use error::TelemetryError;
 pub(crate) use expanded::*;
 pub(crate) use failure::{Chain, error_text};

@@ -17,7 +17,9 @@ use super::subscription::SubscriptionBuilder;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
 use crate::clock::{self, Clock};
 use crate::telemetry::log::Failed;
-use crate::telemetry::{self, Chain, Kind, Names, Span, Start, TraceContext, Unanswered, messaging, metrics, names};
+use crate::telemetry::{
+    self, BoundedNames, Chain, Kind, Span, Start, TraceContext, Unanswered, messaging, metrics, names,
+};
 
 /// A bus with its spans and metrics.
 ///
@@ -33,7 +35,7 @@ pub struct Traced<B> {
     /// What the gauges query, once they know of it.
     health: Arc<OnceLock<Option<Arc<dyn Health>>>>,
     /// The destinations that are kept apart. On a broker with routing keys a producer may have one per message.
-    destinations: Arc<Names>,
+    destinations: Arc<BoundedNames>,
 }
 
 /// What spans and metrics report of the messages of a call.

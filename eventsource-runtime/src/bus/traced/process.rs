@@ -15,7 +15,7 @@ use crate::bus::{BusInfo, Intake};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StreamId;
 use crate::telemetry::log::{self, Failed, Group};
-use crate::telemetry::{Attributes, Chain, Kind, Names, Options, Scope, Span, Start, messaging, metrics, names};
+use crate::telemetry::{Attributes, BoundedNames, Chain, Kind, Options, Scope, Span, Start, messaging, metrics, names};
 
 /// What became of an attempt to handle a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(in crate::bus) struct Processing {
     pub(super) metrics: bool,
     pub(super) clock: Arc<dyn Clock>,
     /// The destinations that are kept apart.
-    pub(super) destinations: Arc<Names>,
+    pub(super) destinations: Arc<BoundedNames>,
 }
 
 impl Processing {

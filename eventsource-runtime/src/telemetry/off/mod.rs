@@ -38,9 +38,9 @@ pub(in crate::telemetry) fn error_text_for_any(_: &dyn Display) -> Option<String
 
 /// Attributes that nobody will see.
 #[derive(Default)]
-pub(in crate::telemetry) struct List;
+pub(in crate::telemetry) struct AttributeList;
 
-impl List {
+impl AttributeList {
     pub(in crate::telemetry) fn len(&self) -> usize {
         0
     }

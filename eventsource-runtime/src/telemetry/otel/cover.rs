@@ -44,7 +44,7 @@ impl<S: Stream> Yields<S> for AStream {
 pin_project! {
     /// What a function returned, and the span that covers it: attached in each poll, ended with the last value or on
     /// drop.
-    pub struct Covered<B, Y: Yields<B>> {
+    pub struct InSpan<B, Y: Yields<B>> {
         #[pin]
         body: Option<B>,
         inspect: Inspect<Y::Value>,
@@ -52,7 +52,7 @@ pin_project! {
         outcome: Outcome,
     }
 
-    impl<B, Y: Yields<B>> PinnedDrop for Covered<B, Y> {
+    impl<B, Y: Yields<B>> PinnedDrop for InSpan<B, Y> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             let span = this.span.take();
@@ -74,7 +74,7 @@ pin_project! {
     }
 }
 
-impl<B, Y: Yields<B>> Covered<B, Y> {
+impl<B, Y: Yields<B>> InSpan<B, Y> {
     fn new(span: Option<Span>, body: impl FnOnce() -> B, inspect: Inspect<Y::Value>) -> Self {
         let body = match &span {
             None => body(),
@@ -113,7 +113,7 @@ fn within<P>(span: &mut Option<Span>, poll: impl FnOnce() -> P) -> P {
     polled
 }
 
-impl<F: Future> Future for Covered<F, AFuture> {
+impl<F: Future> Future for InSpan<F, AFuture> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
@@ -132,7 +132,7 @@ impl<F: Future> Future for Covered<F, AFuture> {
     }
 }
 
-impl<S: Stream> Stream for Covered<S, AStream> {
+impl<S: Stream> Stream for InSpan<S, AStream> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
@@ -161,28 +161,28 @@ impl<S: Stream> Stream for Covered<S, AStream> {
     }
 }
 
-impl<B, Y: Yields<B>> fmt::Debug for Covered<B, Y> {
+impl<B, Y: Yields<B>> fmt::Debug for InSpan<B, Y> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Covered").field(&self.span).finish()
+        f.debug_tuple("InSpan").field(&self.span).finish()
     }
 }
 
 /// Covers a future that the function does not name.
-pub fn cover_future<T, F, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> Covered<F, AFuture>
+pub fn cover_future<T, F, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> InSpan<F, AFuture>
 where
     F: Future<Output = T>,
     B: FnOnce() -> F,
 {
-    Covered::new(span, body, inspect)
+    InSpan::new(span, body, inspect)
 }
 
 /// Covers a stream that the function does not name.
-pub fn cover_stream<T, S, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> Covered<S, AStream>
+pub fn cover_stream<T, S, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> InSpan<S, AStream>
 where
     S: Stream<Item = T>,
     B: FnOnce() -> S,
 {
-    Covered::new(span, body, inspect)
+    InSpan::new(span, body, inspect)
 }
 
 /// A future that a span can cover within its type: a boxed one.
@@ -219,7 +219,7 @@ macro_rules! boxed {
             type Output = T;
 
             fn cover_future(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<T>) -> Self {
-                if span.is_none() { body() } else { Box::pin(Covered::<_, AFuture>::new(span, body, inspect)) }
+                if span.is_none() { body() } else { Box::pin(InSpan::<_, AFuture>::new(span, body, inspect)) }
             }
         }
 
@@ -227,7 +227,7 @@ macro_rules! boxed {
             type Item = T;
 
             fn cover_stream(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<T>) -> Self {
-                if span.is_none() { body() } else { Box::pin(Covered::<_, AStream>::new(span, body, inspect)) }
+                if span.is_none() { body() } else { Box::pin(InSpan::<_, AStream>::new(span, body, inspect)) }
             }
         }
     };
@@ -251,7 +251,7 @@ macro_rules! movable {
                 if span.is_none() {
                     return body();
                 }
-                Box::new(Covered::<_, AFuture>::new(span, || Pin::new(body()), inspect))
+                Box::new(InSpan::<_, AFuture>::new(span, || Pin::new(body()), inspect))
             }
         }
 
@@ -263,7 +263,7 @@ macro_rules! movable {
                     return body();
                 }
                 // Pinned: whether a bare box is a stream depends on a feature of `futures-core`.
-                Box::new(Covered::<_, AStream>::new(span, || Pin::new(body()), inspect))
+                Box::new(InSpan::<_, AStream>::new(span, || Pin::new(body()), inspect))
             }
         }
     };

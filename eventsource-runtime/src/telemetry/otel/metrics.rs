@@ -15,7 +15,7 @@ use super::pipeline::Active;
 use super::{foreign, messaging, processed, toggle};
 use crate::store::{Fault, StoreInfo, status_code};
 use crate::telemetry::names::description;
-use crate::telemetry::{Names, log, names};
+use crate::telemetry::{BoundedNames, log, names};
 
 /// From when on commands, queries and calls to a store are logged as slow, by default.
 pub(super) const SLOW: Duration = Duration::from_secs(1);
@@ -56,8 +56,8 @@ pub(super) struct Instruments {
     pub(super) consumed_messages: Counter<u64>,
     /// Whose gauges they are.
     pub(super) meter_id: MeterId,
-    event_types: Names,
-    error_types: Names,
+    event_types: BoundedNames,
+    error_types: BoundedNames,
 }
 
 impl Instruments {
@@ -97,8 +97,8 @@ impl Instruments {
             process_duration: seconds(names::MESSAGING_PROCESS_DURATION, &messaging::BOUNDS),
             consumed_messages: counter(names::MESSAGING_CLIENT_CONSUMED_MESSAGES, "{message}"),
             meter_id: MeterId::default(),
-            event_types: Names::default(),
-            error_types: Names::default(),
+            event_types: BoundedNames::default(),
+            error_types: BoundedNames::default(),
         }
     }
 

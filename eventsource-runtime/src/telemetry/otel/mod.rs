@@ -1,15 +1,15 @@
 //! Telemetry over the OpenTelemetry API; `off` is the twin that does nothing.
 
+mod attribute_list;
 #[cfg(feature = "tracing-bridge")]
 mod bridge;
 mod cover;
 mod error_text;
 mod foreign;
 mod gauges;
+mod in_context;
 mod init;
-mod inside;
 mod line;
-mod list;
 #[cfg(feature = "tracing-bridge")]
 mod log_format;
 mod manual;
@@ -40,10 +40,10 @@ mod view;
 #[cfg(not(feature = "tracing-bridge"))]
 use no_bridge as bridge;
 
+pub(super) use attribute_list::AttributeList;
 pub use cover::{BoxedFuture, BoxedStream, cover_future, cover_stream};
 pub(super) use error_text::{error_text_for_any, records_error_text};
 pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
-pub(super) use list::List;
 #[cfg(feature = "tracing-bridge")]
 pub use log_format::LogFormat;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};

@@ -16,7 +16,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tracing::Dispatch;
 
-use super::init::Way;
+use super::init::SpanSink;
 use super::metrics::Instruments;
 use super::toggle;
 use crate::sync::Mutex;
@@ -51,7 +51,7 @@ pub(super) struct Pipeline {
     pub(super) sampling: Sampling,
     /// Whether spans are created as `tracing` spans.
     pub(super) bridged: bool,
-    pub(super) way: Way,
+    pub(super) sink: SpanSink,
     /// Whether log events are emitted instead of span events.
     pub(super) span_events_as_logs: bool,
     /// Whether the text of errors is recorded.
@@ -232,8 +232,8 @@ pub(super) fn scope(context: &Context, pipeline: Arc<Pipeline>) -> Context {
 
 /// Whether a set-up that is installed next takes OpenTelemetry's global spans: one that gives them to nobody would take
 /// them away from a provider of others.
-pub(super) fn takes_spans(way: &Way) -> bool {
-    !matches!(way, Way::Nowhere)
+pub(super) fn takes_spans(sink: &SpanSink) -> bool {
+    !matches!(sink, SpanSink::Nowhere)
         || INSTALLED.load().as_ref().is_some_and(|installed| installed.has_global_spans)
         || makes_nothing(&foreign_tracer())
 }

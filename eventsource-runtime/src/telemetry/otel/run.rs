@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::bridge::{self, Bridged};
 use super::error_text::records_error_text;
-use super::inside::{Inside, Place};
+use super::in_context::{Attach, InContext};
 use super::pipeline;
 use super::running::{After, Before, Running, Tells};
 use super::site::Site;
@@ -196,11 +196,11 @@ impl<F, T> fmt::Debug for Traced<F, T> {
 impl Span {
     /// Runs a future in the span, without ending it.
     pub(crate) fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<'_, F> {
-        Inside::new(self, body)
+        InContext::new(self, body)
     }
 }
 
-impl Place for &Span {
+impl Attach for &Span {
     type Entered = Entered;
 
     #[inline]
@@ -246,11 +246,11 @@ impl Scope {
 
     /// Runs a future in the scope: attached in each poll, and while the future is dropped.
     pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
-        Inside::new(self, Box::pin(body))
+        InContext::new(self, Box::pin(body))
     }
 }
 
-impl Place for Scope {
+impl Attach for Scope {
     type Entered = (Option<opentelemetry::ContextGuard>, Option<Bridged>, Option<toggle::Mute>);
 
     fn enter(&self) -> Self::Entered {

@@ -12,7 +12,7 @@ use opentelemetry::{Context, ContextGuard, KeyValue};
 
 use super::bridge::{self, Bridged};
 use super::toggle::{self, Mute};
-use super::{List, metrics, pipeline};
+use super::{AttributeList, metrics, pipeline};
 use crate::telemetry::guard::contained;
 use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Outcome, PANIC, TraceContext, log, names};
@@ -220,15 +220,15 @@ fn set(context: &Context, record: &mut dyn FnMut(&mut Attributes)) {
     context.span().set_attributes(evaluate(record).into_vec());
 }
 
-pub(super) fn evaluate(record: &mut dyn FnMut(&mut Attributes)) -> List {
-    let mut attributes = Attributes { list: List::with_room(LATE), ..Attributes::default() };
+pub(super) fn evaluate(record: &mut dyn FnMut(&mut Attributes)) -> AttributeList {
+    let mut attributes = Attributes { list: AttributeList::with_room(LATE), ..Attributes::default() };
     record(&mut attributes);
     counted(attributes)
 }
 
 /// The attributes in a span's form; those that were cut are counted.
 #[inline]
-pub(super) fn counted(attributes: Attributes) -> List {
+pub(super) fn counted(attributes: Attributes) -> AttributeList {
     if attributes.cut > 0 {
         tell_cut(attributes.cut);
     }

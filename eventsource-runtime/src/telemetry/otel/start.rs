@@ -9,7 +9,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
-use super::List;
+use super::AttributeList;
 use super::bridge::{self, Made};
 use super::options::{Options, Parent, evaluated, span_context};
 use super::pipeline::{self, Active, Sampling, Verdict};
@@ -147,7 +147,7 @@ impl Ready {
         let parent = self.parent();
         let (links_dropped, room) = (self.options.links_dropped, self.room);
         let known = |attributes: &mut Attributes| {
-            attributes.list = List::with_room(room);
+            attributes.list = AttributeList::with_room(room);
             known(attributes);
             if links_dropped > 0 {
                 attributes.number(names::EVENTSOURCE_LINKS_DROPPED, links_dropped);
@@ -182,7 +182,7 @@ impl Ready {
             Verdict::Record
                 if self.is_ours
                     && !parent.is_telemetry_suppressed()
-                    && pipeline.is_some_and(|pipeline| pipeline.way.is_shut()) =>
+                    && pipeline.is_some_and(|pipeline| pipeline.sink.is_shut()) =>
             {
                 // Nobody will look for it: what runs in it may as well be in another that was not created.
                 let is_below = matches!(self.options.parent, Parent::Current) && is_unmade(&above);
@@ -320,7 +320,7 @@ pub fn start(site: &'static Site, owner: Option<Owner>, values: &mut dyn Values)
     let parent = current_unless_dropped()?;
     let name = site.name(owner.map(|owner| owner()));
     let known = |known: &mut Attributes| {
-        known.list = List::with_room(site.room());
+        known.list = AttributeList::with_room(site.room());
         literals(site, known);
     };
     Ready::new(Cow::Borrowed(name), site.kind).build(&parent, known, |user| user.each(site.keys, values))

@@ -3,14 +3,14 @@
 use futures_core::Stream;
 
 use super::cover::cover_stream;
-use super::inside::Inside;
+use super::in_context::InContext;
 use super::manual::ManualSpan;
 use super::run::Scope;
 
 impl Scope {
     /// Polls a stream in the scope, wherever it is polled, and drops it there.
     pub fn stream<S: Stream>(self, body: S) -> impl Stream<Item = S::Item> + use<S> {
-        Inside::new(self, body)
+        InContext::new(self, body)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::telemetry::{TelemetryError, log};
 pub(super) const BATCH: usize = 512;
 /// How long spans wait for a batch by default, as in OpenTelemetry.
 const DELAY: Duration = Duration::from_secs(5);
-/// After how many failed exports in a row the door stays shut for a while. What would come in is lost anyway; this way
+/// After how many failed exports in a row nothing is admitted for a while. What would come in is lost anyway; this way
 /// it costs the least, and a failing receiver is not called without end.
 const FAILURES: u32 = 3;
 /// For how long, in milliseconds: at first, twice as long after each further failure, up to the longest. That is the
@@ -35,23 +35,23 @@ const LONGEST_REST: u64 = 1600;
 /// After how many milliseconds with a full queue and no finished export the queue is taken to stay full.
 const STUCK: u64 = 1000;
 
-/// What a set-up exports and loses.
+/// What a set-up exports and loses, counted.
 #[derive(Debug, Default)]
-pub(super) struct Losses {
+pub(super) struct ExportCounters {
     spans: Arc<Processed>,
     pub(super) logs: Arc<Processed>,
     pub(super) alarm: Arc<Alarm>,
 }
 
-/// A batch processor of OpenTelemetry's, behind a door that admits no more than it can hold.
+/// A batch processor of OpenTelemetry's, behind an admission that lets in no more than it can hold.
 pub(super) struct Batches<P> {
     pub(super) processor: P,
-    pub(super) door: Arc<Door>,
+    pub(super) admission: Arc<Admission>,
 }
 
-/// Where the items of a queue come in and leave.
+/// Counts the items that come into a queue and leave it, and turns away those that would be lost.
 #[derive(Debug)]
-pub(in crate::telemetry::otel) struct Door {
+pub(in crate::telemetry::otel) struct Admission {
     /// Items in the queue, and those being exported.
     waiting: AtomicUsize,
     most: usize,
@@ -63,36 +63,40 @@ pub(in crate::telemetry::otel) struct Door {
     failures: AtomicU32,
     /// How many have failed in total.
     failed: AtomicU64,
-    /// Until when the door is shut, by the alarm's clock.
+    /// Until when nothing is admitted, by the alarm's clock.
     opens: AtomicU64,
     /// When the first item found no room since the last export ended, by the same clock; 0 if there was room.
     full_since: AtomicU64,
 }
 
 impl Batches<BatchSpanProcessor> {
-    pub(super) fn new<E>(exporter: Reporting<E>, losses: &Losses, ignored: &Ignored) -> Result<Self, TelemetryError>
+    pub(super) fn new<E>(
+        exporter: Reporting<E>,
+        counters: &ExportCounters,
+        ignored: &Ignored,
+    ) -> Result<Self, TelemetryError>
     where
         E: SpanExporter + 'static,
     {
         let most = most_waiting("OTEL_BSP_MAX_QUEUE_SIZE", ignored);
-        Self::of(exporter, Door::new(Signal::Traces, most, &losses.spans, &losses.alarm), ignored)
+        Self::of(exporter, Admission::new(Signal::Traces, most, &counters.spans, &counters.alarm), ignored)
     }
 
-    fn of<E>(exporter: Reporting<E>, door: Arc<Door>, ignored: &Ignored) -> Result<Self, TelemetryError>
+    fn of<E>(exporter: Reporting<E>, admission: Arc<Admission>, ignored: &Ignored) -> Result<Self, TelemetryError>
     where
         E: SpanExporter + 'static,
     {
         let config = BatchConfigBuilder::default()
-            .with_max_queue_size(door.most)
+            .with_max_queue_size(admission.most)
             .with_max_export_batch_size(size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH, ignored))
             .with_scheduled_delay(milliseconds("OTEL_BSP_SCHEDULE_DELAY", DELAY, ignored))
             .build();
-        let builder = BatchSpanProcessor::builder(exporter.behind(&door)).with_batch_config(config);
-        Ok(Self { processor: started(|| builder.build())?, door })
+        let builder = BatchSpanProcessor::builder(exporter.behind(&admission)).with_batch_config(config);
+        Ok(Self { processor: started(|| builder.build())?, admission })
     }
 }
 
-impl Losses {
+impl ExportCounters {
     /// Has counters report what becomes of everything: those of the set-up's own meter, or the process's.
     pub(super) fn tell(self, own: Option<&MeterId>) {
         tell_spans(own, &self.spans);
@@ -100,7 +104,7 @@ impl Losses {
     }
 }
 
-impl Door {
+impl Admission {
     pub(super) fn new(signal: Signal, most: usize, processed: &Arc<Processed>, alarm: &Arc<Alarm>) -> Arc<Self> {
         Arc::new(Self {
             waiting: AtomicUsize::new(0),
@@ -217,7 +221,7 @@ impl Door {
     }
 }
 
-/// How long the door stays shut after so many failures in a row, if it does.
+/// For how long nothing is admitted after so many failures in a row, if it does.
 fn rest_after(failures: u32) -> Option<u64> {
     let further = failures.checked_sub(FAILURES)?;
     Some((REST << further.min(16)).min(LONGEST_REST))
@@ -230,18 +234,18 @@ impl SpanProcessor for Batches<BatchSpanProcessor> {
 
     fn on_end(&self, span: SpanData) {
         // The SDK drops those silently.
-        if span.span_context.is_sampled() && self.door.enter() {
+        if span.span_context.is_sampled() && self.admission.enter() {
             self.processor.on_end(span);
         }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.door.answer(|| self.processor.force_flush())
+        self.admission.answer(|| self.processor.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.door.close();
-        self.door.answer(|| self.processor.shutdown_with_timeout(timeout))
+        self.admission.close();
+        self.admission.answer(|| self.processor.shutdown_with_timeout(timeout))
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -251,7 +255,7 @@ impl SpanProcessor for Batches<BatchSpanProcessor> {
 
 impl<P> fmt::Debug for Batches<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batches").field("most", &self.door.most).finish_non_exhaustive()
+        f.debug_struct("Batches").field("most", &self.admission.most).finish_non_exhaustive()
     }
 }
 
@@ -287,9 +291,9 @@ mod tests {
     fn counts(ended: u64, act: fn() -> OTelSdkResult) -> (u64, u64, u64) {
         let exporter = Exporter { act, open: Arc::default() };
         let (processed, alarm) = (Arc::default(), Arc::default());
-        let door = Door::new(Signal::Traces, 1000, &processed, &alarm);
+        let admission = Admission::new(Signal::Traces, 1000, &processed, &alarm);
         let reporting = Reporting::new(exporter.clone(), Signal::Traces, &alarm);
-        let batches = Batches::of(reporting, door, &Ignored::default()).unwrap();
+        let batches = Batches::of(reporting, admission, &Ignored::default()).unwrap();
         for id in 0..ended {
             batches.on_end(span(1, id + 1, 0, "a", 0, 1));
         }
@@ -304,12 +308,12 @@ mod tests {
     #[test]
     fn a_receiver_that_fails_again_and_again_is_left_alone_until_it_has_rested() {
         let (processed, alarm) = (Arc::<Processed>::default(), Arc::default());
-        let door = Door::new(Signal::Traces, 1000, &processed, &alarm);
+        let admission = Admission::new(Signal::Traces, 1000, &processed, &alarm);
         let failed = Err(OTelSdkError::InternalFailure("refused".into()));
         let export = |result: &OTelSdkResult| {
-            let entered = door.enter();
+            let entered = admission.enter();
             if entered {
-                door.leave(1, 0, result);
+                admission.leave(1, 0, result);
             }
             entered
         };
@@ -320,7 +324,7 @@ mod tests {
             thread::yield_now();
         }
         let lost = processed.export_failed.load(Ordering::Relaxed);
-        assert!(door.alarm.millis(Instant::now()) >= REST && lost > 6, "{lost}");
+        assert!(admission.alarm.millis(Instant::now()) >= REST && lost > 6, "{lost}");
         while !export(&Ok(())) {
             thread::yield_now();
         }
@@ -332,16 +336,16 @@ mod tests {
     #[test]
     fn a_flush_answers_for_all_of_its_exports() {
         let (processed, alarm) = (Arc::<Processed>::default(), Arc::default());
-        let door = Door::new(Signal::Traces, 1000, &processed, &alarm);
+        let admission = Admission::new(Signal::Traces, 1000, &processed, &alarm);
         let refused = || Err(OTelSdkError::InternalFailure("refused".into()));
         let flushed = |exports: &[OTelSdkResult], said: OTelSdkResult| {
             let ask = || {
                 for result in exports {
-                    door.leave(0, 0, result);
+                    admission.leave(0, 0, result);
                 }
                 said
             };
-            door.answer(ask).map_err(|error| error.to_string())
+            admission.answer(ask).map_err(|error| error.to_string())
         };
         assert!(flushed(&[refused(), refused(), Ok(())], Ok(())).unwrap_err().contains("2 exports failed"));
         assert_eq!(flushed(&[Ok(()), Ok(())], Ok(())), Ok(()), "those before are over");
@@ -361,26 +365,26 @@ mod tests {
         alarm.began = alarm.began.checked_sub(10 * DELAY).unwrap();
         let alarm = Arc::new(alarm);
         let processed = Arc::<Processed>::default();
-        let door = Door::new(Signal::Traces, 2, &processed, &alarm);
+        let admission = Admission::new(Signal::Traces, 2, &processed, &alarm);
         let counts = || [&processed.export_failed, &processed.queue_full].map(|count| count.load(Ordering::Relaxed));
 
-        assert!(door.enter() && door.enter() && !door.turns_away(), "nothing was without room");
-        assert!(!door.enter() && !door.turns_away(), "it may be a burst");
-        door.full_since.store(1, Ordering::Relaxed);
-        assert!(door.turns_away(), "no export has ended for long");
-        door.leave(1, 0, &Ok(()));
-        assert!(!door.turns_away(), "one has ended just now");
+        assert!(admission.enter() && admission.enter() && !admission.turns_away(), "nothing was without room");
+        assert!(!admission.enter() && !admission.turns_away(), "it may be a burst");
+        admission.full_since.store(1, Ordering::Relaxed);
+        assert!(admission.turns_away(), "no export has ended for long");
+        admission.leave(1, 0, &Ok(()));
+        assert!(!admission.turns_away(), "one has ended just now");
         assert_eq!(counts(), [0, 2]);
 
-        door.leave(1, 0, &Err(OTelSdkError::InternalFailure("refused".into())));
-        assert!(door.enter() && door.enter() && !door.turns_away(), "there is room");
-        assert!(!door.enter() && door.turns_away(), "the last one has failed");
-        door.leave(1, 0, &Ok(()));
-        assert!(door.enter() && !door.enter() && !door.turns_away(), "the last one has not");
+        admission.leave(1, 0, &Err(OTelSdkError::InternalFailure("refused".into())));
+        assert!(admission.enter() && admission.enter() && !admission.turns_away(), "there is room");
+        assert!(!admission.enter() && admission.turns_away(), "the last one has failed");
+        admission.leave(1, 0, &Ok(()));
+        assert!(admission.enter() && !admission.enter() && !admission.turns_away(), "the last one has not");
         assert_eq!(counts(), [1, 5]);
 
-        door.opens.store(door.now() + 60_000, Ordering::Relaxed);
-        assert!(door.turns_away());
+        admission.opens.store(admission.now() + 60_000, Ordering::Relaxed);
+        assert!(admission.turns_away());
         assert_eq!(counts(), [2, 5]);
     }
 

@@ -22,7 +22,7 @@ use super::propagator;
 use super::readers::Meters;
 use super::spans::Tracers;
 use crate::telemetry::TelemetryError;
-use crate::telemetry::otel::inside::{Inside, Place};
+use crate::telemetry::otel::in_context::{Attach, InContext};
 use crate::telemetry::otel::pipeline::{self, Pipeline, WatchedMeters};
 use crate::telemetry::otel::toggle;
 
@@ -121,7 +121,7 @@ impl Telemetry {
     /// Sends a future's telemetry to this set-up. It applies in each poll, and while the future is dropped. The spans of
     /// the future are below the one that is current when this is called, even if the future is spawned.
     pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<F> {
-        Inside::new(self.context(), body)
+        InContext::new(self.context(), body)
     }
 
     fn context(&self) -> Context {
@@ -248,7 +248,7 @@ pub struct TelemetryGuard {
     _guard: Option<ContextGuard>,
 }
 
-impl Place for Context {
+impl Attach for Context {
     type Entered = Option<ContextGuard>;
 
     fn enter(&self) -> Self::Entered {

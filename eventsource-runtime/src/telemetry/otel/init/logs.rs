@@ -23,12 +23,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
-use super::apart::{Apart, Processor, Shared};
-use super::batch::{BATCH, Batches, Door, Losses};
+use super::batch::{Admission, BATCH, Batches, ExportCounters};
 use super::contained::started;
 use super::env::Signal;
 use super::flushes::Flushes;
 use super::ignored::Ignored;
+use super::isolated::{IsolatedProcessors, Processor, Shared};
 use super::numbers::{milliseconds, most_waiting, size};
 use super::reporting::Reporting;
 use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
@@ -52,18 +52,18 @@ impl Logs {
     pub(super) fn add(
         &mut self,
         exporter: Reporting<impl LogExporter + 'static>,
-        losses: &Losses,
+        counters: &ExportCounters,
         ignored: &Ignored,
     ) -> Result<(), TelemetryError> {
         let most = most_waiting("OTEL_BLRP_MAX_QUEUE_SIZE", ignored);
-        let door = Door::new(Signal::Logs, most, &losses.logs, &losses.alarm);
+        let admission = Admission::new(Signal::Logs, most, &counters.logs, &counters.alarm);
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(most)
             .with_max_export_batch_size(size("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", BATCH, ignored))
             .with_scheduled_delay(milliseconds("OTEL_BLRP_SCHEDULE_DELAY", DELAY, ignored))
             .build();
-        let builder = BatchLogProcessor::builder(exporter.behind(&door)).with_batch_config(config);
-        self.exporters.push(Batches { processor: started(|| builder.build())?, door });
+        let builder = BatchLogProcessor::builder(exporter.behind(&admission)).with_batch_config(config);
+        self.exporters.push(Batches { processor: started(|| builder.build())?, admission });
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Logs {
             exporter.set_resource(resource);
             Arc::new(exporter)
         });
-        let exporters = Apart::new(Signal::Logs, exporters);
+        let exporters = IsolatedProcessors::new(Signal::Logs, exporters);
         // Once: what one processor adds, the next ones have as well.
         let loggers = SdkLoggerProvider::builder().with_resource(resource.clone()).with_log_processor(Naming);
         let loggers = exporters.shared().fold(loggers, LoggerProviderBuilder::with_log_processor).build();
@@ -100,7 +100,7 @@ impl fmt::Debug for Logs {
 #[derive(Clone)]
 pub(super) struct Loggers {
     loggers: SdkLoggerProvider,
-    exporters: Arc<Apart<Exporting>>,
+    exporters: Arc<IsolatedProcessors<Exporting>>,
 }
 
 impl Loggers {
@@ -160,18 +160,18 @@ impl LogProcessor for Shared<Exporting> {
 
 impl LogProcessor for Exporting {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        if self.door.enter() {
+        if self.admission.enter() {
             self.processor.emit(record, scope);
         }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.door.answer(|| self.processor.force_flush())
+        self.admission.answer(|| self.processor.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.door.close();
-        self.door.answer(|| self.processor.shutdown_with_timeout(timeout))
+        self.admission.close();
+        self.admission.answer(|| self.processor.shutdown_with_timeout(timeout))
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -234,8 +234,8 @@ impl TelemetryBuilder {
     /// Adds a log exporter, which gets the log events of this crate in batches, on a thread of its own, whether or not
     /// the application has a `tracing` subscriber. It may fail, hang or panic.
     pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
-        let exporter = Reporting::new(exporter, Signal::Logs, &self.losses.alarm);
-        let added = self.logs.add(exporter, &self.losses, &self.env.ignored);
+        let exporter = Reporting::new(exporter, Signal::Logs, &self.counters.alarm);
+        let added = self.logs.add(exporter, &self.counters, &self.env.ignored);
         self.started(added)
     }
 }

@@ -1,7 +1,5 @@
 //! Setting telemetry up: from the environment, and from code where the environment has no say.
 
-mod apart;
-mod at_once;
 mod batch;
 #[cfg(feature = "tracing-bridge")]
 mod bridge;
@@ -12,6 +10,7 @@ mod flush;
 mod flushes;
 mod handle;
 mod ignored;
+mod isolated;
 #[cfg(feature = "otlp")]
 mod logs;
 #[cfg(not(feature = "otlp"))]
@@ -30,6 +29,7 @@ mod readers;
 mod reporting;
 mod resource;
 mod sampler;
+mod simple;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -54,8 +54,7 @@ use opentelemetry_sdk::metrics::MeterProviderBuilder;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcessor};
 
-use self::at_once::AtOnce;
-use self::batch::{Batches, Losses};
+use self::batch::{Batches, ExportCounters};
 use self::console::Printing;
 use self::contained::Contained;
 use self::env::{Env, Exporter, Signal};
@@ -64,8 +63,9 @@ use self::otlp::Otlp;
 use self::prometheus::Scrapes;
 use self::readers::Readers;
 use self::reporting::Reporting;
+use self::simple::SimpleProcessor;
+pub(super) use self::spans::SpanSink;
 use self::spans::Spans;
-pub(super) use self::spans::Way;
 use super::error_text;
 use super::metrics::{self, Instruments};
 use super::pipeline::{self, Pipeline, SCOPE, Sampling};
@@ -99,7 +99,7 @@ pub struct TelemetryBuilder {
     console_without_endpoint: bool,
     console_traces: Option<usize>,
     console_slow: Duration,
-    losses: Losses,
+    counters: ExportCounters,
     /// Why an exporter of the code could not be added.
     failed: Option<TelemetryError>,
     bridged: bool,
@@ -156,7 +156,7 @@ impl TelemetryBuilder {
             console_without_endpoint: false,
             console_traces: None,
             console_slow: SLOW,
-            losses: Losses::default(),
+            counters: ExportCounters::default(),
             failed: None,
             bridged: false,
             span_events_as_logs: false,
@@ -198,8 +198,8 @@ impl TelemetryBuilder {
     /// While its exports have failed three times in a row, or one hangs or has failed with a full queue, the runtime
     /// does not create its own spans: they count as dropped. What runs in them is in the trace of the first of them.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
-        let exporter = Reporting::new(exporter, Signal::Traces, &self.losses.alarm);
-        let batches = Batches::new(exporter, &self.losses, &self.env.ignored);
+        let exporter = Reporting::new(exporter, Signal::Traces, &self.counters.alarm);
+        let batches = Batches::new(exporter, &self.counters, &self.env.ignored);
         let added = batches.map(|batches| self.spans.export(batches));
         self.started(added)
     }
@@ -212,12 +212,12 @@ impl TelemetryBuilder {
 
     /// Adds an exporter that gets each span as it ends, on the thread that ends it: for tests.
     pub fn simple_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
-        self.span_processor(AtOnce::new(exporter))
+        self.span_processor(SimpleProcessor::new(exporter))
     }
 
     /// Adds a metric exporter, which gets metrics every `OTEL_METRIC_EXPORT_INTERVAL` and on each flush.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
-        let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
+        let exporter = Reporting::new(exporter, Signal::Metrics, &self.counters.alarm);
         self.readers.export(exporter, &self.env.ignored);
         self
     }
@@ -323,8 +323,8 @@ impl TelemetryBuilder {
             error_text::is_recorded();
         }
         let resource = self.env.resource(&self.service_name, self.resource);
-        let way = if self.bridged || self.span_events_as_logs { Way::Open } else { self.spans.way() };
-        let has_global_spans = installed && !disabled && pipeline::takes_spans(&way);
+        let sink = if self.bridged || self.span_events_as_logs { SpanSink::Open } else { self.spans.sink() };
+        let has_global_spans = installed && !disabled && pipeline::takes_spans(&sink);
         let tracers = self.spans.build(&resource);
         let loggers = self.logs.build(&resource);
         let metered = !self.readers.is_empty();
@@ -336,12 +336,12 @@ impl TelemetryBuilder {
         if metered {
             instruments = instruments.observing(&meter);
         }
-        self.losses.tell(metered.then_some(&instruments.meter_id));
+        self.counters.tell(metered.then_some(&instruments.meter_id));
         let pipeline = Pipeline {
             tracer: tracers.provider.tracer_with_scope(SCOPE.clone()),
             sampling,
             bridged: self.bridged,
-            way,
+            sink,
             span_events_as_logs: self.span_events_as_logs,
             error_text: self.record_error_text,
             logs: match &self.printing {
@@ -361,7 +361,7 @@ impl TelemetryBuilder {
 
     fn add_exporters(&mut self) -> Result<(), TelemetryError> {
         let env = self.env.clone();
-        let otlp = Otlp::new(&env, &self.losses);
+        let otlp = Otlp::new(&env, &self.counters);
         for exporter in self.exporters(Signal::Traces) {
             match exporter {
                 Exporter::Otlp => otlp.traces(&mut self.spans)?,

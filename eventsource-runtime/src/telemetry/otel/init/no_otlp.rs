@@ -2,7 +2,7 @@
 
 use opentelemetry_sdk::error::OTelSdkResult;
 
-use super::batch::Losses;
+use super::batch::ExportCounters;
 use super::env::{Env, Signal};
 use super::logs::Logs;
 use super::readers::Readers;
@@ -19,11 +19,11 @@ impl Worker {
     }
 }
 
-/// Nobody is asked, so that nothing is heard.
+/// Nobody is asked, so that nobody responds.
 #[derive(Debug)]
-pub(super) enum Heard {}
+pub(super) enum LastResponse {}
 
-impl Heard {
+impl LastResponse {
     pub(super) fn explained(&self, _: OTelSdkResult) -> OTelSdkResult {
         match *self {}
     }
@@ -36,7 +36,7 @@ impl Heard {
 pub(super) struct Otlp<'a>(&'a Env);
 
 impl<'a> Otlp<'a> {
-    pub(super) fn new(env: &'a Env, _losses: &Losses) -> Self {
+    pub(super) fn new(env: &'a Env, _counters: &ExportCounters) -> Self {
         Self(env)
     }
 

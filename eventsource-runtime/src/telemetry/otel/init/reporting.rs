@@ -16,9 +16,9 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
-use super::batch::Door;
+use super::batch::Admission;
 use super::env::Signal;
-use super::otlp::{Heard, Worker};
+use super::otlp::{LastResponse, Worker};
 use crate::telemetry::log;
 
 /// The shortest time between log events about losses of a set-up, whatever they are, in milliseconds.
@@ -76,22 +76,22 @@ pub(super) struct Reporting<E> {
     /// Whether its failure was reported.
     failing: AtomicBool,
     /// Admits no more than fits; metrics do not wait.
-    door: Option<Arc<Door>>,
+    admission: Option<Arc<Admission>>,
     /// With whose sockets and timers it works, if it needs any.
     pub(super) worker: Option<Worker>,
     /// What its receiver says, if it is asked over HTTP.
-    pub(super) heard: Option<Arc<Heard>>,
+    pub(super) last_response: Option<Arc<LastResponse>>,
 }
 
 impl<E> Reporting<E> {
     pub(super) fn new(exporter: E, signal: Signal, alarm: &Arc<Alarm>) -> Self {
         let (alarm, failing) = (Arc::clone(alarm), AtomicBool::new(false));
-        Self { exporter, signal, alarm, failing, door: None, worker: None, heard: None }
+        Self { exporter, signal, alarm, failing, admission: None, worker: None, last_response: None }
     }
 
-    /// The same, behind a door that is told what has left.
-    pub(super) fn behind(self, door: &Arc<Door>) -> Self {
-        Self { door: Some(Arc::clone(door)), ..self }
+    /// The same, behind an admission that is told what has left.
+    pub(super) fn behind(self, admission: &Arc<Admission>) -> Self {
+        Self { admission: Some(Arc::clone(admission)), ..self }
     }
 
     fn report(&self, result: OTelSdkResult) -> OTelSdkResult {
@@ -112,15 +112,15 @@ impl<E> Reporting<E> {
         true
     }
 
-    /// Exports so many items that came through the door, and reports the result.
+    /// Exports so many items that were admitted, and reports the result.
     pub(super) async fn leaving<F>(&self, count: usize, export: impl FnOnce() -> F) -> OTelSdkResult
     where
         F: Future<Output = OTelSdkResult>,
     {
         let result = self.telling(export).await;
         let rejected = self.rejected(&result);
-        if let Some(door) = &self.door {
-            door.leave(count, rejected, &result);
+        if let Some(admission) = &self.admission {
+            admission.leave(count, rejected, &result);
         }
         result
     }
@@ -128,8 +128,8 @@ impl<E> Reporting<E> {
     /// How many items the receiver did not take of an export that went well otherwise. It says so at most once a
     /// minute.
     fn rejected(&self, result: &OTelSdkResult) -> u64 {
-        let heard = self.heard.as_ref().filter(|_| result.is_ok());
-        let Some((count, reason)) = heard.and_then(|heard| heard.rejected()) else { return 0 };
+        let last = self.last_response.as_ref().filter(|_| result.is_ok());
+        let Some((count, reason)) = last.and_then(|last| last.rejected()) else { return 0 };
         if self.alarm.rings(Instant::now()) {
             log::rejected(self.signal.name(), count, &reason);
         }
@@ -152,8 +152,8 @@ impl<E> Reporting<E> {
             }
         });
         let result = result.await;
-        self.report(match &self.heard {
-            Some(heard) => heard.explained(result),
+        self.report(match &self.last_response {
+            Some(last) => last.explained(result),
             None => result,
         })
     }

@@ -10,28 +10,28 @@ use opentelemetry_sdk::trace::{
     BatchSpanProcessor, SdkTracerProvider, ShouldSample, Span, SpanData, SpanProcessor, TracerProviderBuilder,
 };
 
-use super::apart::{Apart, Processor, Shared};
-use super::batch::{Batches, Door};
+use super::batch::{Admission, Batches};
 use super::env::Signal;
 use super::flushes::Flushes;
+use super::isolated::{IsolatedProcessors, Processor, Shared};
 
-/// Which way spans go.
-pub(in crate::telemetry::otel) enum Way {
+/// Where spans go.
+pub(in crate::telemetry::otel) enum SpanSink {
     /// Nobody receives them.
     Nowhere,
-    /// All of them through one door, and nobody else sees them.
-    Door(Arc<Door>),
+    /// To one batch processor, whose admission this is, and nobody else sees them.
+    Admission(Arc<Admission>),
     /// To somebody who always receives them.
     Open,
 }
 
-impl Way {
+impl SpanSink {
     /// Whether nobody would receive a span that begins now. If anybody otherwise would, it counts as dropped.
     #[inline]
     pub(in crate::telemetry::otel) fn is_shut(&self) -> bool {
         match self {
             Self::Nowhere => true,
-            Self::Door(door) => door.turns_away(),
+            Self::Admission(admission) => admission.turns_away(),
             Self::Open => false,
         }
     }
@@ -42,8 +42,8 @@ impl Way {
 pub(super) struct Spans {
     provider: TracerProviderBuilder,
     processors: Vec<Box<dyn SpanProcessor>>,
-    /// The doors of the processors that export in batches.
-    doors: Vec<Arc<Door>>,
+    /// The admissions of the processors that export in batches.
+    admissions: Vec<Arc<Admission>>,
 }
 
 impl Spans {
@@ -52,22 +52,22 @@ impl Spans {
     }
 
     pub(super) fn export(&mut self, batches: Batches<BatchSpanProcessor>) {
-        self.doors.push(Arc::clone(&batches.door));
+        self.admissions.push(Arc::clone(&batches.admission));
         self.add(batches);
     }
 
-    pub(super) fn way(&self) -> Way {
-        match (&self.doors[..], self.processors.len()) {
-            (_, 0) => Way::Nowhere,
-            ([door], 1) => Way::Door(Arc::clone(door)),
-            _ => Way::Open,
+    pub(super) fn sink(&self) -> SpanSink {
+        match (&self.admissions[..], self.processors.len()) {
+            (_, 0) => SpanSink::Nowhere,
+            ([admission], 1) => SpanSink::Admission(Arc::clone(admission)),
+            _ => SpanSink::Open,
         }
     }
 
     /// Removes those that were added.
     pub(super) fn clear(&mut self) {
         self.processors.clear();
-        self.doors.clear();
+        self.admissions.clear();
     }
 
     pub(super) fn sample(&mut self, sampler: impl Into<Box<dyn ShouldSample>>) {
@@ -80,7 +80,7 @@ impl Spans {
             processor.set_resource(resource);
             Arc::from(processor)
         });
-        let processors = Apart::new(Signal::Traces, processors);
+        let processors = IsolatedProcessors::new(Signal::Traces, processors);
         let provider = self.provider.with_resource(resource.clone());
         let provider = processors.shared().fold(provider, TracerProviderBuilder::with_span_processor).build();
         Tracers { provider, processors: Arc::new(processors) }
@@ -91,7 +91,7 @@ impl Spans {
 #[derive(Clone)]
 pub(super) struct Tracers {
     pub(super) provider: SdkTracerProvider,
-    processors: Arc<Apart<dyn SpanProcessor>>,
+    processors: Arc<IsolatedProcessors<dyn SpanProcessor>>,
 }
 
 impl Tracers {

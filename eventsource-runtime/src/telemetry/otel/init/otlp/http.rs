@@ -8,8 +8,8 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use reqwest::redirect::Policy;
 
-use super::answer::rejected;
-use super::heard::Heard;
+use super::last_response::LastResponse;
+use super::partial_success::rejected;
 use super::settings::Settings;
 use super::{failed, tls};
 use crate::telemetry::attributes::bounded;
@@ -17,7 +17,7 @@ use crate::telemetry::{Chain, TelemetryError};
 
 /// An exporter's builder with all settings. The client is ours, so that no feature that somebody else enables on the
 /// exporter's crate replaces it.
-pub(super) fn prepared<B>(builder: B, settings: &Settings, heard: &Arc<Heard>) -> Result<B, TelemetryError>
+pub(super) fn prepared<B>(builder: B, settings: &Settings, last: &Arc<LastResponse>) -> Result<B, TelemetryError>
 where
     B: WithExportConfig + WithHttpConfig,
 {
@@ -29,14 +29,14 @@ where
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(&settings.url)
         .with_timeout(settings.timeout)
-        .with_http_client(Client { client, heard: Arc::clone(heard) }))
+        .with_http_client(Client { client, last_response: Arc::clone(last) }))
 }
 
 /// A client that keeps what the exporter's crate drops: why a receiver was not reached, and what it did not take.
 #[derive(Debug)]
 struct Client {
     client: reqwest::Client,
-    heard: Arc<Heard>,
+    last_response: Arc<LastResponse>,
 }
 
 type Answer = Result<Response<Bytes>, HttpError>;
@@ -53,12 +53,12 @@ impl HttpClient for Client {
             match &answer {
                 Ok(answer) if answer.status().is_success() => {
                     let rejected = rejected(answer.body());
-                    self.heard.answer(rejected.map(|(count, why)| (count, bounded(format_args!("{why}")).0)));
+                    self.last_response.answer(rejected.map(|(count, why)| (count, bounded(format_args!("{why}")).0)));
                 }
-                Ok(answer) => self.heard.trouble(format!("{receiver} answers {}", answer.status())),
+                Ok(answer) => self.last_response.trouble(format!("{receiver} answers {}", answer.status())),
                 Err(error) => {
                     let error: &(dyn Error + 'static) = &**error;
-                    self.heard.trouble(bounded(format_args!("{receiver}: {}", Chain(error))).0);
+                    self.last_response.trouble(bounded(format_args!("{receiver}: {}", Chain(error))).0);
                 }
             }
             answer

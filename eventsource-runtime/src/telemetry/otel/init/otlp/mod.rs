@@ -2,19 +2,19 @@
 //! per signal, and the metrics' temporality; `settings` reads the rest. Input and output are on a thread of their own:
 //! see `worker`.
 
-mod answer;
 #[cfg(feature = "otlp-grpc")]
 mod grpc;
 #[cfg(all(feature = "otlp-grpc", not(feature = "otlp-tls")))]
 mod grpc_plain;
 #[cfg(all(feature = "otlp-grpc", feature = "otlp-tls"))]
 mod grpc_tls;
-mod heard;
 mod http;
+mod last_response;
 #[cfg(not(feature = "otlp-grpc"))]
 mod no_grpc;
 #[cfg(not(feature = "otlp-tls"))]
 mod no_tls;
+mod partial_success;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -34,10 +34,10 @@ use std::sync::Arc;
 
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter};
 
-pub(super) use self::heard::Heard;
+pub(super) use self::last_response::LastResponse;
 use self::settings::{Protocol, Settings};
 pub(super) use self::worker::Worker;
-use super::batch::{Batches, Losses};
+use super::batch::{Batches, ExportCounters};
 use super::env::{Env, Signal};
 use super::logs::Logs;
 use super::readers::Readers;
@@ -48,27 +48,27 @@ use crate::telemetry::TelemetryError;
 /// The exporters of one set-up, which share a thread.
 pub(super) struct Otlp<'a> {
     env: &'a Env,
-    losses: &'a Losses,
+    counters: &'a ExportCounters,
     worker: OnceCell<Worker>,
 }
 
 impl<'a> Otlp<'a> {
-    pub(super) fn new(env: &'a Env, losses: &'a Losses) -> Self {
-        Self { env, losses, worker: OnceCell::new() }
+    pub(super) fn new(env: &'a Env, counters: &'a ExportCounters) -> Self {
+        Self { env, counters, worker: OnceCell::new() }
     }
 
     pub(super) fn traces(&self, spans: &mut Spans) -> Result<(), TelemetryError> {
-        let exporter = self.made(Signal::Traces, |settings, heard| match settings.protocol {
-            Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings, heard)?.build()),
+        let exporter = self.made(Signal::Traces, |settings, last| match settings.protocol {
+            Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings, last)?.build()),
             Protocol::Grpc(grpc) => grpc.spans(settings),
         })?;
-        spans.export(Batches::new(exporter, self.losses, &self.env.ignored)?);
+        spans.export(Batches::new(exporter, self.counters, &self.env.ignored)?);
         Ok(())
     }
 
     pub(super) fn metrics(&self, readers: &mut Readers) -> Result<(), TelemetryError> {
-        let exporter = self.made(Signal::Metrics, |settings, heard| match settings.protocol {
-            Protocol::Http => Ok(http::prepared(MetricExporter::builder().with_http(), settings, heard)?.build()),
+        let exporter = self.made(Signal::Metrics, |settings, last| match settings.protocol {
+            Protocol::Http => Ok(http::prepared(MetricExporter::builder().with_http(), settings, last)?.build()),
             Protocol::Grpc(grpc) => grpc.metrics(settings),
         })?;
         readers.export(exporter, &self.env.ignored);
@@ -76,11 +76,11 @@ impl<'a> Otlp<'a> {
     }
 
     pub(super) fn logs(&self, logs: &mut Logs) -> Result<(), TelemetryError> {
-        let exporter = self.made(Signal::Logs, |settings, heard| match settings.protocol {
-            Protocol::Http => Ok(http::prepared(LogExporter::builder().with_http(), settings, heard)?.build()),
+        let exporter = self.made(Signal::Logs, |settings, last| match settings.protocol {
+            Protocol::Http => Ok(http::prepared(LogExporter::builder().with_http(), settings, last)?.build()),
             Protocol::Grpc(grpc) => grpc.logs(settings),
         })?;
-        logs.add(exporter, self.losses, &self.env.ignored)
+        logs.add(exporter, self.counters, &self.env.ignored)
     }
 
     /// The thread, which the first exporter starts.
@@ -96,16 +96,16 @@ impl<'a> Otlp<'a> {
     fn made<E>(
         &self,
         signal: Signal,
-        make: impl FnOnce(&Settings, &Arc<Heard>) -> Made<E>,
+        make: impl FnOnce(&Settings, &Arc<LastResponse>) -> Made<E>,
     ) -> Result<Reporting<E>, TelemetryError> {
         let settings = Settings::read(self.env, signal)?;
         let worker = self.worker()?;
         let entered = worker.enter();
-        let heard = Arc::default();
-        let exporter = make(&settings, &heard)?.map_err(|error| failed(signal, error))?;
+        let last = Arc::default();
+        let exporter = make(&settings, &last)?.map_err(|error| failed(signal, error))?;
         drop(entered);
-        let mut reporting = Reporting::new(exporter, signal, &self.losses.alarm);
-        (reporting.worker, reporting.heard) = (Some(worker.clone()), Some(heard));
+        let mut reporting = Reporting::new(exporter, signal, &self.counters.alarm);
+        (reporting.worker, reporting.last_response) = (Some(worker.clone()), Some(last));
         Ok(reporting)
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::trace::SpanExporter;
 
 use super::settings::{Protocol, Settings};
-use super::{Heard, Losses, Otlp};
+use super::{ExportCounters, LastResponse, Otlp};
 use crate::telemetry::otel::init::Telemetry;
 use crate::telemetry::otel::init::env::{Env, Signal};
 use crate::telemetry::otel::init::tests::{LATE, builder, current_thread};
@@ -231,10 +231,10 @@ fn a_receiver_that_is_not_there_is_told_and_costs_nothing_else() {
 /// What a flush and the log say of a receiver at that address.
 fn trouble(endpoint: &str) -> String {
     let env = Env::of(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")]);
-    let losses = Losses::default();
-    let otlp = Otlp::new(&env, &losses);
-    let make = |settings: &Settings, heard: &Arc<Heard>| {
-        Ok(super::http::prepared(opentelemetry_otlp::SpanExporter::builder().with_http(), settings, heard)?.build())
+    let counters = ExportCounters::default();
+    let otlp = Otlp::new(&env, &counters);
+    let make = |settings: &Settings, last: &Arc<LastResponse>| {
+        Ok(super::http::prepared(opentelemetry_otlp::SpanExporter::builder().with_http(), settings, last)?.build())
     };
     let exporter = otlp.made(Signal::Traces, make).unwrap();
     let sent = SpanExporter::export(&exporter, vec![ended(1, 2, 0, "a", 0, 1)]);

@@ -11,9 +11,9 @@ pub const MAX_NAMES: usize = 1000;
 
 /// The names seen first.
 #[derive(Default)]
-pub(crate) struct Names(RwLock<BTreeSet<Box<str>>>);
+pub(crate) struct BoundedNames(RwLock<BTreeSet<Box<str>>>);
 
-impl Names {
+impl BoundedNames {
     /// Whether a name is kept apart; while there is room, a new one is added.
     pub(crate) fn knows(&self, name: &str) -> bool {
         let known = self.0.read();
@@ -40,9 +40,9 @@ impl Names {
     }
 }
 
-impl fmt::Debug for Names {
+impl fmt::Debug for BoundedNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Names")
+        f.write_str("BoundedNames")
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn only_so_many_names_are_told_apart_the_first_for_ever() {
-        let names = Names::default();
+        let names = BoundedNames::default();
         for nth in 0..MAX_NAMES {
             assert!(names.knows(&format!("name {nth}")));
         }

@@ -1,12 +1,12 @@
-//! What was heard of a receiver: why it was not reached, or what it did not take. The exporter's crate tells neither.
+//! The last response of a receiver, or why it was not reached. The exporter's crate tells neither.
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use crate::sync::Mutex;
 
-/// What was heard during the last export of one exporter.
+/// What a receiver responded to the last export of one exporter, if it did.
 #[derive(Debug, Default)]
-pub(in crate::telemetry::otel::init) struct Heard(Mutex<Last>);
+pub(in crate::telemetry::otel::init) struct LastResponse(Mutex<Last>);
 
 #[derive(Debug, Default)]
 struct Last {
@@ -14,8 +14,8 @@ struct Last {
     rejected: Option<(u64, String)>,
 }
 
-impl Heard {
-    /// What is in the way, if nothing else is heard.
+impl LastResponse {
+    /// What is in the way, until there is another response.
     pub(super) fn trouble(&self, trouble: String) {
         *self.0.lock() = Last { trouble: Some(trouble), rejected: None };
     }

@@ -20,19 +20,19 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 
 use crate::sync::Mutex;
 
-pub(super) struct AtOnce<E> {
+pub(super) struct SimpleProcessor<E> {
     /// Locked for one export at a time, as exporters may expect.
     exporter: Mutex<E>,
     is_shut_down: AtomicBool,
 }
 
-impl<E> AtOnce<E> {
+impl<E> SimpleProcessor<E> {
     pub(super) fn new(exporter: E) -> Self {
         Self { exporter: Mutex::new(exporter), is_shut_down: AtomicBool::new(false) }
     }
 }
 
-impl<E: SpanExporter> SpanProcessor for AtOnce<E> {
+impl<E: SpanExporter> SpanProcessor for SimpleProcessor<E> {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     /// A span that ends in an export, because the exporter drops the last of it, is not exported.
@@ -60,9 +60,9 @@ impl<E: SpanExporter> SpanProcessor for AtOnce<E> {
     }
 }
 
-impl<E: fmt::Debug> fmt::Debug for AtOnce<E> {
+impl<E: fmt::Debug> fmt::Debug for SimpleProcessor<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AtOnce").field("exporter", &self.exporter).finish_non_exhaustive()
+        f.debug_struct("SimpleProcessor").field("exporter", &self.exporter).finish_non_exhaustive()
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 #[derive(Default)]
-pub(in crate::telemetry) struct List(Vec<KeyValue>);
+pub(in crate::telemetry) struct AttributeList(Vec<KeyValue>);
 
-impl List {
+impl AttributeList {
     /// With room for that many attributes, so that one allocation suffices.
     pub(super) fn with_room(attributes: usize) -> Self {
         Self(Vec::with_capacity(attributes))
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn of_several_values_with_one_key_the_last_is_kept() {
-        let mut list = List::default();
+        let mut list = AttributeList::default();
         for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4), ("a", 5), ("b", 6)] {
             list.int(key, value);
         }

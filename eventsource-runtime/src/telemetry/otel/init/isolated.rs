@@ -24,7 +24,7 @@ pub(super) trait Processor: Send + Sync {
 }
 
 /// The processors of one provider.
-pub(super) struct Apart<P: ?Sized> {
+pub(super) struct IsolatedProcessors<P: ?Sized> {
     signal: Signal,
     processors: Vec<Shared<P>>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Shared<P: ?Sized> {
     ends_apart: Arc<AtomicBool>,
 }
 
-impl<P: Processor + ?Sized + 'static> Apart<P> {
+impl<P: Processor + ?Sized + 'static> IsolatedProcessors<P> {
     pub(super) fn new(signal: Signal, processors: impl Iterator<Item = Arc<P>>) -> Self {
         let ends_apart = Arc::default();
         let share = |processor| Shared { processor, ends_apart: Arc::clone(&ends_apart) };
@@ -158,7 +158,7 @@ mod tests {
     fn each_is_shut_down_once_apart_or_by_the_provider() {
         for ends_apart in [true, false] {
             let processors = [(); 2].map(|()| Arc::new(Exporter(AtomicBool::new(false))));
-            let apart = Apart::new(Signal::Traces, processors.clone().into_iter());
+            let apart = IsolatedProcessors::new(Signal::Traces, processors.clone().into_iter());
             let shared: Vec<_> = apart.shared().collect();
             let provider = move || shared.iter().try_for_each(|one| one.end(Duration::ZERO));
             if ends_apart {
