@@ -152,7 +152,7 @@ async fn told_once_by_each_start(store: &Faulty, event_type: &str, reason: &str)
     let clock = Arc::new(Moved::default());
     let due = format!(r#"{{"due": 0, "event_type": "{event_type}", "schema_version": 1, "payload": {{}}}}"#);
     put_off(store, &clock, &due).await;
-    let stream = store.read_all(Position::START, &Filter::all(), 1).await.unwrap().events.remove(0).stream;
+    let stream = store.read_all(Position::START, &Filter::all(), 1).await.unwrap().events.remove(0).stream.clone();
     for starts in 1..=2 {
         let start = async {
             let managers = runner(store).with_clock(clock.clone()).spawn();
