@@ -63,6 +63,6 @@ async fn a_step_that_closes_its_store_does_not_wait_for_itself() {
     let projection = Closes(store.clone(), Handle::current());
     let projections = ProjectionRunner::new(store.clone()).projection(projection).spawn();
     assert!(matches!(projections.stopped().await, ProjectionStopped::Failed { .. }));
-    tokio::time::timeout(Duration::from_secs(60), store.close()).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), store.close()).await.unwrap();
     open(&file).await.append(&stream, ExpectedVersion::Any, events(1)).await.unwrap();
 }

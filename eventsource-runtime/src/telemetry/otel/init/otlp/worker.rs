@@ -22,20 +22,20 @@ pub(in crate::telemetry::otel::init) struct Worker {
 impl Worker {
     pub(super) fn start() -> io::Result<Self> {
         let (running, ended) = oneshot::channel();
-        let (made, make) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
         thread::Builder::new().name("eventsource-otlp".into()).spawn(move || {
             // Made here: one that a caller in async code dropped, for want of a thread, would panic.
             let runtime = match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(made.send(Err(error))),
+                Err(error) => return drop(tell.send(Err(error))),
             };
-            let _ = made.send(Ok(runtime.handle().clone()));
+            let _ = tell.send(Ok(runtime.handle().clone()));
             // What the transport traces or logs here would be exported, and traced and logged again.
             let _unseen = Context::enter_telemetry_suppressed_scope();
             // An error is the signal to end.
             let _ = runtime.block_on(ended);
         })?;
-        let handle = make.recv().unwrap_or_else(|_| Err(io::Error::other("the thread of the exporters ended")))?;
+        let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("the thread of the exporters ended")))?;
         Ok(Self { handle, _running: Arc::new(running) })
     }
 
