@@ -10,7 +10,7 @@ use eventsource_runtime::store::{
     EventStore, Fold, Folded, Memory, Position, StoreError, StoreInfo, StreamId, Version, Visitor,
 };
 use eventsource_runtime::testing::suite::snapshot_store as suite;
-use eventsource_runtime::{EventRef, handed_on};
+use eventsource_runtime::{EventRef, delegate};
 use uuid::Uuid;
 
 use super::broken::{each_case_notices, names};
@@ -250,7 +250,7 @@ impl<V: Restore> Restore for Misled<V> {
 }
 
 impl EventStore for Both {
-    handed_on!(stores: info append fold read_stream read_all head changed);
+    delegate!(stores: info append fold read_stream read_all head changed);
 }
 
 impl SnapshotStore for Both {

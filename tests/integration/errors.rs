@@ -15,7 +15,7 @@ use eventsource_runtime::store::{
     AppendError, Appended, EventStore, Filter, Fold, Folded, Memory, MemoryStore, NewEvent, Page, StoreError,
     StoreInfo, StreamId, Traced, Visitor,
 };
-use eventsource_runtime::{StoredEvent, handed_on};
+use eventsource_runtime::{StoredEvent, delegate};
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::own_bus::remote;
 use serde::{Deserialize, Serialize, Serializer};
@@ -84,7 +84,7 @@ struct WithoutSnapshots {
 }
 
 impl EventStore for WithoutSnapshots {
-    handed_on!(events: info append fold read_stream read_all head changed);
+    delegate!(events: info append fold read_stream read_all head changed);
 }
 
 impl SnapshotStore for WithoutSnapshots {

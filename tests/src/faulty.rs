@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eventsource_runtime::handed_on;
+use eventsource_runtime::delegate;
 use eventsource_runtime::projection::{
     Applied, Batch, Claim, DeadLetter, Lease, LeaseLost, Letters, Partition, Projection, ProjectionError,
     ProjectionStore,
@@ -200,10 +200,11 @@ pub(crate) fn take(count: &AtomicUsize) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
+/// It keeps no snapshots.
 impl SnapshotStore for Faulty {}
 
 impl EventStore for Faulty {
-    handed_on!(memory: info read_stream head changed);
+    delegate!(memory: info read_stream head changed);
 
     async fn append(
         &self,
@@ -241,7 +242,7 @@ impl EventStore for Faulty {
 impl ProjectionStore for Faulty {
     type Backend = Memory;
 
-    handed_on!(memory: open_projection settle_dead_letter);
+    delegate!(memory: open_projection longest_batch settle_dead_letter open_aside swap_aside);
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
         if self.faults.refuses.load(Ordering::SeqCst) {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use eventsource_runtime::handed_on;
+use eventsource_runtime::delegate;
 use eventsource_runtime::projection::{Claim, DeadLetter, Lease, Letters, Partition, ProjectionError, ProjectionStore};
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{
@@ -92,10 +92,11 @@ impl Gate {
     }
 }
 
+/// It keeps no snapshots.
 impl SnapshotStore for Hooked {}
 
 impl EventStore for Hooked {
-    handed_on!(store: info fold read_stream changed);
+    delegate!(store: info fold read_stream changed);
 
     async fn append(
         &self,
@@ -126,7 +127,9 @@ impl EventStore for Hooked {
 impl ProjectionStore for Hooked {
     type Backend = Memory;
 
-    handed_on!(store: open_projection apply_batch reset_projection settle_dead_letter);
+    delegate!(
+        store: open_projection longest_batch apply_batch reset_projection settle_dead_letter open_aside swap_aside
+    );
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
         let token = claim.token;

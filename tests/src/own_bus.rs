@@ -1,6 +1,7 @@
 //! A bus as a stranger would write it, from outside and over the public port alone: a broker on another machine, played
 //! by the bus within the process. Like a network it makes its callers wait, and takes nothing but headers and bytes.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -99,6 +100,7 @@ fn sent(message: &Message) -> Message {
     Message::read(headers, message.payload().clone())
 }
 
+/// `handlers` is not that of the bus within the process: a broker does not tell.
 impl EventBus for Remote {
     type Consumer = Member;
 
@@ -161,19 +163,40 @@ pub struct Member {
     group: Arc<str>,
 }
 
+impl Member {
+    fn address<S>(&self, delivery: &mut Delivery<S>) {
+        delivery.source = self.bus.at(&delivery.message, &format!(":{}", self.group));
+        delivery.source.place = self.bus.place();
+        delivery.sent_at = Some(now());
+    }
+}
+
 impl Consumer for Member {
     type Settle = <<InProcess as EventBus>::Consumer as Consumer>::Settle;
 
     async fn next(&mut self) -> Result<Option<Delivery<Self::Settle>>, BusError> {
         let Some(mut delivery) = self.inner.next().await? else { return Ok(None) };
-        delivery.source = self.bus.at(&delivery.message, &format!(":{}", self.group));
-        delivery.source.place = self.bus.place();
-        delivery.sent_at = Some(now());
+        self.address(&mut delivery);
         Ok(Some(delivery))
+    }
+
+    async fn next_batch(&mut self, most: usize, taken: &mut Vec<Delivery<Self::Settle>>) -> Result<(), BusError> {
+        let before = taken.len();
+        self.inner.next_batch(most, taken).await?;
+        taken[before..].iter_mut().for_each(|delivery| self.address(delivery));
+        Ok(())
+    }
+
+    async fn attend(&mut self) -> Infallible {
+        self.inner.attend().await
     }
 
     fn stop(&mut self) {
         self.inner.stop();
+    }
+
+    async fn leave(self) {
+        self.inner.leave().await;
     }
 }
 

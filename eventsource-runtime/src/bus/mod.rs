@@ -75,6 +75,9 @@ use crate::clock::Timestamp;
 
 /// A bus. To implement your own, wrap it in [`Traced`], which adds retries, dead letters, spans and metrics.
 ///
+/// A bus around another forwards every method, the provided ones too. Without `health`, say, the gauges of its broker
+/// are missing.
+///
 /// A bus guarantees that a message whose publication was confirmed reaches every group that exists at that time, at
 /// least once, and that the messages of one stream reach a group in the order in which they were published. On a broker
 /// a group exists from its first subscription on; on Kafka it even gets what was published before. On the in-process
@@ -129,6 +132,9 @@ pub trait EventBus: Clone + Send + Sync + 'static {
 }
 
 /// A member of a group. Dropping it leaves the group; what it has not settled goes to another member, or waits.
+///
+/// A consumer around another forwards every method, the provided ones too. Without `attend`, say, a member is put out
+/// of its group on Kafka while a slow message is handled.
 pub trait Consumer: Send + 'static {
     /// How a delivery is settled.
     type Settle: Settle;
@@ -177,6 +183,9 @@ pub trait Consumer: Send + 'static {
 
 /// Tells a bus the outcome of one delivery. If dropped unsettled, the message is redelivered, at the latest when the
 /// consumer is dropped.
+///
+/// Something around another forwards every method, the provided ones too. Without `reject`, say, a message that cannot
+/// be kept among the dead letters is acknowledged on RabbitMQ, and lost.
 pub trait Settle: Send + Sync + 'static {
     /// Whether the message goes to another member and must not be handled here; asked before each attempt. A bus that
     /// does not know this risks only the order: the other member may be further than this one.
@@ -256,7 +265,8 @@ impl<S> Delivery<S> {
         Self { lane: message.order_key(), message, redelivered: false, sent_at: None, source, settle }
     }
 
-    /// The same delivery, settled in another way: for a bus around another.
+    /// The same delivery, settled in another way: for a bus around another. What it is settled with forwards every
+    /// method of [`Settle`], the provided ones too: `reject`, say, does not only acknowledge on every bus.
     #[must_use]
     pub fn map<T>(self, settle: impl FnOnce(S) -> T) -> Delivery<T> {
         let Self { message, lane, redelivered, sent_at, source, settle: inner } = self;

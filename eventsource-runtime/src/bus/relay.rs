@@ -19,7 +19,7 @@ use crate::projection::{
     Applied, Batch, CheckpointOnly, Events, OnFailure, Projection, ProjectionError, ProjectionOptions,
     ProjectionRunner, ProjectionStore, Projections, Took,
 };
-use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
+use crate::store::{EventStore, Filter, Page, Position, StoreError, delegate};
 use crate::telemetry::Scope;
 
 /// Publishes every event of a store on a bus. The records that process managers keep for themselves, with the commands
@@ -252,7 +252,7 @@ fn refused(event: &StoredEvent, error: PublishError) -> ProjectionError {
 }
 
 impl<S: ProjectionStore, B: EventBus> EventStore for PublishingStore<S, B> {
-    handed_on!(store: info append fold read_stream head changed);
+    delegate!(store: info append fold read_stream head changed);
 
     fn read_all(
         &self,
@@ -267,7 +267,7 @@ impl<S: ProjectionStore, B: EventBus> EventStore for PublishingStore<S, B> {
 impl<S: ProjectionStore, B: EventBus> ProjectionStore for PublishingStore<S, B> {
     type Backend = S::Backend;
 
-    handed_on!(store: open_projection lease_projection reset_projection dead_letters settle_dead_letter);
+    delegate!(store: open_projection lease_projection reset_projection dead_letters settle_dead_letter);
 
     /// Only whoever stops the relay waits for it.
     fn longest_batch(&self) -> Duration {

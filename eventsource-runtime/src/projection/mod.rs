@@ -138,6 +138,9 @@ pub trait Projection<B: Backend>: Send + Sync + 'static {
 
 /// A store that projections can run on. Open for implementation.
 ///
+/// A store around another forwards every method, the provided ones too. Without `open_aside` and `swap_aside`, say,
+/// nothing can be rebuilt aside; [`delegate!`](crate::delegate) writes them.
+///
 /// A part of a projection runs in one place at a time, under a lease. Leases expire by the store's clock, and all that
 /// is written for a part is written in a transaction that commits only if its sender still holds the lease: a runner
 /// that stalled while another took its lease can change nothing.

@@ -1,7 +1,7 @@
 //! Events in one store, snapshots in another.
 
-use super::{SnapshotStore, StoredSnapshot};
-use crate::store::{EventStore, StoreError, StoreInfo, StreamId, handed_on};
+use super::SnapshotStore;
+use crate::store::{EventStore, delegate};
 
 /// Keeps events in one store and snapshots in another; made by
 /// [`Repository::with_snapshots`](crate::Repository::with_snapshots).
@@ -31,31 +31,12 @@ impl<E, S> WithSnapshots<E, S> {
 }
 
 impl<E: EventStore, S: SnapshotStore> EventStore for WithSnapshots<E, S> {
-    handed_on!(events: info append fold read_stream read_all head changed);
+    delegate!(events: info append fold read_stream read_all head changed);
 }
 
 impl<E: EventStore, S: SnapshotStore> SnapshotStore for WithSnapshots<E, S> {
-    fn snapshots(&self) -> Option<StoreInfo> {
-        self.snapshots.snapshots()
-    }
-
-    async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {
-        self.snapshots.save_snapshot(snapshot).await
-    }
-
-    async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
-        self.snapshots.latest_snapshot(stream).await
-    }
-
-    async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
-        self.snapshots.snapshot_exists(stream).await
-    }
-
-    async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
-        self.snapshots.delete_snapshot(stream).await
-    }
-
-    async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
-        self.snapshots.delete_snapshots(aggregate_type).await
-    }
+    // Not `fold_from_snapshot`: the events are elsewhere.
+    delegate!(
+        snapshots: snapshots save_snapshot latest_snapshot snapshot_exists delete_snapshot delete_snapshots
+    );
 }

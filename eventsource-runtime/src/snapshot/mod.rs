@@ -109,6 +109,10 @@ pub trait Restore: Visitor {
 /// A store of snapshots, at most one per stream. Open for implementation; every method has a default, that of a store
 /// that keeps none.
 ///
+/// A store around another forwards every method, the provided ones too. Without `fold_from_snapshot`, say, each load
+/// makes more calls than it needs; only around two stores the default is right. [`delegate!`](crate::delegate) writes
+/// the others.
+///
 /// Every future may be dropped at any point. Nothing here has to be durable: a lost snapshot costs a replay.
 ///
 /// An error fails no command and no load, which replays the events instead and counts it. Only

@@ -11,8 +11,8 @@ mod append;
 mod call;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
+mod delegate;
 mod filter;
-mod handed_on;
 mod head;
 mod interning;
 mod memory;
@@ -42,8 +42,8 @@ pub use ::tokio_postgres;
 pub(crate) use append::place_before;
 pub use append::{AppendError, Appended, Conflict, MAX_APPEND, MAX_PAYLOAD, NewEvent, Origin};
 pub(crate) use call::{Call as TracedCall, Fault};
+pub(crate) use delegate::delegate;
 pub use filter::Filter;
-pub(crate) use handed_on::handed_on;
 pub use memory::{Memory, MemoryStore, MemoryTransaction};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, PostgresTransaction};
@@ -272,6 +272,9 @@ impl Page {
 }
 
 /// A store of events. Open for implementation; the crate's own are [`MemoryStore`], `SqliteStore` and `PostgresStore`.
+///
+/// A store around another forwards every method, the provided ones of [`SnapshotStore`](crate::snapshot::SnapshotStore)
+/// and [`ProjectionStore`](crate::projection::ProjectionStore) too. [`delegate!`](crate::delegate) writes that.
 ///
 /// Every future may be dropped at any point: that leaves no lock, no transaction and no part of an append behind,
 /// though the append may still have been made.

@@ -9,15 +9,13 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::time::SystemTime;
 
-use uuid::Uuid;
-
 use super::call::{Call, Fault, Measured};
 use super::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
-    StoreInfo, StreamId, Version, Visitor, handed_on,
+    StoreInfo, StreamId, Version, Visitor, delegate,
 };
 use crate::domain::StoredEvent;
-use crate::projection::{ProjectionError, ProjectionStore};
+use crate::projection::ProjectionStore;
 use crate::telemetry::{self, Attributes, Kind, Span, Start, metrics, names};
 
 const INSERT: &str = "INSERT";
@@ -169,7 +167,7 @@ fn append_attributes(
 pub(crate) const AGAIN: &str = "try again when the store answers";
 
 impl<S: EventStore> EventStore for Traced<S> {
-    handed_on!(inner: info head changed);
+    delegate!(inner: info head changed);
 
     fn append(
         &self,
@@ -255,21 +253,8 @@ impl<S: EventStore> EventStore for Traced<S> {
 impl<S: ProjectionStore> ProjectionStore for Traced<S> {
     type Backend = S::Backend;
 
-    handed_on!(
-        inner: open_projection lease_projection longest_batch apply_batch reset_projection dead_letters settle_dead_letter
+    delegate!(
+        inner: open_projection lease_projection longest_batch apply_batch reset_projection dead_letters
+        settle_dead_letter open_aside swap_aside
     );
-
-    async fn open_aside(&self, projection: &'static str) -> Result<Self, ProjectionError> {
-        let inner = self.inner.open_aside(projection).await?;
-        Ok(Self { inner, tracing: self.tracing, metrics: self.metrics })
-    }
-
-    fn swap_aside(
-        &self,
-        projection: &'static str,
-        aside: Self,
-        token: Uuid,
-    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
-        self.inner.swap_aside(projection, aside.inner, token)
-    }
 }

@@ -10,7 +10,7 @@ use eventsource_runtime::projection::{
 };
 use eventsource_runtime::store::{EventStore, Memory, Position, StreamId};
 use eventsource_runtime::telemetry::Scope;
-use eventsource_runtime::{StoredEvent, handed_on};
+use eventsource_runtime::{StoredEvent, delegate};
 use tokio::task::yield_now;
 use uuid::Uuid;
 
@@ -133,7 +133,7 @@ impl Flawed {
 
 /// With its events nothing is wrong.
 impl EventStore for Flawed {
-    handed_on!(memory: info append fold read_stream read_all head changed);
+    delegate!(memory: info append fold read_stream read_all head changed);
 }
 
 impl ProjectionStore for Flawed {

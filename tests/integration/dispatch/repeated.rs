@@ -9,7 +9,7 @@ use eventsource_runtime::store::{
     EventStore, MemoryStore, PostgresOptions, PostgresStore, SqliteStore, StoreError, StreamId, Version,
 };
 use eventsource_runtime::testing::{recorded, run};
-use eventsource_runtime::{StoredEvent, handed_on};
+use eventsource_runtime::{StoredEvent, delegate};
 use eventsource_tests::clocks::Moved;
 use eventsource_tests::services;
 use tokio::sync::Barrier;
@@ -26,7 +26,7 @@ struct Leaves {
 impl SnapshotStore for Leaves {}
 
 impl EventStore for Leaves {
-    handed_on!(memory: info append fold read_all head changed);
+    delegate!(memory: info append fold read_all head changed);
 
     async fn read_stream(
         &self,

@@ -16,7 +16,7 @@ use crate::projection::{
     Applied, Backend, Batch, CheckpointOnly, Claim, DeadLetter, Events, Lease, Letters, Partition, Projection,
     ProjectionError, ProjectionStore, StepResult, catch_panic,
 };
-use crate::store::{EventStore, Position, StreamId, handed_on};
+use crate::store::{EventStore, Position, StreamId, delegate};
 use crate::telemetry::Scope;
 
 /// Where managers run: beside the store, not in a transaction of it. Public as [`ManagerStore`] is.
@@ -250,7 +250,7 @@ impl<S: ProjectionStore> ProjectionStore for ManagerStore<S> {
 }
 
 impl<S: ProjectionStore> EventStore for ManagerStore<S> {
-    handed_on!(store: info append fold read_stream read_all head changed);
+    delegate!(store: info append fold read_stream read_all head changed);
 }
 
 impl<S> fmt::Debug for ManagerStore<S> {
