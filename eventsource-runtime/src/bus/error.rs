@@ -2,12 +2,9 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
-use super::as_event::MessageError;
-use crate::error::{About, BoxError, error_type, error_type_or, say};
-use crate::telemetry::PANIC;
+use crate::error::{About, BoxError, say};
 
 /// Why a message was not published, as far as the bus knows.
 #[derive(Debug, thiserror::Error)]
@@ -162,10 +159,11 @@ impl PublishError {
         }
     }
 
-    /// Whether the same message can never be published, however often it is retried.
+    /// Whether the same message can never be published, however often it is retried. A bus that was shut down says
+    /// nothing of the message: a program that is started anew may publish it.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Closed | Self::TooLarge { .. } | Self::Invalid { .. })
+        matches!(self, Self::TooLarge { .. } | Self::Invalid { .. })
     }
 }
 
@@ -236,155 +234,23 @@ impl BusError {
         }
     }
 
-    /// Whether it cannot help to ask the same of this bus again: it was shut down, what was asked for is not possible,
-    /// or no letter can be made of the message. What a broker refuses it may allow later.
+    /// Whether it cannot help to ask the same of the bus again: what was asked for is not possible, or no letter can be
+    /// made of the message. What a broker refuses it may allow later, and a bus that was shut down may be opened again,
+    /// if only by a program that is started anew.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Closed | Self::Configuration(_) | Self::Unkeepable { .. })
+        matches!(self, Self::Configuration(_) | Self::Unkeepable { .. })
     }
 }
 
-/// A handler failed.
-///
-/// Made from any error with `?`. The message is retried a few times and then stored as a dead letter;
-/// [`HandlerError::permanent`] says that a retry cannot help, as a [`MessageError`] does by itself. A store in trouble
-/// is waited for ([`SubscriptionBuilder::patience`](super::SubscriptionBuilder::patience)). Its cause is in
-/// [`HandlerError::cause`].
-///
-/// What does not implement [`Error`], such as an `anyhow::Error` or a boxed error, is converted by
-/// [`from_boxed`](Self::from_boxed):
-///
-/// ```
-/// # use eventsource_runtime::bus::{HandlerError, Received};
-/// # type Failure = Box<dyn std::error::Error + Send + Sync>; // or `anyhow::Error`
-/// # async fn send_mail(_: &Received) -> Result<(), Failure> { Ok(()) }
-/// async fn notify(message: Received) -> Result<(), HandlerError> {
-///     send_mail(&message).await.map_err(HandlerError::from_boxed)?; // it fails with an `anyhow::Error`
-///     Ok(())
-/// }
-/// ```
-pub struct HandlerError {
-    cause: BoxError,
-    error_type: Cow<'static, str>,
-    permanent: bool,
-}
-
-impl HandlerError {
-    /// A failure without an error type of its own.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self { cause: reason.into().into(), error_type: Cow::Borrowed("HandlerError"), permanent: false }
-    }
-
-    /// A failure with any cause, also one that is no [`Error`]: an `anyhow::Error`, an `eyre::Report`, a boxed error.
-    pub fn from_boxed<E: Into<BoxError>>(error: E) -> Self {
-        let cause = error.into();
-        Self { error_type: error_type_or::<E>(&cause), permanent: cannot_change(&cause), cause }
-    }
-
-    /// Marks a failure that a retry cannot fix: the message becomes a dead letter at once.
-    #[must_use]
-    pub fn permanent(self) -> Self {
-        Self { permanent: true, ..self }
-    }
-
-    /// The handler panicked; the panic's message may hold anything, and stays out of the error.
-    pub(super) fn panicked() -> Self {
-        Self { cause: "the handler panicked".into(), error_type: Cow::Borrowed(PANIC), permanent: false }
-    }
-
-    pub(super) fn timed_out(after: Duration) -> Self {
-        let cause = format!("the handler took longer than {after:?}; see `SubscriptionBuilder::timeout`");
-        Self { cause: cause.into(), error_type: Cow::Borrowed("timeout"), permanent: false }
-    }
-
-    /// A short, stable name for telemetry.
-    #[must_use]
-    pub fn error_type(&self) -> &str {
-        &self.error_type
-    }
-
-    /// What went wrong; of a panic it does not say what.
-    #[must_use]
-    pub fn cause(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.cause
-    }
-
-    /// Whether a retry cannot help: see [`HandlerError::permanent`].
-    #[must_use]
-    pub fn is_permanent(&self) -> bool {
-        self.permanent
-    }
-}
-
-impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
-    fn from(error: E) -> Self {
-        let (error_type, cause): (_, BoxError) = (error_type(&error), Box::new(error));
-        Self { error_type, permanent: cannot_change(&cause), cause }
-    }
-}
-
-/// What a message lacks, a retry does not add.
-fn cannot_change(cause: &BoxError) -> bool {
-    cause.is::<MessageError>()
-}
-
-/// The cause, for a function that fails with any error. The type itself is no `Error`, so that it can be made from any.
-impl From<HandlerError> for BoxError {
-    fn from(error: HandlerError) -> Self {
-        error.cause
-    }
-}
-
-impl From<HandlerError> for Box<dyn Error> {
-    fn from(error: HandlerError) -> Self {
-        error.cause
-    }
-}
-
-impl fmt::Display for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.cause, f)
-    }
-}
-
-/// Its name and its text: the `Debug` of its cause may quote more.
-impl fmt::Debug for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HandlerError({}: {})", self.error_type, self.cause)
-    }
+/// Whether it says that a bus was shut down, which says nothing of the message that was to be published.
+pub(crate) fn is_closed(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(PublishError::Closed)) || matches!(error.downcast_ref(), Some(BusError::Closed))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, PartialEq, thiserror::Error)]
-    #[error("no credit")]
-    struct NoCredit;
-
-    #[test]
-    fn a_handlers_error_tells_its_cause_and_whether_a_retry_can_help() {
-        let error = HandlerError::from(NoCredit);
-        assert!(!error.is_permanent());
-        let error = error.permanent();
-        assert!(error.is_permanent());
-        assert_eq!(error.cause().downcast_ref(), Some(&NoCredit));
-    }
-
-    #[test]
-    fn a_message_that_is_not_understood_is_not_understood_later() {
-        let missing = || MessageError::Missing { header: "event_id" };
-        assert!(HandlerError::from(missing()).is_permanent());
-        assert!(HandlerError::from_boxed(missing()).is_permanent());
-    }
-
-    #[test]
-    fn what_is_no_error_itself_is_a_cause_too() {
-        let boxed: Result<(), BoxError> = Err(NoCredit.into());
-        let error = boxed.map_err(HandlerError::from_boxed).unwrap_err();
-        assert_eq!((error.error_type(), error.is_permanent()), ("NoCredit", false));
-        assert_eq!(error.cause().downcast_ref(), Some(&NoCredit));
-    }
 
     #[test]
     fn a_failure_of_the_back_end_is_about_what_was_said_first() {

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use uuid::Uuid;
 
-use super::error::HandlerError;
+use super::handler_error::HandlerError;
 use super::header;
 use super::message::Message;
 use crate::poll;

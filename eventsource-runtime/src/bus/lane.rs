@@ -14,8 +14,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::counts::Counts;
-use super::error::{BusError, HandlerError};
+use super::error::BusError;
 use super::handler::{Handler, Received, catch_panic};
+use super::handler_error::HandlerError;
 use super::message::Message;
 use super::running::Stop;
 use super::traced::{Ended, Outcome, Processing};

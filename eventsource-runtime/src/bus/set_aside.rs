@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::Settle;
-use super::error::{BusError, HandlerError};
+use super::error::BusError;
 use super::handler::Handler;
+use super::handler_error::HandlerError;
 use super::header;
 use super::lane::{Current, Failed, Lane};
 use super::message::Message;

@@ -36,10 +36,11 @@ impl SubscriptionStopped {
         group
     }
 
-    /// Whether it cannot help to subscribe again on the same bus: see [`BusError::is_permanent`].
+    /// Whether it cannot help to subscribe again on the same bus: see [`BusError::is_permanent`]. Nor does it if that bus
+    /// was shut down.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Failed { source, .. } if source.is_permanent())
+        matches!(self, Self::Failed { source, .. } if source.is_permanent() || matches!(source, BusError::Closed))
     }
 
     /// A short, stable name for telemetry: of what went wrong, or `aborted`.
@@ -86,9 +87,11 @@ mod tests {
 
     #[test]
     fn what_a_bus_cannot_do_it_cannot_do_later() {
+        // Of the bus that is shut down nothing comes any more, while another may take the same message.
         let stopped = |source| SubscriptionStopped::Failed { group: "inbox".into(), source };
         let too_long = PublishError::too_large("inbox.dead", 2, 1);
-        for lasts in [BusError::Closed, BusError::Configuration("no dots".into()), BusError::unkeepable(too_long)] {
+        assert!(stopped(BusError::Closed).is_permanent() && !BusError::Closed.is_permanent());
+        for lasts in [BusError::Configuration("no dots".into()), BusError::unkeepable(too_long)] {
             assert!(lasts.is_permanent() && stopped(lasts).is_permanent());
         }
         for passes in [BusError::Lost, BusError::backend("reach a broker", "gone")] {

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::error::HandlerError;
+use super::handler_error::HandlerError;
 use super::traced::Outcome;
-use crate::store::is_trouble;
 
 /// How often a message is retried, and after which pauses.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +13,7 @@ pub(super) struct Retries {
     pub(super) most: u32,
     pub(super) first_pause: Duration,
     pub(super) longest_pause: Duration,
-    /// How long a store may be in trouble.
+    /// How long what a handler needs may be in trouble.
     pub(super) patience: Duration,
 }
 
@@ -24,14 +23,15 @@ impl Retries {
     }
 }
 
-/// What went wrong with a message so far. A store in trouble says nothing of the message, and costs it no retry.
+/// What went wrong with a message so far. The trouble of what a handler needs says nothing of the message, and costs it
+/// no retry.
 #[derive(Clone, Copy)]
 pub(super) struct Tries {
     retries: Retries,
     failures: u32,
-    /// Since when the store has been in trouble, if the last attempt failed for that.
+    /// Since when there has been trouble, if the last attempt failed for that.
     trouble: Option<Instant>,
-    /// How many attempts have failed in a row for the store's trouble, or not for that.
+    /// How many attempts have failed in a row for trouble, or not for that.
     alike: u32,
 }
 
@@ -43,7 +43,7 @@ impl Tries {
     /// What becomes of messages that fail once more. Those of a batch are handled one by one.
     pub(super) fn outcome(&self, error: &HandlerError, messages: usize) -> Outcome {
         let is_over = || {
-            if is_trouble(error.cause()) {
+            if error.is_trouble() {
                 self.trouble.map_or(Duration::ZERO, |since| since.elapsed()) >= self.retries.patience
             } else {
                 self.failures >= self.retries.most
@@ -54,7 +54,7 @@ impl Tries {
 
     /// Counts a failure, and returns the pause before the next attempt.
     pub(super) fn failed(&mut self, error: &HandlerError) -> Duration {
-        let trouble = is_trouble(error.cause()).then(|| self.trouble.unwrap_or_else(Instant::now));
+        let trouble = error.is_trouble().then(|| self.trouble.unwrap_or_else(Instant::now));
         self.alike = if trouble.is_some() == self.trouble.is_some() { self.alike + 1 } else { 1 };
         self.failures += u32::from(trouble.is_none());
         self.trouble = trouble;
@@ -66,8 +66,30 @@ impl Tries {
         Self { trouble: None, ..self }
     }
 
-    /// Whether the store was in trouble at the last attempt.
+    /// Whether there was trouble at the last attempt.
     pub(super) fn are_in_trouble(&self) -> bool {
         self.trouble.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tries(most: u32, patience: Duration) -> Tries {
+        Tries::of(Retries { most, first_pause: Duration::ZERO, longest_pause: Duration::ZERO, patience })
+    }
+
+    #[test]
+    fn what_is_called_trouble_costs_no_retry_until_the_patience_is_over() {
+        let (away, failed) = (HandlerError::trouble("no answer"), HandlerError::new("no credit"));
+        let mut patient = tries(0, Duration::MAX);
+        patient.failed(&away);
+        assert!(patient.are_in_trouble());
+        assert!(patient.outcome(&away, 1) == Outcome::Retry && patient.outcome(&failed, 1) == Outcome::DeadLetter);
+        let mut impatient = tries(9, Duration::ZERO);
+        impatient.failed(&away);
+        assert!(impatient.outcome(&away, 1) == Outcome::DeadLetter && impatient.outcome(&failed, 1) == Outcome::Retry);
+        assert!(patient.outcome(&away.permanent(), 1) == Outcome::DeadLetter);
     }
 }

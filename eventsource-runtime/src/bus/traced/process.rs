@@ -8,7 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::describe::{MOST, PROCESS, describe_broker, describe_event_type, describe_messages};
-use crate::bus::error::HandlerError;
+use crate::bus::HandlerError;
 use crate::bus::lane::Current;
 use crate::bus::propagation::{Propagation, Relation};
 use crate::bus::{BusInfo, Intake};
