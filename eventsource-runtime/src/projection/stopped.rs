@@ -66,7 +66,7 @@ pub enum ProjectionStopped {
 
 impl ProjectionStopped {
     pub(super) fn failed(projection: &'static str, checkpoint: Position, error: ProjectionError) -> Self {
-        let (event, permanent) = (error.event(), error.is_permanent());
+        let (event, permanent) = (error.event(), error.is_permanent() || error.is_closed());
         let (error_type, source) = error.into_parts();
         Self::Failed { projection, checkpoint, event, error_type, permanent, source: source.into() }
     }
@@ -100,10 +100,10 @@ impl ProjectionStopped {
         }
     }
 
-    /// Whether it cannot help to start the projection again, as far as the runtime knows: a step or the set-up failed,
-    /// or what was asked for cannot be, until somebody mends it. Not if a store was in trouble, others appended to a
-    /// stream without a pause or another runner was in the way; nor if the projection did not fail, but is late, was
-    /// shut down or aborted.
+    /// Whether it cannot help to start the projection again on the same store, as far as the runtime knows: a step or the
+    /// set-up failed, or what was asked for cannot be, until somebody mends it; or the store was closed, or the bus of a
+    /// relay shut down, and has to be opened again. Not if a store was in trouble, others appended to a stream without a
+    /// pause or another runner was in the way; nor if the projection did not fail, but is late, was shut down or aborted.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Failed { permanent: true, .. })
@@ -186,6 +186,7 @@ mod tests {
         let failed = |error| ProjectionStopped::failed("P", Position::new(4), error).is_permanent();
         assert!(failed(refused()));
         assert!(failed(PartitionsChanged::new("P", 2, 4).into()));
+        assert!(failed(StoreError::Closed.into()) && failed(ProjectionError::store(StoreError::Closed)));
         assert!(!failed(ProjectionError::store(StoreError::backend("apply a batch", "nobody is there"))));
         assert!(!failed(ProjectionError::overtaken(Refused { _row: "" })));
         assert!(!failed(CheckpointMoved::new("P", Position::new(4), Position::new(7)).into()));

@@ -16,6 +16,7 @@ async fn a_closed_store_ends_a_projection() {
     store.close().await;
     let stopped = in_time(projections.wait_for(Position::new(last.get() + 1))).await.unwrap_err();
     assert!(why(&stopped).contains("closed"), "{}", why(&stopped));
+    assert!(stopped.is_permanent(), "on the same store it stops again");
 }
 
 #[tokio::test]
