@@ -76,8 +76,9 @@ impl RabbitMqBus {
     /// with the feature `rabbitmq-tls`.
     ///
     /// # Errors
-    /// The URL cannot be parsed, it asks for TLS without the feature, the exchange's name is too long, the authority is
-    /// not a certificate, the broker's is not trusted, or the broker cannot be reached or refuses.
+    /// The URL cannot be parsed, it asks for TLS without the feature, the exchange's name is too long, an authority is
+    /// not a certificate or is given for a URL without TLS, the broker's certificate is not trusted, or the broker cannot
+    /// be reached or refuses.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -88,7 +89,7 @@ impl RabbitMqBus {
         let info = BusInfo { target: names::LOG_RABBITMQ, ..info };
         let topology = Topology::new(&options);
         topology.check("")?;
-        let authority: Option<Arc<str>> = options.authority()?.map(Arc::from);
+        let authority: Option<Arc<str>> = options.authorities(&uri)?.map(Arc::from);
         let links = Link::new(uri.clone(), authority.clone());
         let publisher = Publisher::new(Link::new(uri, authority), options.publish_timeout);
         let away = |error| connecting(error, info.server.as_ref());
@@ -101,7 +102,8 @@ impl RabbitMqBus {
 fn connecting(error: lapin::Error, server: Option<&(Arc<str>, u16)>) -> BusError {
     // As rustls says it, in whatever that is wrapped.
     let (attempt, advice) = if error.to_string().contains("invalid peer certificate") {
-        let advice = "give its authority to `RabbitMqOptions::root_certificates`, and write the host that it is for";
+        let advice =
+            "give its authority to `RabbitMqOptions::add_root_certificates`, and write the host that it is for";
         ("trust the certificate of RabbitMQ", advice)
     } else {
         ("connect to RabbitMQ", "see that it runs, and that address and account are right")

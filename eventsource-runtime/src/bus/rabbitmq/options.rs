@@ -21,7 +21,7 @@ pub struct RabbitMqOptions {
     pub(super) queues: u16,
     pub(super) delivery_limit: u32,
     pub(super) publish_timeout: Duration,
-    authority: Option<String>,
+    authorities: Vec<String>,
 }
 
 impl RabbitMqOptions {
@@ -32,7 +32,7 @@ impl RabbitMqOptions {
             queues: 1,
             delivery_limit: 20,
             publish_timeout: Duration::from_secs(30),
-            authority: None,
+            authorities: Vec::new(),
         }
     }
 
@@ -71,20 +71,30 @@ impl RabbitMqOptions {
         Self { publish_timeout: timeout, ..self }
     }
 
-    /// Also trusts brokers whose TLS certificate is signed by this one, in PEM. It is added to those that the system
-    /// trusts; `PostgresOptions::root_certificates` replaces what is trusted.
-    pub fn root_certificates(self, pem: impl Into<String>) -> Self {
-        Self { authority: Some(pem.into()), ..self }
+    /// Also trusts brokers whose TLS certificate is signed by one of these, in PEM. They are added to those that the
+    /// system trusts, and to those that were added before; `PostgresOptions::root_certificates` replaces what is trusted.
+    /// The address must ask for TLS, with `amqps`: otherwise the bus does not connect.
+    pub fn add_root_certificates(mut self, pem: impl Into<String>) -> Self {
+        self.authorities.push(pem.into());
+        self
     }
 
-    /// The authority, if it is a certificate: any other text would be ignored silently.
-    pub(super) fn authority(&self) -> Result<Option<&str>, BusError> {
-        match self.authority.as_deref() {
-            Some(pem) if !pem.contains("-----BEGIN CERTIFICATE-----") => Err(BusError::Configuration(
-                "the certificate authority is not a certificate in PEM; give the content of its file".into(),
-            )),
-            authority => Ok(authority),
+    /// The authorities, if they are certificates and there is TLS: otherwise they would be ignored silently.
+    pub(super) fn authorities(&self, uri: &AMQPUri) -> Result<Option<String>, BusError> {
+        if self.authorities.is_empty() {
+            return Ok(None);
         }
+        if uri.scheme != AMQPScheme::AMQPS {
+            return Err(BusError::Configuration(
+                "certificates are given, but the address does not ask for TLS; write `amqps`".into(),
+            ));
+        }
+        if self.authorities.iter().any(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
+            return Err(BusError::Configuration(
+                "the certificate authority is not a certificate in PEM; give the content of its file".into(),
+            ));
+        }
+        Ok(Some(self.authorities.join("\n")))
     }
 }
 
@@ -117,6 +127,10 @@ pub(super) fn uri(url: &str) -> Result<AMQPUri, BusError> {
 mod tests {
     use super::*;
 
+    fn at(scheme: &str) -> AMQPUri {
+        format!("{scheme}://user:sesame@host").parse().unwrap()
+    }
+
     #[test]
     fn a_url_with_a_password_leaves_nothing_of_it_in_an_error() {
         for url in ["amqp://user:sesame@host:nonsense", "http://user:sesame@host", "sesame"] {
@@ -127,10 +141,26 @@ mod tests {
 
     #[test]
     fn an_authority_that_is_no_certificate_is_refused_and_never_told() {
-        let options = RabbitMqOptions::new("orders").root_certificates("sesame");
-        let error = options.authority().unwrap_err();
-        assert!(matches!(error, BusError::Configuration(_)));
-        assert!(!format!("{error} {error:?} {options:?}").contains("sesame"), "{error:?}");
+        let certificate = "-----BEGIN CERTIFICATE-----";
+        let refused = RabbitMqOptions::new("orders").add_root_certificates("sesame");
+        for options in [refused.clone(), refused.add_root_certificates(certificate)] {
+            let error = options.authorities(&at("amqps")).unwrap_err();
+            assert!(matches!(error, BusError::Configuration(_)));
+            assert!(!format!("{error} {error:?} {options:?}").contains("sesame"), "{error:?}");
+        }
+    }
+
+    /// The connection was made in plain text, and nobody said so.
+    #[test]
+    fn authorities_are_refused_where_the_address_does_not_ask_for_tls() {
+        let options = RabbitMqOptions::new("orders");
+        assert!(matches!(options.authorities(&at("amqp")), Ok(None)));
+        let options = options.add_root_certificates("-----BEGIN CERTIFICATE-----one");
+        let error = options.authorities(&at("amqp")).unwrap_err();
+        assert!(matches!(error, BusError::Configuration(_)) && error.to_string().contains("`amqps`"), "{error:?}");
+        let options = options.add_root_certificates("-----BEGIN CERTIFICATE-----two");
+        let both = options.authorities(&at("amqps")).unwrap();
+        assert_eq!(both.as_deref(), Some("-----BEGIN CERTIFICATE-----one\n-----BEGIN CERTIFICATE-----two"));
     }
 
     #[test]
