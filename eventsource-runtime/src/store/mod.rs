@@ -243,6 +243,10 @@ pub struct Folded<V> {
     /// Where the append that stored [`Fold::first_event`] ended, if the stream has it. A store then visits nothing. A
     /// store that needs several reads checks again after the last one, because the append may land in between; some of
     /// its events may then have been visited. If `None`, none of them was.
+    ///
+    /// A store need not note which events were appended together: the append ended at the last event, of those that
+    /// follow the first one in the stream without a gap, that has the same causation id and the same
+    /// [`recorded_at`](crate::Envelope::recorded_at), as the events of one command do.
     pub earlier: Option<Appended>,
 }
 
@@ -292,6 +296,9 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     /// If repeated with the same event ids and content, it returns the first result, whatever version is expected.
     /// Appending nothing changes nothing but checks the expectation; its result is where the stream stands.
     ///
+    /// The events of one append have consecutive positions, so that that of the last one tells all of them. Between two
+    /// appends there may be gaps.
+    ///
     /// # Errors
     /// - What [`AppendError::check`] refuses, before any I/O.
     /// - [`AppendError::mismatch`] if two events share an id, or if the store has one of the ids, unless this is a
@@ -327,7 +334,7 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     /// At most `limit` events of the global feed after a position, in order.
     ///
     /// The page may be shorter, or empty, before the feed's end: only `scanned == after` means that there are no more.
-    /// Its payloads bound it as they bound a page of a stream.
+    /// Its payloads bound it as they bound a page of a stream. With a `limit` of 0 nothing is scanned.
     ///
     /// # Errors
     /// The store could not be read. A position beyond the feed's end is no error, but an empty page that scanned
@@ -346,6 +353,7 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send;
 
     /// Waits until an event may have been committed after `position`. It may return early, and late by at most the
-    /// store's polling interval.
+    /// store's polling interval. It must also return once the store is closed or fails: whoever waits then reads, and gets
+    /// the error.
     fn changed(&self, position: Position) -> impl Future<Output = ()> + Send;
 }

@@ -34,6 +34,7 @@ defects! {
     TypesShareIds => aggregates_of_two_types_may_share_an_id,
     VersionIsThatOfTheFirst => append_returns_the_last_version,
     PositionIsThatOfTheFirst => append_returns_the_last_position,
+    PositionsHaveGaps => append_takes_consecutive_positions,
     AppendsAreCounted => append_counts_its_events,
     FaultLeavesWhatCameBefore => append_is_all_or_nothing,
     NothingTellsNothing => appending_nothing_tells_where_the_stream_stands,

@@ -22,6 +22,15 @@ pub async fn append_returns_the_last_position<S: EventStore>(open: impl AsyncFn(
     assert_eq!(made.position, last(&store, &stream).await.position);
 }
 
+/// The events of one append have positions one after the other, so that the last tells all of them.
+pub async fn append_takes_consecutive_positions<S: EventStore>(open: impl AsyncFn() -> S) {
+    let store = open().await;
+    a_stream_of(&store, 3).await;
+    let stream = a_stream_of(&store, 11).await;
+    let positions: Vec<_> = stored(&store, &stream).await.iter().map(|event| event.position.get()).collect();
+    assert!(positions.windows(2).all(|pair| pair[1] == pair[0] + 1), "{positions:?}");
+}
+
 /// An append returns how many events it had.
 pub async fn append_counts_its_events<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());

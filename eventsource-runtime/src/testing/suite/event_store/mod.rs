@@ -75,6 +75,7 @@ macro_rules! event_store_suite {
             aggregates_of_two_types_may_share_an_id
             append_returns_the_last_version
             append_returns_the_last_position
+            append_takes_consecutive_positions
             append_counts_its_events
             append_is_all_or_nothing
             appending_nothing_tells_where_the_stream_stands
