@@ -3,6 +3,7 @@
 mod aggregate;
 mod command;
 mod event;
+mod event_ref;
 pub(crate) mod json;
 mod metadata;
 mod query;
@@ -23,6 +24,7 @@ pub(crate) use command::AnyCommand;
 pub use command::{Command, Handle, Handlers, Registry};
 pub use event::{AnyEvent, Apply, Decision, EncodeError, Event, EventDef, EventSet, Includes, IntoEvents};
 pub(crate) use event::{is_one_of, names_of};
+pub use event_ref::EventRef;
 pub use metadata::Metadata;
 pub use query::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 pub use sensitive::Sensitive;
@@ -164,7 +166,7 @@ impl StoredEvent {
     /// Whether this is an `E`, by its stored name or one of its aliases.
     #[must_use]
     pub fn is<E: Event>(&self) -> bool {
-        is_one_of(&self.envelope.event_type, (E::NAME, E::ALIASES))
+        self.as_event_ref().is::<E>()
     }
 
     /// Reads the payload as an `E`, upcasting an older one.
@@ -172,7 +174,7 @@ impl StoredEvent {
     /// # Errors
     /// The payload does not fit the type.
     pub fn decode<E: Event>(&self) -> Result<Recorded<E>, DecodeError> {
-        let payload = decode_payload(&self.as_event_ref())?;
+        let payload = self.as_event_ref().decode()?;
         Ok(Recorded { envelope: Arc::clone(&self.envelope), payload })
     }
 }
@@ -199,47 +201,6 @@ impl fmt::Debug for StoredEvent {
     }
 }
 
-/// What is needed to read a stored event, borrowed from the store.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct EventRef<'a> {
-    /// The stream that holds the event.
-    pub stream: &'a StreamId,
-    /// The place in the stream.
-    pub version: Version,
-    /// The place in the global feed.
-    pub position: Position,
-    /// The stored name of the event's type.
-    pub event_type: &'a str,
-    /// The version of the payload's schema.
-    pub schema_version: u32,
-    /// The payload as it was written.
-    pub payload: &'a [u8],
-}
-
-impl<'a> EventRef<'a> {
-    /// Borrows what a store has read.
-    #[must_use]
-    pub const fn new(
-        stream: &'a StreamId,
-        (version, position): (Version, Position),
-        (event_type, schema_version): (&'a str, u32),
-        payload: &'a [u8],
-    ) -> Self {
-        Self { stream, version, position, event_type, schema_version, payload }
-    }
-}
-
-impl fmt::Debug for EventRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventRef")
-            .field("stream", self.stream)
-            .field("version", &self.version)
-            .field("event_type", &self.event_type)
-            .finish_non_exhaustive()
-    }
-}
-
 /// An event that was read back: its fields through `Deref`, its envelope through methods.
 ///
 /// ```
@@ -257,76 +218,91 @@ pub struct Recorded<E> {
 
 impl<E> Recorded<E> {
     /// Everything that is stored beside the payload.
+    #[must_use]
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
     }
 
     /// The globally unique id.
+    #[must_use]
     pub fn event_id(&self) -> Uuid {
         self.envelope.id
     }
 
     /// The stream that holds the event.
+    #[must_use]
     pub fn stream_id(&self) -> &StreamId {
         &self.envelope.stream
     }
 
     /// The type of the aggregate that decided the event.
+    #[must_use]
     pub fn aggregate_type(&self) -> &str {
         self.envelope.stream.aggregate_type()
     }
 
     /// The aggregate's identifier, as text.
+    #[must_use]
     pub fn aggregate_id(&self) -> &str {
         self.envelope.stream.aggregate_id()
     }
 
     /// The place in the stream, from 1; 0 if it came in a message that told none.
+    #[must_use]
     pub fn version(&self) -> Version {
         self.envelope.version
     }
 
     /// The place in the global feed; [`Position::START`] if it came in a message.
+    #[must_use]
     pub fn position(&self) -> Position {
         self.envelope.position
     }
 
     /// The stored name of the event's type.
+    #[must_use]
     pub fn event_type(&self) -> &str {
         &self.envelope.event_type
     }
 
     /// The schema version under which the payload was stored; the payload itself is of the current one.
+    #[must_use]
     pub fn schema_version(&self) -> u32 {
         self.envelope.schema_version
     }
 
     /// When the event was recorded; 1970-01-01 if it came in a message that did not say.
+    #[must_use]
     pub fn recorded_at(&self) -> Timestamp {
         self.envelope.recorded_at
     }
 
     /// Shared by everything that follows from one first message.
+    #[must_use]
     pub fn correlation_id(&self) -> Option<Uuid> {
         self.envelope.correlation_id
     }
 
     /// The command or event that led to this event.
+    #[must_use]
     pub fn causation_id(&self) -> Option<Uuid> {
         self.envelope.causation_id
     }
 
     /// What the application stores beside the payload.
+    #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.envelope.metadata
     }
 
     /// The trace in which the event was persisted.
+    #[must_use]
     pub fn trace_context(&self) -> Option<&TraceContext> {
         self.envelope.trace_context.as_ref()
     }
 
     /// The payload, without its envelope.
+    #[must_use]
     pub fn into_payload(self) -> E {
         self.payload
     }
