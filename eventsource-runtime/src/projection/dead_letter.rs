@@ -90,8 +90,19 @@ impl DeadLetter {
     }
 }
 
-/// Which dead letters of a projection to list.
-#[derive(Clone, Debug, Default)]
+/// Which dead letters of a projection to list, for whoever calls a [`ProjectionStore`](super::ProjectionStore) itself;
+/// [`DeadLetters`](super::DeadLetters) makes them.
+///
+/// ```
+/// use eventsource_runtime::projection::Letters;
+/// use eventsource_runtime::store::{Position, StreamId};
+///
+/// let first = Letters::new(100);
+/// assert_eq!((first.stream, first.after, first.limit), (None, Position::START, 100));
+/// let next = Letters::new(100).of_stream(StreamId::new("Order", 42)).after(Position::new(7));
+/// assert_eq!((next.stream, next.after.get()), (Some(StreamId::new("Order", 42)), 7));
+/// ```
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Letters {
     /// Only those of one stream.
@@ -100,4 +111,24 @@ pub struct Letters {
     pub after: Position,
     /// At most this many.
     pub limit: usize,
+}
+
+impl Letters {
+    /// The first letters of the projection, `limit` at most.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self { stream: None, after: Position::START, limit }
+    }
+
+    /// Only those of one stream.
+    #[must_use]
+    pub fn of_stream(self, stream: StreamId) -> Self {
+        Self { stream: Some(stream), ..self }
+    }
+
+    /// Only those of events after a position, for the next page.
+    #[must_use]
+    pub fn after(self, position: Position) -> Self {
+        Self { after: position, ..self }
+    }
 }

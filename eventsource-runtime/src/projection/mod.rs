@@ -24,6 +24,7 @@ mod rebuild;
 mod retry;
 mod runner;
 mod running;
+mod shared;
 mod step;
 mod stopped;
 mod task;

@@ -94,9 +94,7 @@ impl Flawed {
     }
 
     pub(super) async fn letters_of(&self, projection: &'static str) -> Vec<DeadLetter> {
-        let mut letters = Letters::default();
-        letters.limit = usize::MAX;
-        self.memory.dead_letters(projection, letters).await.unwrap_or_default()
+        self.memory.dead_letters(projection, Letters::new(usize::MAX)).await.unwrap_or_default()
     }
 
     /// Takes the leases of all parts but the first, whoever has them.

@@ -296,7 +296,7 @@ impl Scene {
                 drop(store.apply_batch(notes(), batch, Scope::current()).await.unwrap());
             }
             Call::Reset => store.reset_projection(notes(), self.claim.token).await.unwrap(),
-            Call::List => drop(store.dead_letters("Notes", Letters::default()).await.unwrap()),
+            Call::List => drop(store.dead_letters("Notes", Letters::new(1)).await.unwrap()),
             Call::Retry => self.settle(Some(self.events[1].clone())).await,
             Call::Resolve => self.settle(None).await,
             Call::Save => store.save_snapshot(self.snapshot("Order-2")).await.unwrap(),

@@ -226,9 +226,7 @@ fn a_runner_sets_aside_what_fails_and_goes_on() {
         let last = count(&store, &works, 1000).await;
         projections.wait_for(last).await.unwrap();
         assert_eq!(sum(&raw, &counts).await, 1101);
-        let mut letters = Letters::default();
-        letters.limit = 10;
-        let letters = store.dead_letters("Counts", letters).await.unwrap();
+        let letters = store.dead_letters("Counts", Letters::new(10)).await.unwrap();
         let found: Vec<_> = letters.iter().map(|letter| (letter.position, letter.is_parked())).collect();
         assert_eq!(found, [(failed, false), (parked, true)]);
         // Resolved, and what was parked behind it applied.
@@ -364,9 +362,7 @@ fn a_letter_of_a_stream_that_no_store_takes_any_more_is_listed() {
         let insert =
             "INSERT INTO {}.projection_dead_letters VALUES ('Counts', 7, '-old', 1, 'Counted', 'E', 'why', 0, 1)";
         raw.batch_execute(&insert.replace("{}", counts.table.trim_end_matches(".counts"))).await.unwrap();
-        let mut letters = Letters::default();
-        letters.limit = 10;
-        let listed = store.dead_letters("Counts", letters).await.unwrap();
+        let listed = store.dead_letters("Counts", Letters::new(10)).await.unwrap();
         assert_eq!(listed.iter().map(|letter| letter.stream.as_str()).collect::<Vec<_>>(), ["-old"]);
     });
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::missing_errors_doc, reason = "nothing fails here")]
 
 use std::future::{Future, ready};
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::telemetry::TelemetryError;
@@ -18,10 +19,17 @@ pub struct Telemetry(());
 #[derive(Debug)]
 pub struct TelemetryBuilder(());
 
-/// Keeps nothing.
+/// Keeps nothing. As the guard of a build with the feature `otel` it stays in its thread:
+///
+/// ```compile_fail,E0277
+/// fn send(_: impl Send) {}
+/// fn attached(guard: eventsource_runtime::telemetry::TelemetryGuard) {
+///     send(guard);
+/// }
+/// ```
 #[must_use = "the set-up applies until the guard is dropped"]
 #[derive(Debug)]
-pub struct TelemetryGuard(());
+pub struct TelemetryGuard(PhantomData<*const ()>);
 
 impl Telemetry {
     /// Reads nothing: without the feature `otel` there is nothing to set up.
@@ -36,7 +44,7 @@ impl Telemetry {
 
     /// Does nothing.
     pub fn attach(&self) -> TelemetryGuard {
-        TelemetryGuard(())
+        TelemetryGuard(PhantomData)
     }
 
     /// Runs the future.
