@@ -45,9 +45,37 @@ impl Headers {
     }
 }
 
+/// All headers, in order.
+impl<'a> IntoIterator for &'a Headers {
+    type Item = (&'a str, &'a Bytes);
+    type IntoIter = Box<dyn Iterator<Item = Self::Item> + Send + 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
+    }
+}
+
 /// Names only; values may hold anything.
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_sees_all_headers_in_order() {
+        let mut headers = Headers::default();
+        for (name, value) in [("b", "1"), ("a", "2"), ("b", "3")] {
+            headers.push(name.into(), value.into());
+        }
+        let mut seen = Vec::new();
+        for (name, value) in &headers {
+            seen.push((name, &**value));
+        }
+        assert_eq!(seen, [("b", b"1".as_slice()), ("a", b"2"), ("b", b"3")]);
     }
 }

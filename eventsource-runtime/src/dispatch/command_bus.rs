@@ -71,7 +71,7 @@ pub struct CommandBusBuilder {
 
 impl CommandBusBuilder {
     /// Routes every command of the aggregate to its repository, whose services must be of the type that the handlers
-    /// borrow. A second repository for one aggregate replaces the first.
+    /// borrow.
     ///
     /// That is all that `ServicesOf` says, and it is for the compiler's message alone. A function that is generic over
     /// the aggregate gives services of the type `A::Services`, or is bound by `A: Handlers<Services = ()>`:
@@ -91,22 +91,24 @@ impl CommandBusBuilder {
     /// ```
     ///
     /// # Panics
-    /// Another type of aggregate of the bus has the same stored name: in one store they would share their streams.
-    /// Where each has a store of its own, give each a bus of its own.
+    /// Another type of aggregate of the bus has the same stored name: in one store they would share their streams. Or the
+    /// bus has a repository for this aggregate already. Where each has a store of its own, give each a bus of its own.
     #[track_caller]
     pub fn aggregate<A: Handlers, S: EventStore + SnapshotStore, V>(mut self, repository: Repository<A, S, V>) -> Self
     where
         A::Services: ServicesOf<A, V>,
     {
         let this = (TypeId::of::<A>(), type_name::<A>());
-        let (other, other_name) = *self.aggregates.entry(A::NAME).or_insert(this);
-        assert!(
-            other == this.0,
-            "`{}` and `{other_name}` are both stored as `{}`, so that in one store they share their streams; write \
-             `#[aggregate(name = \"..\")]` on one of them",
-            this.1,
-            A::NAME
-        );
+        if let Some((other, other_name)) = self.aggregates.insert(A::NAME, this) {
+            assert!(
+                other == this.0,
+                "`{}` and `{other_name}` are both stored as `{}`, so that in one store they share their streams; write \
+                 `#[aggregate(name = \"..\")]` on one of them",
+                this.1,
+                A::NAME
+            );
+            panic!("the bus has two repositories for `{other_name}`; give it one");
+        }
         A::register(&mut Registrar { repository: Arc::new(repository.served()), routes: &mut self.routes });
         self
     }

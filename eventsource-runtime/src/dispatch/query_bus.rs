@@ -1,6 +1,6 @@
 //! Routes queries to their handlers.
 
-use std::any::{Any, TypeId};
+use std::any::{Any, TypeId, type_name};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
@@ -70,13 +70,25 @@ struct Routes {
 #[must_use = "the bus comes out of `build`"]
 pub struct QueryBusBuilder {
     routes: Routes,
+    /// The types of the handlers, by those of their queries.
+    handlers: HashMap<TypeId, &'static str, FixedState>,
     switches: Switches,
 }
 
 impl QueryBusBuilder {
-    /// Routes every query of the handler to it. A second handler for a query replaces the first.
+    /// Routes every query of the handler to it.
+    ///
+    /// # Panics
+    /// Another handler of the bus has one of the queries: a bus asks one. Where it depends on something else which of
+    /// them answers, give each a bus of its own.
+    #[track_caller]
     pub fn handler<H: QueryHandlers>(mut self, handler: H) -> Self {
-        H::register(&mut Registrar { handler: Arc::new(handler), routes: &mut self.routes });
+        let Self { routes, handlers, .. } = &mut self;
+        let mut registrar = Registrar { handler: Arc::new(handler), routes, handlers, clash: None };
+        H::register(&mut registrar);
+        if let Some((query, other)) = registrar.clash {
+            panic!("`{}` and `{other}` both handle `{query}`; leave it to one of them", type_name::<H>());
+        }
         self
     }
 
@@ -301,6 +313,9 @@ fn refuse(query: &'static str, refused: Refused) -> ExecuteJsonError {
 struct Registrar<'a, H> {
     handler: Arc<H>,
     routes: &'a mut Routes,
+    handlers: &'a mut HashMap<TypeId, &'static str, FixedState>,
+    /// A query that has a handler already, and the type of that.
+    clash: Option<(&'static str, &'static str)>,
 }
 
 impl<H> Sealed for Registrar<'_, H> {}
@@ -310,6 +325,9 @@ impl<H: QueryHandlers> QueryRegistry<H> for Registrar<'_, H> {
     where
         H: HandleQuery<Q>,
     {
+        if let Some(other) = self.handlers.insert(TypeId::of::<Q>(), type_name::<H>()) {
+            self.clash = Some((type_name::<Q>(), other));
+        }
         let route: Box<dyn Route<Q>> = Box::new(Arc::clone(&self.handler));
         self.routes.typed.insert(TypeId::of::<Q>(), Box::new(route));
         let json = Json { handler: Arc::clone(&self.handler), query: PhantomData };

@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// # use eventsource_runtime::Metadata;
 /// let metadata = Metadata::from([("tenant", "north")]);
 /// assert_eq!(metadata.get("tenant"), Some("north"));
+/// for (name, value) in &metadata {
+///     assert_eq!((name, value), ("tenant", "north"));
+/// }
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata(Option<Arc<BTreeMap<String, String>>>);
@@ -50,6 +53,16 @@ impl Metadata {
     /// The names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().flat_map(|map| map.iter()).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// The names and values, sorted by name.
+impl<'a> IntoIterator for &'a Metadata {
+    type Item = (&'a str, &'a str);
+    type IntoIter = Box<dyn Iterator<Item = Self::Item> + Send + 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
     }
 }
 

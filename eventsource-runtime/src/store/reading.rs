@@ -30,13 +30,11 @@ impl<S: EventStore> Traced<S> {
     /// assert!(events.next().await?.is_none());
     /// # Ok::<(), eventsource_runtime::store::StoreError>(()) }).unwrap();
     /// ```
-    #[must_use]
     pub fn load(&self, stream: &StreamId, after: Version) -> StreamEvents<S> {
         StreamEvents { store: self.clone(), stream: stream.clone(), after, page: VecDeque::new() }
     }
 
     /// The events of the global feed after a position that match a filter, in order, up to the feed's end.
-    #[must_use]
     pub fn feed(&self, after: Position, filter: Filter) -> EventFeed<S> {
         EventFeed { store: self.clone(), filter, after, page: VecDeque::new() }
     }
@@ -80,6 +78,7 @@ impl<S: EventStore> Traced<S> {
 
 /// The events of a stream, made by [`Traced::load`].
 #[derive(Debug)]
+#[must_use = "it reads when it is asked for the next event"]
 pub struct StreamEvents<S> {
     store: Traced<S>,
     stream: StreamId,
@@ -131,6 +130,7 @@ impl<S: EventStore> Reader for StreamEvents<S> {
 
 /// The events of the global feed, made by [`Traced::feed`].
 #[derive(Debug)]
+#[must_use = "it reads when it is asked for the next event"]
 pub struct EventFeed<S> {
     store: Traced<S>,
     filter: Filter,

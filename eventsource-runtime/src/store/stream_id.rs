@@ -147,6 +147,24 @@ impl std::str::FromStr for StreamId {
     }
 }
 
+/// As [`str::parse`].
+impl TryFrom<&str> for StreamId {
+    type Error = InvalidStreamId;
+
+    fn try_from(name: &str) -> Result<Self, InvalidStreamId> {
+        name.parse()
+    }
+}
+
+/// As [`str::parse`].
+impl TryFrom<String> for StreamId {
+    type Error = InvalidStreamId;
+
+    fn try_from(name: String) -> Result<Self, InvalidStreamId> {
+        name.parse()
+    }
+}
+
 impl Serialize for StreamId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.name)
@@ -180,7 +198,10 @@ mod tests {
         let id: StreamId = "Order-2026-11".parse().unwrap();
         assert_eq!((id.aggregate_type(), id.aggregate_id()), ("Order", "2026-11"));
         assert_eq!(id, StreamId::new("Order", "2026-11"));
+        assert_eq!(StreamId::try_from("Order-2026-11"), Ok(id.clone()));
+        assert_eq!(StreamId::try_from("Order-2026-11".to_owned()), Ok(id));
         assert!("Order".parse::<StreamId>().is_err());
+        assert!(StreamId::try_from("Order").is_err());
         assert!("-1".parse::<StreamId>().is_err());
         assert!("Order-\0".parse::<StreamId>().is_err());
         assert!(format!("Order-{:01018}", 1).parse::<StreamId>().is_ok());

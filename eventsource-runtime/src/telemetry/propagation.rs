@@ -34,7 +34,7 @@ const WHITE: [char; 2] = [' ', '\t'];
 /// # Ok::<(), eventsource_runtime::telemetry::InvalidTraceContext>(())
 /// ```
 #[doc(alias("inject", "extract"))]
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TraceContext {
     trace_id: u128,
     span_id: u64,
