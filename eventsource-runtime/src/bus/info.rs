@@ -8,7 +8,12 @@ use crate::telemetry::names;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BusInfo {
-    /// `messaging.system`; `None` for the in-process bus, which has none.
+    /// `messaging.system`; `None` for a bus within the process, which has none.
+    ///
+    /// With `None`, subscriptions link to the traces of their messages instead of continuing them, unless they have a
+    /// [`Propagation`](super::Propagation) of their own; the spans of publications and handlers are INTERNAL, and have no
+    /// attributes of a broker; and what handlers publish on an [`InProcessBus`](super::InProcessBus) waits neither for
+    /// room nor for other handlers, since it might wait for itself.
     pub system: Option<&'static str>,
     /// The destination of all messages: the topic, or the exchange.
     pub destination: Arc<str>,

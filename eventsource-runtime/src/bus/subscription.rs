@@ -58,7 +58,8 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         Self { event_types: Some(names.into_iter().map(Into::into).collect()), ..self }
     }
 
-    /// The number of lanes that handle messages concurrently; 1 by default. Messages of one stream stay in one lane.
+    /// The number of lanes that handle messages concurrently; 1 by default. Messages of one stream stay in one lane. No
+    /// more than [`prefetch`](Self::prefetch) have a message at a time: more lanes than that have no effect.
     pub fn lanes(self, lanes: usize) -> Self {
         Self { lanes: lanes.max(1), ..self }
     }

@@ -51,6 +51,8 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// let request_id = Uuid::now_v7();
 /// let context = Context { command_id: Some(request_id), ..Context::default() };
 /// ```
+///
+/// Write `..Context::default()` at the end, as there: minor releases may add fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Context {
     /// Makes the command safe to retry: a second dispatch with the same id to the same aggregate returns the first
