@@ -10,6 +10,7 @@ mod injected;
 mod logs;
 mod reentrant;
 mod teardown;
+mod troubles;
 
 use std::alloc::System;
 

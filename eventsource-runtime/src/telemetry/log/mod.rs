@@ -92,12 +92,13 @@ pub(crate) struct Failed<'a> {
     pub(super) target: &'static str,
     pub(super) span: Option<&'a str>,
     pub(super) position: Option<u64>,
+    pub(super) code: Option<&'a str>,
 }
 
 impl<'a> Failed<'a> {
     /// An operation of the component with that target, by the name of its span, which is known where none is made.
     pub(crate) fn new(target: &'static str, span: &'a str) -> Self {
-        Self { target, span: Some(span), position: None }
+        Self { target, span: Some(span), position: None, code: None }
     }
 
     /// With the position of the event at fault, if it is one.
@@ -109,7 +110,7 @@ impl<'a> Failed<'a> {
 /// A traced function, or an operation of a component, failed in the current span; with its error's text, if that is
 /// recorded.
 pub(crate) fn failure(failed: Failed<'_>, error_type: &str, text: Option<&str>) {
-    let Failed { target, span, position } = failed;
+    let Failed { target, span, position, code } = failed;
     event!(
         "eventsource.span.failed",
         target in [
@@ -121,6 +122,7 @@ pub(crate) fn failure(failed: Failed<'_>, error_type: &str, text: Option<&str>) 
             eventsource.span.name = span,
             eventsource.position = position,
             error.r#type = error_type,
+            db.response.status_code = code,
             exception.message = text
         },
         "failed"

@@ -331,8 +331,10 @@ fn parts(span: &SpanData, about: &About<'_>) -> Vec<(Paint, String)> {
     match (&span.status, error_type) {
         (Status::Error { description }, name) => {
             let name = name.unwrap_or_else(|| "failed".into());
+            let code =
+                attribute(span, names::DB_RESPONSE_STATUS_CODE).map(|code| format!(" {code}")).unwrap_or_default();
             let colon = if description.is_empty() { "" } else { ": " };
-            parts.push((Paint::Red, format!("✗ {name}{colon}{description}")));
+            parts.push((Paint::Red, format!("✗ {name}{code}{colon}{description}")));
         }
         (_, Some(name)) => parts.push((Paint::Yellow, name.into_owned())),
         _ => {}

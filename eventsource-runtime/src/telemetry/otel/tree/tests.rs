@@ -107,10 +107,15 @@ fn failures_rejections_and_cancellations_stand_out() {
     rejected.attributes.push(KeyValue::new(names::ERROR_TYPE, "Empty"));
     let mut cancelled = span(3, 3, 0, "c", 2, 3);
     cancelled.attributes.push(KeyValue::new(names::EVENTSOURCE_CANCELLED, true));
-    let spans = [failed, rejected, cancelled];
+    let mut broken = span(4, 4, 0, "d", 3, 4);
+    broken.status = Status::error("");
+    broken.attributes.push(KeyValue::new(names::ERROR_TYPE, "backend"));
+    broken.attributes.push(KeyValue::new(names::DB_RESPONSE_STATUS_CODE, "53100"));
+    let spans = [failed, rejected, cancelled, broken];
     let text = TraceTree::new().render(&spans);
     assert!(text.contains("  ✗ Conflict\n"), "{text}");
     assert!(text.contains("  Empty  status=rejected\n"), "{text}");
+    assert!(text.contains("  ✗ backend 53100\n"), "{text}");
     assert!(text.contains("  cancelled\n"), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
     let colored = TraceTree::new().colored().render(&spans);
