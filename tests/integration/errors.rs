@@ -18,6 +18,7 @@ use eventsource_runtime::store::{
 use eventsource_runtime::{StoredEvent, delegate};
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::own_bus::remote;
+use rusqlite::ffi::{SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_IOERR_FSYNC, SQLITE_READONLY_DBMOVED};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A store whose every call fails.
@@ -166,6 +167,62 @@ async fn a_store_says_which_stream_and_where() {
     let error = bus.dispatch(Open { account: 42 }).await.unwrap_err();
     assert_eq!(said(&error), unread("`Account-42`"));
     assert!(error.source().is_some_and(<dyn Error>::is::<StoreError>));
+}
+
+/// A store whose file is full, damaged or not to be written, as that code of `SQLite` says.
+#[derive(Clone)]
+struct Refuses {
+    events: Memory,
+    code: i32,
+}
+
+impl Refuses {
+    fn error(&self) -> StoreError {
+        let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(self.code), None);
+        StoreError::backend("reach the file", error)
+    }
+}
+
+impl EventStore for Refuses {
+    handed_on!(events: info fold read_stream head changed);
+
+    async fn append(&self, _: &StreamId, _: ExpectedVersion, _: Vec<NewEvent>) -> Result<Appended, AppendError> {
+        Err(self.error().into())
+    }
+
+    async fn read_all(&self, _: Position, _: &Filter, _: usize) -> Result<Page, StoreError> {
+        Err(self.error())
+    }
+}
+
+impl SnapshotStore for Refuses {}
+
+/// They said that the events may have been stored, and to try again when the store answers, which it did.
+#[tokio::test]
+async fn a_store_that_has_stored_nothing_says_so_and_what_helps() {
+    const RESTORE: &str = "stop every process that has the file open, and restore it from a backup";
+    for (code, helps) in [
+        (SQLITE_FULL, Some("make room on the disk")),
+        (SQLITE_READONLY_DBMOVED, Some("see who may write the file and its folder")),
+        (SQLITE_CORRUPT, Some(RESTORE)),
+        (SQLITE_BUSY, None),
+    ] {
+        let (append, read) = failures(code).await;
+        let helps = helps.unwrap_or("try again when the store answers");
+        assert!(append.ends_with(&format!(": `Account-42`, expected any; nothing was stored: {helps}")), "{append}");
+        assert!(read.ends_with(&format!(": after position 0; {helps}")), "{read}");
+    }
+    let (append, read) = failures(SQLITE_IOERR_FSYNC).await;
+    assert!(append.contains("it may have been made: ") && read.contains("try again"), "{append} {read}");
+}
+
+/// What is said of an append and of a read that fail with that code.
+async fn failures(code: i32) -> (String, String) {
+    let store = Traced::over(Refuses { events: Memory::default(), code });
+    let accounts = Repository::<Account, _>::new(store.clone());
+    let append = accounts.append(&42, ExpectedVersion::Any, Opened { secret: String::new() }).await.unwrap_err();
+    let read = store.read_all(Position::START, &Filter::all(), 1).await.unwrap_err();
+    (append.to_string(), read.to_string())
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! What goes into an append, what comes out, and why it may fail.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{ExpectedVersion, Position, StoreError, StreamId, Version, is_trouble};
+use super::{AGAIN, ExpectedVersion, Position, StoreError, StreamId, Version, is_trouble, is_undone, remedy};
 use crate::clock::Timestamp;
 use crate::domain::{AnyEvent, EncodeError, Metadata};
 use crate::telemetry::TraceContext;
@@ -223,6 +224,17 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
+/// What to do about a store that failed to append.
+fn advice(error: &StoreError) -> Cow<'static, str> {
+    const IN_DOUBT: &str =
+        "it may have been made: append the same event ids again, or dispatch the command again with its id";
+    if is_undone(error) {
+        format!("nothing was stored: {}", remedy(error).unwrap_or(AGAIN)).into()
+    } else {
+        IN_DOUBT.into()
+    }
+}
+
 fn too_large(stream: &StreamId, event_type: &str, size: usize) -> String {
     if size > MAX_PAYLOAD {
         return format!(
@@ -291,10 +303,10 @@ impl AppendError {
     /// Adds the stream to the error of an append, if the store or an event's `Serialize` failed.
     pub(crate) fn to(self, stream: &StreamId, expected: ExpectedVersion) -> Self {
         match self {
-            Self::Store(error) => Self::Store(error.about(
-                || format!("`{stream}`, expected {expected}"),
-                "it may have been made: append the same event ids again, or dispatch the command again with its id",
-            )),
+            Self::Store(error) => {
+                let advice = advice(&error);
+                Self::Store(error.about(|| format!("`{stream}`, expected {expected}"), &advice))
+            }
             Self::Encode(error) => Self::Encode(error.of(stream)),
             other => other,
         }

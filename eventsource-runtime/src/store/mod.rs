@@ -50,7 +50,7 @@ pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, Post
 pub use reading::{EventFeed, StreamEvents, Subscription};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
-pub(crate) use status::{is_trouble, status_code};
+pub(crate) use status::{is_trouble, is_undone, remedy, status_code};
 pub use stream_id::{InvalidStreamId, MAX_STREAM_ID, StreamId};
 pub(crate) use traced::AGAIN;
 pub use traced::Traced;
@@ -129,7 +129,10 @@ impl StoreError {
     #[must_use]
     pub fn about(mut self, on: impl FnOnce() -> String, advice: &str) -> Self {
         match &mut self {
-            Self::Backend { about, .. } => say(about, || format!("{}; {advice}", on())),
+            Self::Backend { about, source, .. } => say(about, || {
+                let helps = if advice == AGAIN { remedy(&**source) } else { None };
+                format!("{}; {}", on(), helps.unwrap_or(advice))
+            }),
             // A refusal already says what to do, which is not to try again.
             Self::Refused { about, .. } => say(about, on),
             Self::Decode(_) | Self::Closed | Self::Schema { .. } => {}

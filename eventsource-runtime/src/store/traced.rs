@@ -163,7 +163,7 @@ fn append_attributes(
     attributes.with(names::EVENTSOURCE_EXPECTED_VERSION, &mut |slot| slot.display(&expected));
 }
 
-/// What to do about a failure that has changed nothing.
+/// What to do about a failure that has changed nothing, unless the database's code tells what helps.
 pub(crate) const AGAIN: &str = "try again when the store answers";
 
 impl<S: EventStore> EventStore for Traced<S> {

@@ -90,7 +90,7 @@ impl PostgresError {
     }
 
     /// Whether the statement may have been committed nevertheless.
-    pub(super) fn is_in_doubt(&self) -> bool {
+    pub(in crate::store) fn is_in_doubt(&self) -> bool {
         self.fate == Fate::Unknown
     }
 
@@ -235,7 +235,7 @@ fn in_full(error: &tokio_postgres::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{StoreError, is_trouble};
+    use crate::store::{AppendError, ExpectedVersion, StoreError, StreamId, is_trouble};
 
     #[test]
     fn what_is_quoted_is_left_out() {
@@ -279,6 +279,30 @@ mod tests {
         for code in ["42501", "42P01", "25006", "53100", "40P01"] {
             assert!(!coded(code).is_final(), "{code}");
         }
+    }
+
+    /// It said that the events may have been stored.
+    #[test]
+    fn an_append_that_the_server_refuses_says_that_nothing_was_stored_and_what_helps() {
+        let told = |error: PostgresError| {
+            let failed = AppendError::Store(StoreError::backend("append events", error));
+            failed.to(&StreamId::new("Order", 42), ExpectedVersion::Any).to_string()
+        };
+        let coded = |code: &str| PostgresError { code: Some(code.into()), ..PostgresError::new("it says no") };
+        for (code, helps) in [
+            ("25006", "takes no writes"),
+            ("28000", "an account"),
+            ("42501", "grant the store's role"),
+            ("53100", "make room"),
+            ("53300", "`max_connections`"),
+            ("55P03", "try again"),
+        ] {
+            let said = told(coded(code));
+            assert!(said.contains("nothing was stored: ") && said.contains(helps), "{said}");
+        }
+        assert!(told(PostgresError::unavailable("nobody is there")).contains("nothing was stored: try again"));
+        let said = told(coded("25006").in_doubt("who knows"));
+        assert!(said.contains("it may have been made: ") && !said.contains("nothing was stored"), "{said}");
     }
 
     #[test]

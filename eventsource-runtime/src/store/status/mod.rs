@@ -1,4 +1,5 @@
-//! What a database says of a failure that others have wrapped: its code, and whether it is in trouble itself.
+//! What a database says of a failure that others have wrapped: its code, whether it is in trouble itself, whether it
+//! has stored anything, and what helps.
 
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 mod none;
@@ -32,6 +33,16 @@ pub(crate) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
             || sqlite::is_trouble(error)
             || bus::is_closed(error)
     })
+}
+
+/// Whether the database says of a write that it has stored nothing; otherwise that is not known.
+pub(crate) fn is_undone(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|error| postgres::is_undone(error) || sqlite::is_undone(error))
+}
+
+/// What helps, where to wait and try again does not, or not alone.
+pub(crate) fn remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    causes(error).find_map(|error| postgres::remedy(error).or_else(|| sqlite::remedy(error)))
 }
 
 /// An error and its causes.

@@ -9,3 +9,11 @@ pub(super) fn code(_: &(dyn Error + 'static)) -> Option<String> {
 pub(super) fn is_trouble(_: &(dyn Error + 'static)) -> bool {
     false
 }
+
+pub(super) fn is_undone(_: &(dyn Error + 'static)) -> bool {
+    false
+}
+
+pub(super) fn remedy(_: &(dyn Error + 'static)) -> Option<&'static str> {
+    None
+}

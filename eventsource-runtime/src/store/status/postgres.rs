@@ -12,6 +12,22 @@ pub(super) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
     PostgresError::reported(error).is_some_and(|said| said.is_trouble())
 }
 
+/// Of the store's own statements alone: of others it is not known what they would have done before they failed.
+pub(super) fn is_undone(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref().is_some_and(|said: &PostgresError| !said.is_in_doubt())
+}
+
+pub(super) fn remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    match PostgresError::reported(error)?.code()? {
+        "25006" => Some("this server takes no writes; wait for one in its place, or give the address of one that does"),
+        "28000" | "28P01" => Some("give the store an account that the server accepts"),
+        "42501" => Some("grant the store's role that right"),
+        "53100" => Some("make room on the server's disk"),
+        "53300" => Some("see who has the server's connections; lower `connections`, or raise its `max_connections`"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{SocketAddr, TcpListener};

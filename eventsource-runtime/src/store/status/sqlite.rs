@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use rusqlite::ErrorCode;
+
 use crate::store::sqlite;
 
 pub(super) fn code(error: &(dyn Error + 'static)) -> Option<String> {
@@ -11,6 +13,34 @@ pub(super) fn code(error: &(dyn Error + 'static)) -> Option<String> {
 
 pub(super) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
     said(error).is_some_and(sqlite::is_trouble)
+}
+
+/// What comes before anything is committed. After a disk that failed nobody knows what it has.
+const UNDONE: [ErrorCode; 8] = [
+    ErrorCode::CannotOpen,
+    ErrorCode::DatabaseBusy,
+    ErrorCode::DatabaseCorrupt,
+    ErrorCode::DatabaseLocked,
+    ErrorCode::DiskFull,
+    ErrorCode::NotADatabase,
+    ErrorCode::PermissionDenied,
+    ErrorCode::ReadOnly,
+];
+
+pub(super) fn is_undone(error: &(dyn Error + 'static)) -> bool {
+    said(error).and_then(rusqlite::Error::sqlite_error_code).is_some_and(|code| UNDONE.contains(&code))
+}
+
+pub(super) fn remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    match said(error)?.sqlite_error_code()? {
+        ErrorCode::DiskFull => Some("make room on the disk"),
+        ErrorCode::ReadOnly => Some("see who may write the file and its folder"),
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Some("see who may open the file and its folder"),
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+            Some("stop every process that has the file open, and restore it from a backup")
+        }
+        _ => None,
+    }
 }
 
 fn said<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rusqlite::Error> {
