@@ -174,10 +174,27 @@ impl Default for Options {
             one_by_one: false,
             patience: PATIENCE,
             lease: LEASE,
-            owner: format!("process {}", std::process::id()).into(),
+            owner: this_process().into(),
             clock: clock::system(),
         }
     }
+}
+
+/// This process's number, and its machine or container: in each container the first process has the number 1.
+fn this_process() -> String {
+    let process = format!("process {}", std::process::id());
+    match host() {
+        Some(host) => format!("{process} on {host}"),
+        None => process,
+    }
+}
+
+/// Its name, where the system tells it without a call of its own.
+fn host() -> Option<String> {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = told.or_else(|| ["HOSTNAME", "COMPUTERNAME"].into_iter().find_map(|name| std::env::var(name).ok()))?;
+    let host = host.trim();
+    (!host.is_empty()).then(|| host.to_owned())
 }
 
 impl Options {
@@ -204,5 +221,19 @@ impl Options {
             begin: chosen.begin.unwrap_or(self.begin),
             ..self.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In containers everybody was `process 1`.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_owner_of_a_lease_is_a_process_on_a_machine() {
+        let host = std::process::Command::new("uname").arg("-n").output().unwrap().stdout;
+        let expected = format!("process {} on {}", std::process::id(), String::from_utf8(host).unwrap().trim());
+        assert_eq!(&*Options::default().owner, expected);
     }
 }
