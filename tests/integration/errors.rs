@@ -18,7 +18,7 @@ use eventsource_runtime::store::{
 use eventsource_runtime::{StoredEvent, delegate};
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::own_bus::remote;
-use rusqlite::ffi::{SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_IOERR_FSYNC, SQLITE_READONLY_DBMOVED};
+use rusqlite::ffi::{SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_IOERR_FSYNC, SQLITE_READONLY};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A store whose every call fails.
@@ -203,7 +203,7 @@ async fn a_store_that_has_stored_nothing_says_so_and_what_helps() {
     const RESTORE: &str = "stop every process that has the file open, and restore it from a backup";
     for (code, helps) in [
         (SQLITE_FULL, Some("make room on the disk")),
-        (SQLITE_READONLY_DBMOVED, Some("see who may write the file and its folder")),
+        (SQLITE_READONLY, Some("see who may write the file and its folder")),
         (SQLITE_CORRUPT, Some(RESTORE)),
         (SQLITE_BUSY, None),
     ] {

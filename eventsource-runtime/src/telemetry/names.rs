@@ -334,7 +334,7 @@ pub const LOG_STORE: &str = "eventsource::store";
 pub const LOG_MEMORY: &str = "eventsource::store::memory";
 /// `eventsource::store::postgres`: failed, conflict, slow, an append waits, not told of new events; connecting again, told of new events again.
 pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
-/// `eventsource::store::sqlite`: failed, conflict, slow, the log grows and cannot be emptied.
+/// `eventsource::store::sqlite`: failed, conflict, slow, the log grows and cannot be emptied, the file was moved or deleted.
 pub const LOG_SQLITE: &str = "eventsource::store::sqlite";
 /// `eventsource::telemetry`: setting ignored, export fails, rejected, export works again, dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

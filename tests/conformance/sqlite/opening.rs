@@ -8,11 +8,13 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, Partition, ProjectionStore};
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{Filter, SqliteOptions, SqliteStore, SqliteTransaction, Synchronous};
+use eventsource_tests::logged::Log;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{a_file, events};
+use super::{a_file, a_stream, events, open};
+use crate::messages::until;
 
 #[derive(Event, Serialize, Deserialize)]
 struct Placed {}
@@ -112,4 +114,33 @@ async fn a_path_that_is_empty_is_refused() {
     let refused = SqliteStore::open("").await.unwrap_err();
     let why = std::error::Error::source(&refused).unwrap().to_string();
     assert!(why.contains("path is empty") && refused.error_type() == "refused", "{refused}: {why}");
+}
+
+/// Commands went on being acknowledged, into a file that nobody could find any more.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_whose_file_was_moved_or_replaced_acknowledges_nothing_more() {
+    let log = Log::of_process();
+    for replaced in [false, true] {
+        let (file, stream) = (a_file(), a_stream());
+        let (store, elsewhere) = (open(&file).await, file.with_extension("moved"));
+        let append = async || store.append(&stream, ExpectedVersion::Any, events(1)).await;
+        let before = append().await.unwrap();
+        std::fs::rename(&file, &elsewhere).unwrap();
+        if replaced {
+            std::fs::copy(&elsewhere, &file).unwrap();
+        }
+        until(async || append().await.is_err()).await;
+        let error = append().await.unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("nothing was stored: the file was moved or deleted"), "{said}");
+        assert_eq!((error.error_type(), error.is_permanent()), ("backend", false));
+        // Somebody else may have opened another in its place meanwhile.
+        std::fs::rename(&elsewhere, &file).unwrap();
+        append().await.unwrap_err();
+        store.close().await;
+        let again = open(&file).await;
+        assert!(again.append(&stream, ExpectedVersion::Any, events(1)).await.unwrap().version > before.version);
+    }
+    log.hears("eventsource.store.sqlite.moved").await;
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::log;
 use super::options::{SqliteOptions, Synchronous};
-use super::turns;
+use super::{moved, turns};
 use crate::error::BoxError;
 use crate::store::StoreError;
 
@@ -96,6 +96,12 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<C
     Ok(connection)
 }
 
+/// The file that the connection opened under the given name. `SQLite` reports where it is: behind links, and in what was
+/// the working directory then. It does not for names that are not text, nor for an in-memory database.
+pub(super) fn file<'a>(connection: &'a Connection, given: &'a Path) -> &'a Path {
+    connection.path().filter(|path| !path.is_empty()).map_or(given, Path::new)
+}
+
 /// The path as SQLite takes it: it reads what begins with `file:` as a URI, whatever the flags are.
 pub(super) fn literal(path: &Path) -> Cow<'_, Path> {
     if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
@@ -153,8 +159,10 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// Begins a writing transaction. It takes the lock at once: one that began by reading would fail without waiting.
+/// Begins a writing transaction. It takes the lock at once: one that began by reading would fail without waiting. Refused
+/// where what it writes would be lost.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    moved::check()?;
     let mut attempt = 1;
     loop {
         match run(connection, "BEGIN IMMEDIATE") {

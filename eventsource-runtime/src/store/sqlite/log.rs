@@ -1,12 +1,11 @@
 //! The write-ahead log, which would grow forever under readers that follow each other without a gap.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::connection::ended;
+use super::connection::{ended, file};
 use super::turns::Shortened;
 use crate::telemetry::log;
 
@@ -26,12 +25,9 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// The log of the database that the connection opened under the given name. `SQLite` reports where it is: behind
-    /// links, and in what was the working directory then. It does not for names that are not text, nor for an in-memory
-    /// database.
+    /// The log of the database that the connection opened under the given name.
     pub(super) fn of(connection: &Connection, given: &Path, limit: u32) -> Self {
-        let resolved = connection.path().filter(|path| !path.is_empty());
-        let mut file = resolved.map_or(given.as_os_str(), OsStr::new).to_owned();
+        let mut file = file(connection, given).as_os_str().to_owned();
         file.push("-wal");
         let limit = u64::from(limit);
         Self { file: file.into(), limit, left: 0, looked: 0 }

@@ -13,12 +13,14 @@
 //!
 //! Several processes may use one file. Their writes take turns: a writer that waits for the lock tries every half
 //! millisecond, and one that never idles releases it for a millisecond every 50 ms. Each process sees what the others
-//! have committed after about a tenth of a second.
+//! have committed after about a tenth of a second. A file that was moved or deleted takes nothing more, within a second.
 
 mod append;
 mod connection;
 mod fold;
 mod log;
+#[cfg(unix)]
+mod moved;
 mod numbers;
 mod options;
 mod projections;
@@ -29,6 +31,8 @@ mod snapshots;
 mod threads;
 mod transaction;
 mod turns;
+#[cfg(not(unix))]
+mod unmoved;
 mod writer;
 
 use std::fmt;
@@ -49,6 +53,8 @@ pub use options::{SqliteOptions, Synchronous};
 pub(super) use projections::is_trouble;
 use threads::Threads;
 pub use transaction::SqliteTransaction;
+#[cfg(not(unix))]
+use unmoved as moved;
 
 /// How often to look for another process's commits while anybody waits.
 const POLL: Duration = Duration::from_millis(100);

@@ -17,9 +17,9 @@ use super::connection::{self, Role, rollback};
 use super::log::{self, Log};
 use super::options::SqliteOptions;
 use super::queue::{ClosedAtEnd, Queue};
-use super::schema;
 use super::turns::Turn;
 use super::writer::{self, Append, Command};
+use super::{moved, schema};
 use crate::poll::unless;
 use crate::store::head::Head;
 use crate::store::{AppendError, Appended, ExpectedVersion, NewEvent, StoreError, StreamId};
@@ -80,6 +80,9 @@ impl Threads {
         let guard = running.clone();
         let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, guard, move |connection| {
             serve(&writes);
+            if !alone {
+                moved::watch(connection, &given);
+            }
             let log = Log::of(connection, &given, log::LIMIT);
             // However it ends, nobody waits for an append in vain, nor does another process for the file.
             let run = || writer::run(connection, &writes, &head, log, Turn::begin(!alone));

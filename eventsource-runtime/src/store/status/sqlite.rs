@@ -32,7 +32,11 @@ pub(super) fn is_undone(error: &(dyn Error + 'static)) -> bool {
 }
 
 pub(super) fn remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
-    match said(error)?.sqlite_error_code()? {
+    let error = said(error)?;
+    match error.sqlite_error_code()? {
+        ErrorCode::ReadOnly if error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_READONLY_DBMOVED) => {
+            Some("the file was moved or deleted: stop every process that has it open, then open the right one")
+        }
         ErrorCode::DiskFull => Some("make room on the disk"),
         ErrorCode::ReadOnly => Some("see who may write the file and its folder"),
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Some("see who may open the file and its folder"),

@@ -1,5 +1,7 @@
 //! What the store in `SQLite` reports to operators.
 
+use std::fmt::Display;
+
 use super::ids;
 use crate::telemetry::names;
 
@@ -11,5 +13,16 @@ pub(crate) fn log_kept(size: u64) {
         WARN,
         { db.system.name = "sqlite", eventsource.log.size = size },
         "the log grows and cannot be emptied"
+    );
+}
+
+/// The file is not where it was opened, and takes nothing more.
+pub(crate) fn moved(reason: &dyn Display) {
+    event!(
+        "eventsource.store.sqlite.moved",
+        names::LOG_SQLITE,
+        ERROR,
+        { db.system.name = "sqlite", exception.message = %reason },
+        "the file was moved or deleted"
     );
 }
