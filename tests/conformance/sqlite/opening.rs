@@ -144,3 +144,14 @@ async fn a_store_whose_file_was_moved_or_replaced_acknowledges_nothing_more() {
     }
     log.hears("eventsource.store.sqlite.moved").await;
 }
+
+/// One of several could not be told, or the path had been mistaken for that of another file.
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named() {
+    let (file, none) = (a_file(), b"name,price\n".repeat(1000));
+    std::fs::write(&file, &none).unwrap();
+    let refused = SqliteStore::open(&file).await.unwrap_err();
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(why, format!("file is not a database: {}", file.canonicalize().unwrap().display()));
+    assert_eq!(std::fs::read(&file).unwrap(), none);
+}

@@ -92,8 +92,23 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<C
     if role == Role::Writer {
         watch_ends(&mut connection).map_err(failed)?;
     }
-    set_up(&connection, options, role).map_err(|error| StoreError::backend(OPEN, error))?;
+    set_up(&connection, options, role).map_err(|error| StoreError::backend(OPEN, located(&connection, error)))?;
     Ok(connection)
+}
+
+/// Says in which file something is wrong, as `SQLite` does of one that it cannot open.
+pub(super) fn located(connection: &Connection, error: impl Into<BoxError>) -> BoxError {
+    let path = connection.path().unwrap_or_default();
+    match error.into().downcast() {
+        Ok(error) => match *error {
+            rusqlite::Error::SqliteFailure(code, said) => {
+                let said = said.unwrap_or_else(|| code.to_string());
+                rusqlite::Error::SqliteFailure(code, Some(format!("{said}: {path}"))).into()
+            }
+            other => other.into(),
+        },
+        Err(other) => other,
+    }
 }
 
 /// The file that the connection opened under the given name. `SQLite` reports where it is: behind links, and in what was

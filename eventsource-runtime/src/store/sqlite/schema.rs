@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::connection::{begin, commit, rollback};
+use super::connection::{begin, commit, located, rollback};
 use crate::store::StoreError;
 
 /// The steps from one version of the schema to the next. A released migration is never edited.
@@ -19,7 +19,7 @@ const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Brings the schema to the newest version, in one transaction. Safe if other processes do the same.
 pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
-    let failed = |error| StoreError::backend("read or migrate the schema", error);
+    let failed = |error: rusqlite::Error| StoreError::backend("read or migrate the schema", located(connection, error));
     // The schema is usually there, and looking takes no lock.
     if checked(version(connection).map_err(failed)?)? == KNOWN {
         return Ok(());
