@@ -29,9 +29,11 @@ use eventsource_runtime::telemetry::TraceContext;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::signal;
+use tokio::time::timeout;
 use uuid::Uuid;
 
-/// How long an answer waits for the read model, and how long the end waits for answers.
+/// How long a request waits for its command, and then for the read model, and how long the end waits for answers.
+const DISPATCH: Duration = Duration::from_secs(5);
 const READ_MODEL: Duration = Duration::from_secs(1);
 const ANSWERS: Duration = Duration::from_secs(10);
 
@@ -120,7 +122,10 @@ async fn deposit(
         expected_version: expected_version(&headers)?,
         ..Context::default()
     };
-    let committed = match service.commands.dispatch_with(Deposit { account, cents }, context).await {
+    // A store whose lock another process has, or whose server hangs, would hold the request for longer than its client
+    // waits. Whether the command was stored is not known then: the client asks again with the same key.
+    let dispatched = timeout(DISPATCH, service.commands.dispatch_with(Deposit { account, cents }, context));
+    let committed = match dispatched.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)? {
         Ok(committed) => committed,
         Err(DispatchError::Rejected(TooMuch)) => return Err(StatusCode::UNPROCESSABLE_ENTITY),
         // The account is not as the client has seen it.
@@ -151,7 +156,7 @@ async fn balance(
     Ok(([(ETAG, format!("\"{version}\""))], format!("{cents}\n")).into_response())
 }
 
-/// Whether requests can be served now. A process that is alive answers at all; one whose projection has stopped ends.
+/// Whether requests can be served now, as far as reading tells. A process that is alive answers at all; one whose projection has stopped ends.
 async fn ready(State(service): State<Service>) -> StatusCode {
     if service.store.head().await.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

@@ -30,11 +30,50 @@ fn blocks(database: &str) -> Vec<&'static str> {
     blocks
 }
 
-/// Appends the event that the first query asks for.
+/// The event that the page asks for, the command that led to it, and the trace of that.
+const EVENT: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_a57d_c97c_4dd9_463b);
+const COMMAND: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// Appends the only event of the stream that the first query asks for, and what the others ask for: the last event is
+/// at position 17.
 async fn append(store: &impl EventStore) {
-    let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
-    let event = NewEvent { id: Uuid::now_v7(), event_type: "Placed", schema_version: 1, payload: "{}".into(), origin };
-    store.append(&StreamId::new("Order", 42), ExpectedVersion::NoStream, vec![event]).await.unwrap();
+    let origin = Origin::at(Timestamp::from_micros(1));
+    let first = Origin {
+        causation_id: Some(COMMAND),
+        correlation_id: Some(COMMAND),
+        trace_context: Some(TRACE.parse().unwrap()),
+        ..origin.clone()
+    };
+    let last = Origin {
+        causation_id: Some(EVENT),
+        metadata: Metadata::default().with("process_manager.cause", EVENT.to_string()),
+        ..first.clone()
+    };
+    let event = |id, origin: &Origin| {
+        let origin = Arc::new(origin.clone());
+        NewEvent { id, event_type: "Placed", schema_version: 1, payload: "{}".into(), origin }
+    };
+    let others = (0..14).map(|_| event(Uuid::now_v7(), &origin)).collect();
+    for (id, events) in [
+        (42, vec![event(Uuid::now_v7(), &origin)]),
+        (7, vec![event(EVENT, &first)]),
+        (8, others),
+        (9, vec![event(Uuid::now_v7(), &last)]),
+    ] {
+        store.append(&StreamId::new("Order", id), ExpectedVersion::NoStream, events).await.unwrap();
+    }
+    assert_eq!(store.head().await.unwrap(), 17);
+}
+
+/// The queries of these blocks that look for events, and find some.
+fn of_events(blocks: &[&'static str]) -> Vec<&'static str> {
+    let statements = blocks.iter().flat_map(|block| block.split(';'));
+    let of_events =
+        statements.filter(|statement| statement.contains("FROM events") && !statement.contains("FROM proj"));
+    let found: Vec<_> = of_events.collect();
+    assert_eq!(found.len(), 8, "{found:?}");
+    found
 }
 
 #[tokio::test]
@@ -45,6 +84,9 @@ async fn what_operators_ask_sqlite_is_answered() {
     let blocks = blocks("-- SQLite");
     let payload: String = raw.query_row(blocks[0], [], |row| row.get("payload")).unwrap();
     assert_eq!(payload, "{}");
+    for query in of_events(&blocks) {
+        assert!(raw.prepare(query).unwrap().exists([]).unwrap(), "{query} finds nothing");
+    }
     for block in blocks {
         raw.execute_batch(block).unwrap_or_else(|error| panic!("{error}\n{block}"));
     }
@@ -60,6 +102,9 @@ fn what_operators_ask_postgres_is_answered() {
         let blocks = blocks("-- PostgreSQL");
         let first = raw.query_one(blocks[0], &[]).await.unwrap();
         assert_eq!(first.get::<_, String>("payload"), "{}");
+        for query in of_events(&blocks) {
+            assert!(!raw.query(query, &[]).await.unwrap().is_empty(), "{query} finds nothing");
+        }
         for block in blocks {
             raw.batch_execute(block).await.unwrap_or_else(|error| panic!("{error}\n{block}"));
         }
