@@ -117,8 +117,8 @@ async fn works_on() {
         assert!(exported == 0 && export_failed > queue_full, "{exported}, {queue_full}, {export_failed}");
     }
     assert!(
-        (1..=1 + started.elapsed().as_secs() / 60).contains(&telling),
-        "one a minute, of all that is lost: {telling}"
+        (3..=3 * (1 + started.elapsed().as_secs() / 60)).contains(&telling),
+        "one a minute of what is lost of spans, metrics and logs each: {telling}"
     );
     telemetry.shutdown().await.unwrap_err();
 }

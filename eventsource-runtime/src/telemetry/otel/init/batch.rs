@@ -143,7 +143,7 @@ impl Admission {
 
     fn count_dropped(&self) {
         let dropped = self.processed.queue_full.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.alarm.rings_for_drop(Instant::now()) {
+        if self.alarm.rings_for_drop(self.signal, Instant::now()) {
             self.tell_dropped(dropped);
         }
     }

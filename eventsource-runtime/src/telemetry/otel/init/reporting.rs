@@ -21,39 +21,48 @@ use super::env::Signal;
 use super::otlp::{LastResponse, Worker};
 use crate::telemetry::log;
 
-/// The shortest time between log events about losses of a set-up, whatever they are, in milliseconds.
+/// The shortest time between log events about losses of a signal, whatever they are, in milliseconds.
 const EVERY: u64 = 60_000;
 
-/// Lets one line a minute out about a set-up's losses: if the receiver is away, all of its signals fail at once.
+/// Lets one line a minute out about each signal's losses: another of the set-up may have another cause, or be well.
 #[derive(Debug)]
 pub(super) struct Alarm {
     pub(super) began: Instant,
-    /// When it may ring again, in milliseconds since it began; for what a full queue drops, which is reported a
-    /// thousand times as often, a minute later than for the failures that cause it.
+    traces: Bell,
+    metrics: Bell,
+    logs: Bell,
+}
+
+/// When it may ring again, in milliseconds since the alarm began; for what a full queue drops, which is reported a
+/// thousand times as often, a minute later than for the failures that cause it.
+#[derive(Debug, Default)]
+struct Bell {
     from: AtomicU64,
     from_for_drops: AtomicU64,
 }
 
 impl Alarm {
     /// Whether to log that an exporter fails.
-    pub(super) fn rings(&self, now: Instant) -> bool {
-        self.rings_at(self.millis(now))
+    pub(super) fn rings(&self, signal: Signal, now: Instant) -> bool {
+        self.of(signal).rings(self.millis(now))
     }
 
     /// Whether to log that something was dropped.
-    pub(super) fn rings_for_drop(&self, now: Instant) -> bool {
-        let now = self.millis(now);
-        let rings = now >= self.from_for_drops.load(Ordering::Relaxed) && self.rings_at(now);
+    pub(super) fn rings_for_drop(&self, signal: Signal, now: Instant) -> bool {
+        let (bell, now) = (self.of(signal), self.millis(now));
+        let rings = now >= bell.from_for_drops.load(Ordering::Relaxed) && bell.rings(now);
         if rings {
-            self.from_for_drops.store(now.saturating_add(2 * EVERY), Ordering::Relaxed);
+            bell.from_for_drops.store(now.saturating_add(2 * EVERY), Ordering::Relaxed);
         }
         rings
     }
 
-    fn rings_at(&self, now: u64) -> bool {
-        let known = self.from.load(Ordering::Relaxed);
-        let next = now.saturating_add(EVERY);
-        now >= known && self.from.compare_exchange(known, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    fn of(&self, signal: Signal) -> &Bell {
+        match signal {
+            Signal::Traces => &self.traces,
+            Signal::Metrics => &self.metrics,
+            Signal::Logs => &self.logs,
+        }
     }
 
     /// The time, in milliseconds since it began.
@@ -62,9 +71,17 @@ impl Alarm {
     }
 }
 
+impl Bell {
+    fn rings(&self, now: u64) -> bool {
+        let known = self.from.load(Ordering::Relaxed);
+        let next = now.saturating_add(EVERY);
+        now >= known && self.from.compare_exchange(known, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
 impl Default for Alarm {
     fn default() -> Self {
-        Self { began: Instant::now(), from: AtomicU64::new(0), from_for_drops: AtomicU64::new(0) }
+        Self { began: Instant::now(), traces: Bell::default(), metrics: Bell::default(), logs: Bell::default() }
     }
 }
 
@@ -105,7 +122,7 @@ impl<E> Reporting<E> {
 
     /// Whether to report the change: a failure if the alarm lets it, and a recovery if the failure was reported.
     fn changes(&self, failing: bool, now: Instant) -> bool {
-        if failing == self.failing.load(Ordering::Relaxed) || failing && !self.alarm.rings(now) {
+        if failing == self.failing.load(Ordering::Relaxed) || failing && !self.alarm.rings(self.signal, now) {
             return false;
         }
         self.failing.store(failing, Ordering::Relaxed);
@@ -130,7 +147,7 @@ impl<E> Reporting<E> {
     fn rejected(&self, result: &OTelSdkResult) -> u64 {
         let last = self.last_response.as_ref().filter(|_| result.is_ok());
         let Some((count, reason)) = last.and_then(|last| last.rejected()) else { return 0 };
-        if self.alarm.rings(Instant::now()) {
+        if self.alarm.rings(self.signal, Instant::now()) {
             log::rejected(self.signal.name(), count, &reason);
         }
         count
@@ -219,31 +236,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exporters_that_fail_now_and_then_are_told_once_a_minute_all_in_all() {
-        let alarm = Arc::default();
-        let [spans, logs] = [Signal::Traces, Signal::Logs].map(|signal| Reporting::new((), signal, &alarm));
+    fn an_exporter_that_fails_now_and_then_is_told_once_a_minute() {
+        let spans = Reporting::new((), Signal::Traces, &Arc::default());
         let mut lines = Vec::new();
         for second in 0..120 {
-            let now = alarm.began + Duration::from_secs(second);
-            for (signal, exporter) in [("spans", &spans), ("logs", &logs)] {
-                let failing = second % 2 == 0;
-                if exporter.changes(failing, now) {
-                    lines.push((second, signal, failing));
-                }
+            let failing = second % 2 == 0;
+            if spans.changes(failing, spans.alarm.began + Duration::from_secs(second)) {
+                lines.push((second, failing));
             }
         }
-        assert_eq!(lines, [(0, "spans", true), (1, "spans", false), (60, "spans", true), (61, "spans", false)]);
+        assert_eq!(lines, [(0, true), (1, false), (60, true), (61, false)]);
     }
 
+    /// For most of a minute the log named the first of them alone, as if the others were well.
     #[test]
-    fn one_that_goes_on_failing_is_told_a_minute_after_the_other() {
+    fn signals_that_fail_at_once_are_told_at_once_and_two_exporters_of_one_a_minute_apart() {
         let alarm = Arc::default();
-        let [spans, logs] = [Signal::Traces, Signal::Logs].map(|signal| Reporting::new((), signal, &alarm));
+        let signals = [Signal::Traces, Signal::Metrics, Signal::Logs, Signal::Traces];
+        let exporters = signals.map(|signal| Reporting::new((), signal, &alarm));
         let told = |second| {
             let now = alarm.began + Duration::from_secs(second);
-            [spans.changes(true, now), logs.changes(true, now)]
+            exporters.each_ref().map(|exporter| exporter.changes(true, now))
         };
-        assert_eq!([told(0), told(59), told(60), told(120)], [[true, false], [false; 2], [false, true], [false; 2]]);
+        assert_eq!([told(0), told(59)], [[true, true, true, false], [false; 4]]);
+        assert_eq!([told(60), told(120)], [[false, false, false, true], [false; 4]]);
     }
 
     #[test]
@@ -253,7 +269,7 @@ mod tests {
         let mut lines = Vec::new();
         for second in 0..200 {
             let now = alarm.began + Duration::from_secs(second);
-            if alarm.rings_for_drop(now) {
+            if alarm.rings_for_drop(Signal::Logs, now) {
                 lines.push((second, "dropped"));
             }
             if second > 0 && logs.changes(true, now) {
