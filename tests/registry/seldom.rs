@@ -12,6 +12,7 @@ use eventsource_runtime::store::{Filter, NewEvent, Origin, SqliteStore, StoreInf
 use eventsource_tests::logged::Log;
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::own_store::{self, Remote};
+use eventsource_tests::placing::{bus, place};
 use eventsource_tests::scratch::Scratch;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -74,6 +75,8 @@ pub(crate) async fn spoilt() {
     store.read_all(Position::START, &Filter::all(), 10).await.unwrap_err();
     store.read_stream(&stream, Version::START, 10).await.unwrap_err();
     orders.append(&order, ExpectedVersion::Any, cancelled()).await.unwrap_err();
+    let named = Context { command_id: Some(Uuid::now_v7()), ..Context::default() };
+    bus(&store).dispatch_with(place(order), named).await.unwrap_err();
     store.save_snapshot(snapshot).await.unwrap_err();
     store.latest_snapshot(&stream).await.unwrap_err();
     store.snapshot_exists(&stream).await.unwrap_err();

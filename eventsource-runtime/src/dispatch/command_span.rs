@@ -4,6 +4,8 @@ use std::cell::LazyCell;
 use std::error::Error;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::error::DispatchError;
 use super::json::{COMMANDS, Switches};
 use super::{Committed, Context};
@@ -12,7 +14,7 @@ use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Chain, Kind, Span, Start, Unanswered, error_text, guarded, log, metrics, names};
+use crate::telemetry::{Chain, Kind, Span, Start, Unanswered, error_text, guarded, log, metrics, names, shown};
 
 /// The result of a command of that aggregate.
 pub(super) type Handled<A> = Result<Committed, DispatchError<<A as Aggregate>::Error>>;
@@ -31,8 +33,19 @@ pub(super) async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
     let unanswered = Unanswered::new(|error_type| COMMANDS.unanswered(names, &span, begun, error_type));
     let result = span.run(repository.handle(command, context, &mut progress)).await;
     unanswered.answered();
-    end(names, span, &result, &progress, begun.map(|begun| begun.elapsed()));
+    let asked = Asked { names, aggregate: &|| shown(command.id()), id: context.command_id };
+    end(&asked, span, &result, &progress, begun.map(|begun| begun.elapsed()));
     result
+}
+
+/// A command that was handled.
+struct Asked<'a> {
+    /// Its name, and that of its span.
+    names: (&'static str, &'static str),
+    /// Asked for where it failed.
+    aggregate: &'a dyn Fn() -> String,
+    /// The id that it came with.
+    id: Option<Uuid>,
 }
 
 fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> Span {
@@ -51,12 +64,13 @@ fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) ->
 
 /// `metered` is how long it took, if that is measured.
 fn end<E: Error + 'static>(
-    (name, span_name): (&'static str, &'static str),
+    asked: &Asked<'_>,
     span: Span,
     result: &Result<Committed, DispatchError<E>>,
     progress: &Progress,
     metered: Option<Duration>,
 ) {
+    let (name, span_name) = asked.names;
     // Lazy: for a refusal it takes formatting, and if everything is off nobody asks.
     let error_type = LazyCell::new(|| result.as_ref().err().map(DispatchError::error_type));
     let status = match result {
@@ -95,7 +109,10 @@ fn end<E: Error + 'static>(
             span.conflict(names::LOG_COMMAND, "conflict", &Chain(error));
         }
         Err(error) if !error.is_rejected() => {
-            span.fail(Failed::new(names::LOG_COMMAND, span_name), error.error_type(), &Chain(error));
+            // Of a failed command a client may know no more than what its id was made from.
+            let aggregate = (asked.aggregate)();
+            let failed = Failed::new(names::LOG_COMMAND, span_name).about(&aggregate, asked.id);
+            span.fail(failed, error.error_type(), &Chain(error));
         }
         _ => span.succeed(),
     }

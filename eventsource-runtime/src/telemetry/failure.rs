@@ -50,9 +50,9 @@ pub(crate) fn error_text(error: &dyn Display) -> Option<String> {
     backend::records_error_text().then(|| shown(error))
 }
 
-/// The text of an error, within the limits of an attribute.
-pub(super) fn shown(error: &dyn Display) -> String {
-    guarded(|| bounded(format_args!("{error}")).0).unwrap_or_else(|| PANICKED.to_owned())
+/// The text of an error or an id, within the limits of an attribute.
+pub(crate) fn shown(said: &dyn Display) -> String {
+    guarded(|| bounded(format_args!("{said}")).0).unwrap_or_else(|| PANICKED.to_owned())
 }
 
 /// The text of an error and, after colons, of its causes, unless a cause repeats it: a failed command says what its

@@ -45,7 +45,7 @@ pub(crate) use bounded_names::BoundedNames;
 pub use bounded_names::MAX_NAMES;
 pub use error::TelemetryError;
 pub(crate) use expanded::*;
-pub(crate) use failure::{Chain, error_text};
+pub(crate) use failure::{Chain, error_text, shown};
 pub(crate) use guard::guarded;
 pub use links::Linked;
 #[cfg(feature = "tracing-bridge")]

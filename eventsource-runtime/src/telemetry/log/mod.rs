@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::{TraceContext, names};
 use crate::store::Position;
 
@@ -93,24 +95,32 @@ pub(crate) struct Failed<'a> {
     pub(super) span: Option<&'a str>,
     pub(super) position: Option<u64>,
     pub(super) code: Option<&'a str>,
+    pub(super) aggregate: Option<&'a str>,
+    pub(super) command: Option<Uuid>,
 }
 
 impl<'a> Failed<'a> {
     /// An operation of the component with that target, by the name of its span, which is known where none is made.
     pub(crate) fn new(target: &'static str, span: &'a str) -> Self {
-        Self { target, span: Some(span), position: None, code: None }
+        Self { target, span: Some(span), position: None, code: None, aggregate: None, command: None }
     }
 
     /// With the position of the event at fault, if it is one.
     pub(crate) fn at(self, event: Option<Position>) -> Self {
         Self { position: event.map(Position::get), ..self }
     }
+
+    /// With the id of the aggregate that a command was for, and the command's, if it came with one.
+    pub(crate) fn about(self, aggregate: &'a str, command: Option<Uuid>) -> Self {
+        Self { aggregate: Some(aggregate), command, ..self }
+    }
 }
 
 /// A traced function, or an operation of a component, failed in the current span; with its error's text, if that is
 /// recorded.
 pub(crate) fn failure(failed: Failed<'_>, error_type: &str, text: Option<&str>) {
-    let Failed { target, span, position, code } = failed;
+    let Failed { target, span, position, code, aggregate, command } = failed;
+    let command = command.map(tracing::field::display);
     event!(
         "eventsource.span.failed",
         target in [
@@ -121,6 +131,8 @@ pub(crate) fn failure(failed: Failed<'_>, error_type: &str, text: Option<&str>) 
         {
             eventsource.span.name = span,
             eventsource.position = position,
+            eventsource.aggregate.id = aggregate,
+            eventsource.command.id = command,
             error.r#type = error_type,
             db.response.status_code = code,
             exception.message = text

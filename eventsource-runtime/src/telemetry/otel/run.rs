@@ -40,7 +40,7 @@ pub fn apart<R>(function: impl FnOnce(bool) -> R) -> R {
 impl Failed<'_> {
     /// Something in the current span, whose name is not at hand.
     pub(super) fn current(target: &'static str) -> Self {
-        Self { target, span: None, position: None, code: None }
+        Self { span: None, ..Self::new(target, "") }
     }
 }
 
