@@ -156,7 +156,8 @@ async fn balance(
     Ok(([(ETAG, format!("\"{version}\""))], format!("{cents}\n")).into_response())
 }
 
-/// Whether requests can be served now, as far as reading tells. A process that is alive answers at all; one whose projection has stopped ends.
+/// Whether requests can be served now, as far as reading tells. A process that is alive answers at all; one whose
+/// projection has stopped ends.
 async fn ready(State(service): State<Service>) -> StatusCode {
     if service.store.head().await.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

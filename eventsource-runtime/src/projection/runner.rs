@@ -199,8 +199,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// This runner's name where others wait for its leases; unless set, the process's number and the name of its machine
-    /// or container, such as `process 1 on orders-7d9f`.
+    /// This runner's name where others wait for its leases; unless set, the process's number and the name of its
+    /// machine or container, such as `process 1 on orders-7d9f`.
     pub fn owner(mut self, owner: impl Into<Arc<str>>) -> Self {
         self.options.owner = owner.into();
         self

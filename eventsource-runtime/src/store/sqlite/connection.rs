@@ -111,8 +111,8 @@ pub(super) fn located(connection: &Connection, error: impl Into<BoxError>) -> Bo
     }
 }
 
-/// The file that the connection opened under the given name. `SQLite` reports where it is: behind links, and in what was
-/// the working directory then. It does not for names that are not text, nor for an in-memory database.
+/// The file that the connection opened under the given name. `SQLite` reports where it is: behind links, and in what
+/// was the working directory then. It does not for names that are not text, nor for an in-memory database.
 pub(super) fn file<'a>(connection: &'a Connection, given: &'a Path) -> &'a Path {
     connection.path().filter(|path| !path.is_empty()).map_or(given, Path::new)
 }
@@ -174,8 +174,8 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// Begins a writing transaction. It takes the lock at once: one that began by reading would fail without waiting. Refused
-/// where what it writes would be lost.
+/// Begins a writing transaction. It takes the lock at once: one that began by reading would fail without waiting. It is
+/// refused where what it writes would be lost.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     moved::check()?;
     let mut attempt = 1;

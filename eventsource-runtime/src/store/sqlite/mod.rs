@@ -13,7 +13,8 @@
 //!
 //! Several processes may use one file. Their writes take turns: a writer that waits for the lock tries every half
 //! millisecond, and one that never idles releases it for a millisecond every 50 ms. Each process sees what the others
-//! have committed after about a tenth of a second. A file that was moved or deleted takes nothing more, within a second.
+//! have committed after about a tenth of a second. A file that was moved or deleted takes nothing more, within a
+//! second.
 
 mod append;
 mod connection;

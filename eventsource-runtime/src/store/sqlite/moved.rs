@@ -1,5 +1,5 @@
-//! Whether the file is still where it was opened. What is committed to one that was deleted is gone with the last process
-//! that has it open, and `SQLite` looks for that only where it has no write-ahead log.
+//! Whether the file is still where it was opened. What is committed to one that was deleted is gone with the last
+//! process that has it open, and `SQLite` looks for that only where it has no write-ahead log.
 
 use std::cell::RefCell;
 use std::io;
