@@ -53,10 +53,10 @@ pub const EVENTSOURCE_BATCH_SIZE: &str = "eventsource.batch.size";
 pub const EVENTSOURCE_BLOCKING_PID: &str = "eventsource.blocking.pid";
 /// `eventsource.cancelled`: whether the span ended because its future was dropped before it was done.
 pub const EVENTSOURCE_CANCELLED: &str = "eventsource.cancelled";
-/// `eventsource.commands.dispatched`: how many commands a process manager dispatched for an event, refused ones included.
-pub const EVENTSOURCE_COMMANDS_DISPATCHED: &str = "eventsource.commands.dispatched";
 /// `eventsource.command.id`: the identifier that a command came with, which is the causation of its events.
 pub const EVENTSOURCE_COMMAND_ID: &str = "eventsource.command.id";
+/// `eventsource.commands.dispatched`: how many commands a process manager dispatched for an event, refused ones included.
+pub const EVENTSOURCE_COMMANDS_DISPATCHED: &str = "eventsource.commands.dispatched";
 /// `eventsource.component`: the part of the runtime that reports the metric.
 pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
 /// `eventsource.dropped`: how many spans or log records were lost so far; how many items a receiver rejected.
