@@ -184,7 +184,7 @@ impl Refuses {
 }
 
 impl EventStore for Refuses {
-    handed_on!(events: info fold read_stream head changed);
+    delegate!(events: info fold read_stream head changed);
 
     async fn append(&self, _: &StreamId, _: ExpectedVersion, _: Vec<NewEvent>) -> Result<Appended, AppendError> {
         Err(self.error().into())

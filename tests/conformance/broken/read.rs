@@ -97,7 +97,9 @@ impl Broken {
         let mut events = self.memory.read_stream(stream, after, limit).await?;
         // Of one case alone the stream is as long.
         if let (Defect::PositionsHaveGaps, 11, Some(last)) = (self.defect, events.len(), events.last_mut()) {
-            last.position = Position::new(last.position.get() + 1);
+            let mut envelope = Envelope::clone(last);
+            envelope.position = Position::new(envelope.position.get() + 1);
+            *last = StoredEvent::new(envelope, last.payload().clone());
         }
         if self.defect == Defect::ReadsAreStaleUnderLoad {
             let end = self.seen_end(stream, after).await;
