@@ -183,7 +183,9 @@ impl Consumer for Member {
     async fn next_batch(&mut self, most: usize, taken: &mut Vec<Delivery<Self::Settle>>) -> Result<(), BusError> {
         let before = taken.len();
         self.inner.next_batch(most, taken).await?;
-        taken[before..].iter_mut().for_each(|delivery| self.address(delivery));
+        for delivery in &mut taken[before..] {
+            self.address(delivery);
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ pub struct BusInfo {
     /// `messaging.system`; `None` for a bus within the process, which has none.
     ///
     /// With `None`, subscriptions link to the traces of their messages instead of continuing them, unless they have a
-    /// [`Propagation`](super::Propagation) of their own; the spans of publications and handlers are INTERNAL, and have no
+    /// [`Propagation`](super::Propagation) of their own; the spans of publications and handlers are INTERNAL, without
     /// attributes of a broker; and what handlers publish on an [`InProcessBus`](super::InProcessBus) waits neither for
     /// room nor for other handlers, since it might wait for itself.
     pub system: Option<&'static str>,

@@ -70,9 +70,9 @@ impl Propagation {
         Self { stale: Relation::Ignore, ..self }
     }
 
-    /// The age up to which a message is fresh; two minutes by default. Where the publisher's clock is behind by more, none
-    /// is. After [`link`](Self::link) or [`untrusted`](Self::untrusted) it has no effect, since fresh messages and others
-    /// are treated alike, unless [`ignore_stale`](Self::ignore_stale) is called too.
+    /// The age up to which a message is fresh; two minutes by default. Where the publisher's clock is behind by more,
+    /// none is. After [`link`](Self::link) or [`untrusted`](Self::untrusted) it has no effect, since fresh messages and
+    /// others are treated alike, unless [`ignore_stale`](Self::ignore_stale) is called too.
     pub fn max_age(self, max_age: Duration) -> Self {
         Self { max_age, ..self }
     }

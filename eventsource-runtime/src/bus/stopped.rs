@@ -36,8 +36,8 @@ impl SubscriptionStopped {
         group
     }
 
-    /// Whether it cannot help to subscribe again on the same bus: see [`BusError::is_permanent`]. Nor does it if that bus
-    /// was shut down.
+    /// Whether it cannot help to subscribe again on the same bus: see [`BusError::is_permanent`]. Nor does it if that
+    /// bus was shut down.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Failed { source, .. } if source.is_permanent() || matches!(source, BusError::Closed))

@@ -94,23 +94,23 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         self
     }
 
-    /// How long each message is retried while its handler fails because something that it needs is in trouble, such as a
-    /// store that is unreachable or failing; 5 minutes by default. A shutdown does not wait for that: such a message, and
-    /// what came behind it in its lane, is redelivered.
+    /// How long each message is retried while its handler fails because something that it needs is in trouble, such as
+    /// a store that is unreachable or failing; 5 minutes by default. A shutdown does not wait for that: such a message,
+    /// and what came behind it in its lane, is redelivered.
     ///
     /// Trouble is told by the type of the handler's error or of one of its causes, such as that of a command. These are
     /// recognised by themselves:
     ///
     /// - a [`StoreError`](crate::store::StoreError) that is not [permanent](crate::store::StoreError::is_permanent);
-    /// - with the feature `sqlite`, a `rusqlite::Error` of [`store::rusqlite`](crate::store), the version that this crate
-    ///   uses, and with `postgres` a `PostgresError`, or a `tokio_postgres::Error` of `store::tokio_postgres`: those that
-    ///   say that the database is busy, full or gone;
+    /// - with the feature `sqlite`, a `rusqlite::Error` of `store::rusqlite`, the version that this crate uses, and with
+    ///   `postgres` a `PostgresError`, or a `tokio_postgres::Error` of `store::tokio_postgres`: those that say that the
+    ///   database is busy, full or gone;
     /// - [`PublishError::Closed`](super::PublishError::Closed) and [`BusError::Closed`], since a bus that is shut down
     ///   says nothing of the message.
     ///
     /// All others, such as those of `sqlx`, `diesel`, another version of a driver, an HTTP client or a broker, cost the
-    /// message a retry unless the handler fails with [`HandlerError::trouble`](super::HandlerError::trouble). A call that
-    /// took longer than its [`timeout`](Self::timeout) is no trouble.
+    /// message a retry unless the handler fails with [`HandlerError::trouble`](super::HandlerError::trouble). A call
+    /// that took longer than its [`timeout`](Self::timeout) is no trouble.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.retries.patience = patience;
         self

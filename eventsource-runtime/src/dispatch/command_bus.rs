@@ -91,8 +91,9 @@ impl CommandBusBuilder {
     /// ```
     ///
     /// # Panics
-    /// Another type of aggregate of the bus has the same stored name: in one store they would share their streams. Or the
-    /// bus has a repository for this aggregate already. Where each has a store of its own, give each a bus of its own.
+    /// Another type of aggregate of the bus has the same stored name: in one store they would share their streams. Or
+    /// the bus has a repository for this aggregate already. Where each has a store of its own, give each a bus of its
+    /// own.
     #[track_caller]
     pub fn aggregate<A: Handlers, S: EventStore + SnapshotStore, V>(mut self, repository: Repository<A, S, V>) -> Self
     where

@@ -100,10 +100,11 @@ impl ProjectionStopped {
         }
     }
 
-    /// Whether it cannot help to start the projection again on the same store, as far as the runtime knows: a step or the
-    /// set-up failed, or what was asked for cannot be, until somebody mends it; or the store was closed, or the bus of a
-    /// relay shut down, and has to be opened again. Not if a store was in trouble, others appended to a stream without a
-    /// pause or another runner was in the way; nor if the projection did not fail, but is late, was shut down or aborted.
+    /// Whether it cannot help to start the projection again on the same store, as far as the runtime knows: a step or
+    /// the set-up failed, or what was asked for cannot be, until somebody mends it; or the store was closed, or the bus
+    /// of a relay shut down, and has to be opened again. Not if a store was in trouble, others appended to a stream
+    /// without a pause or another runner was in the way; nor if the projection did not fail, but is late, was shut down
+    /// or aborted.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Failed { permanent: true, .. })

@@ -6,8 +6,8 @@
 /// It takes the field, by name or number, and the names of the methods. The others are written out. List the provided
 /// methods too: one that is forgotten does not what the inner store does, but what a store without it does.
 ///
-/// `open_aside` makes a clone of the store around the place that the inner store opens, and `swap_aside` gives the place
-/// back to the inner store. `fold_from_snapshot` needs the events and the snapshots in the one store.
+/// `open_aside` makes a clone of the store around the place that the inner store opens, and `swap_aside` gives the
+/// place back to the inner store. `fold_from_snapshot` needs the events and the snapshots in the one store.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -356,7 +356,7 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send;
 
     /// Waits until an event may have been committed after `position`. It may return early, and late by at most the
-    /// store's polling interval. It must also return once the store is closed or fails: whoever waits then reads, and gets
-    /// the error.
+    /// store's polling interval. It must also return once the store is closed or fails: whoever waits then reads, and
+    /// gets the error.
     fn changed(&self, position: Position) -> impl Future<Output = ()> + Send;
 }

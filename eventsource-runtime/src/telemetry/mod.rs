@@ -16,6 +16,8 @@ mod failure;
 mod guard;
 mod links;
 pub(crate) mod log;
+/// Many follow OpenTelemetry's semantic conventions, of which those for messaging, and others, are experimental. A
+/// minor release may follow them: which constants there are, and their values, is outside semantic versioning.
 pub mod names;
 #[cfg(not(feature = "otel"))]
 mod off;

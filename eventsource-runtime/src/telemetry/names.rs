@@ -1,7 +1,4 @@
 //! Names of attributes, metrics, spans, span events and log targets, generated from `registry.yaml`; do not edit.
-//!
-//! Many follow OpenTelemetry's semantic conventions, of which those for messaging, and others, are experimental. A minor
-//! release may follow them: which constants there are, and their values, is outside semantic versioning.
 
 // Attributes
 

@@ -7,9 +7,6 @@ use super::{Group, GroupType, Registry};
 
 const HEAD: &str = "\
 //! Names of attributes, metrics, spans, span events and log targets, generated from `registry.yaml`; do not edit.
-//!
-//! Many follow OpenTelemetry's semantic conventions, of which those for messaging, and others, are experimental. A minor
-//! release may follow them: which constants there are, and their values, is outside semantic versioning.
 ";
 
 const DESCRIPTION: &str = "

@@ -145,10 +145,11 @@ impl KafkaOptions {
         Self { tls: true, ..self }
     }
 
-    /// Authenticates with a name and a password, by SASL/PLAIN over TLS, with the feature `kafka-tls`. On a network that
-    /// is trusted with the password, [`KafkaOptions::set`] `security.protocol` to `SASL_PLAINTEXT`; for another
-    /// mechanism that takes a name and a password, such as `SCRAM-SHA-512`, set `sasl.mechanism`. If `security.protocol` is
-    /// set to `PLAINTEXT` or `SSL`, the client does not authenticate, and name and password have no effect.
+    /// Authenticates with a name and a password, by SASL/PLAIN over TLS, with the feature `kafka-tls`. On a network
+    /// that is trusted with the password, [`KafkaOptions::set`] `security.protocol` to `SASL_PLAINTEXT`; for another
+    /// mechanism that takes a name and a password, such as `SCRAM-SHA-512`, set `sasl.mechanism`. If
+    /// `security.protocol` is set to `PLAINTEXT` or `SSL`, the client does not authenticate, and name and password have
+    /// no effect.
     pub fn credentials(self, name: impl Into<String>, password: impl Into<String>) -> Self {
         Self { credentials: Some(Credentials { name: name.into(), password: password.into() }), ..self }
     }

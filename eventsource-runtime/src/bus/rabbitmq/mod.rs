@@ -77,8 +77,8 @@ impl RabbitMqBus {
     ///
     /// # Errors
     /// The URL cannot be parsed, it asks for TLS without the feature, the exchange's name is too long, an authority is
-    /// not a certificate or is given for a URL without TLS, the broker's certificate is not trusted, or the broker cannot
-    /// be reached or refuses.
+    /// not a certificate or is given for a URL without TLS, the broker's certificate is not trusted, or the broker
+    /// cannot be reached or refuses.
     ///
     /// # Panics
     /// Outside a Tokio runtime.

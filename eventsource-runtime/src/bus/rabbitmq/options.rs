@@ -72,8 +72,8 @@ impl RabbitMqOptions {
     }
 
     /// Also trusts brokers whose TLS certificate is signed by one of these, in PEM. They are added to those that the
-    /// system trusts, and to those that were added before; `PostgresOptions::root_certificates` replaces what is trusted.
-    /// The address must ask for TLS, with `amqps`: otherwise the bus does not connect.
+    /// system trusts, and to those that were added before; `PostgresOptions::root_certificates` replaces what is
+    /// trusted. The address must ask for TLS, with `amqps`: otherwise the bus does not connect.
     pub fn add_root_certificates(mut self, pem: impl Into<String>) -> Self {
         self.authorities.push(pem.into());
         self

@@ -66,8 +66,8 @@ impl PostgresOptions {
     }
 
     /// The certificates of the only authorities to trust, in PEM. They replace Mozilla's list, which is trusted unless
-    /// this is set; `RabbitMqOptions::add_root_certificates` adds to what is trusted. They need the feature `postgres-tls`
-    /// and an address that asks for TLS.
+    /// this is set; `RabbitMqOptions::add_root_certificates` adds to what is trusted. They need the feature
+    /// `postgres-tls` and an address that asks for TLS.
     pub fn root_certificates(self, pem: impl Into<Vec<u8>>) -> Self {
         Self { root_certificates: Some(pem.into()), ..self }
     }

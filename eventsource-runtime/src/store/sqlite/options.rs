@@ -17,8 +17,8 @@ pub enum Synchronous {
 
 /// Options for opening a `SQLite` store.
 ///
-/// A store in memory, at the path `:memory:`, has one connection, no disk and no other process: `synchronous`, `readers`
-/// and `busy_timeout` have no effect there.
+/// A store in memory, at the path `:memory:`, has one connection, no disk and no other process: `synchronous`,
+/// `readers` and `busy_timeout` have no effect there.
 ///
 /// ```
 /// # use std::time::Duration;

@@ -24,8 +24,8 @@ pub(crate) fn status_code(error: &(dyn Error + 'static)) -> Option<String> {
     causes(error).find_map(|error| postgres::code(error).or_else(|| sqlite::code(error)))
 }
 
-/// Whether a failure, or one of its causes, is that of a store in trouble, such as a connection that was lost, or that of
-/// a bus that was shut down.
+/// Whether a failure, or one of its causes, is that of a store in trouble, such as a connection that was lost, or that
+/// of a bus that was shut down.
 pub(crate) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|error| {
         error.downcast_ref().is_some_and(StoreError::is_trouble)
