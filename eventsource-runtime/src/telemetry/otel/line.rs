@@ -11,28 +11,44 @@ use super::init::is_ours;
 use super::tree::is_inert;
 use crate::telemetry::TraceContext;
 
-/// A log event: `[level] trace_id=… span_id=… target: message key=value`.
-pub(super) fn of(event: &Event<'_>) -> String {
-    let metadata = event.metadata();
+/// A log event: `[level] trace_id=… span_id=… target: message key=value`. The metadata is the event's, or of a record of
+/// `log` what it was logged with.
+pub(super) fn of(event: &Event<'_>, metadata: &Metadata<'_>) -> String {
     let mut line = format!("[{}]", metadata.level().as_str().to_ascii_lowercase());
     let context = TraceContext::current();
     if let Some(context) = &context {
         let _ = write!(line, " trace_id={:032x} span_id={:016x}", context.trace_id(), context.span_id());
     }
-    let mut fields = Fields { has_ids: has_ids(metadata, context.as_ref()), ..Fields::default() };
+    let left_out = LeftOut::of(event, metadata, context.as_ref());
+    let mut fields = Fields { left_out, message: String::new(), others: String::new() };
     event.record(&mut fields);
     let _ = write!(line, " {}:{}{}", metadata.target(), fields.message, fields.others);
     line
 }
 
-/// Whether an event's own fields of ids are left out: the line has those of its span, or the event is one of ours,
-/// which has them, be they empty, for those who take it as a record.
-pub(super) fn has_ids(metadata: &Metadata<'_>, context: Option<&TraceContext>) -> bool {
-    context.is_some() || is_ours(metadata.target())
+/// The fields of an event that a line leaves out.
+pub(super) struct LeftOut {
+    /// The line has the ids of its span, or the event is one of ours, which has them, be they empty, for those who take
+    /// it as a record.
+    ids: bool,
+    /// The event is a record of `log`: its target is the line's, and the place in the code is a path on the machine
+    /// that built the program.
+    origin: bool,
 }
 
-pub(super) fn is_id(field: &Field) -> bool {
-    matches!(field.name(), "trace_id" | "span_id")
+impl LeftOut {
+    pub(super) fn of(event: &Event<'_>, metadata: &Metadata<'_>, context: Option<&TraceContext>) -> Self {
+        let ids = context.is_some() || is_ours(metadata.target());
+        Self { ids, origin: !std::ptr::eq(event.metadata(), metadata) }
+    }
+
+    pub(super) fn has(&self, field: &Field) -> bool {
+        match field.name() {
+            "trace_id" | "span_id" => self.ids,
+            "log.target" | "log.module_path" | "log.file" | "log.line" => self.origin,
+            _ => false,
+        }
+    }
 }
 
 /// Adds a text.
@@ -60,9 +76,8 @@ fn pair(line: &mut String, key: &str, value: fmt::Arguments<'_>) {
 }
 
 /// The message and the other fields, on one line.
-#[derive(Default)]
 struct Fields {
-    has_ids: bool,
+    left_out: LeftOut,
     message: String,
     others: String,
 }
@@ -70,7 +85,7 @@ struct Fields {
 impl Fields {
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         match field.name() {
-            _ if self.has_ids && is_id(field) => {}
+            _ if self.left_out.has(field) => {}
             "message" => inert(&mut self.message, format_args!(" {value}")),
             name => pair(&mut self.others, name, value),
         }

@@ -156,7 +156,7 @@ impl Subscriber for ConsoleLogs {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut text = line::of(event);
+        let mut text = line::of(event, event.metadata());
         Context::map_current(|current| {
             line::add(&mut text, current.get::<Named>().into_iter().flat_map(|Named(attributes)| attributes));
         });

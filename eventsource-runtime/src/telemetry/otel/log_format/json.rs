@@ -4,12 +4,12 @@ use std::fmt::{self, Write};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tracing::Event;
 use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata};
 
 use crate::clock::Timestamp;
 use crate::telemetry::TraceContext;
-use crate::telemetry::otel::line::{has_ids, is_id};
+use crate::telemetry::otel::line::LeftOut;
 use crate::telemetry::otel::tree::is_inert;
 
 #[derive(Serialize)]
@@ -28,9 +28,9 @@ struct Line<'a> {
 }
 
 /// The object, on one line, with whatever would control a terminal or reorder the line escaped.
-pub(super) fn of(event: &Event<'_>, now: Timestamp) -> String {
-    let (metadata, context) = (event.metadata(), TraceContext::current());
-    let mut fields = Fields { has_ids: has_ids(metadata, context.as_ref()), others: Map::new() };
+pub(super) fn of(event: &Event<'_>, metadata: &Metadata<'_>, now: Timestamp) -> String {
+    let context = TraceContext::current();
+    let mut fields = Fields { left_out: LeftOut::of(event, metadata, context.as_ref()), others: Map::new() };
     event.record(&mut fields);
     let line = Line {
         timestamp: now.to_string(),
@@ -60,15 +60,15 @@ fn inert(json: &str) -> String {
     inert
 }
 
-/// The event's fields, but for ids that the object has already.
+/// The event's fields, but for those left out.
 struct Fields {
-    has_ids: bool,
+    left_out: LeftOut,
     others: Map<String, Value>,
 }
 
 impl Fields {
     fn add(&mut self, field: &Field, value: impl Into<Value>) {
-        if !(self.has_ids && is_id(field)) {
+        if !self.left_out.has(field) {
             self.others.insert(field.name().to_owned(), value.into());
         }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use tracing::{Event, Subscriber};
+use tracing_log::NormalizeEvent as _;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -19,6 +20,9 @@ use crate::clock::Timestamp;
 /// `trace_id` and `span_id` stand as others do. Each event is one line:
 /// what would break it, or control a terminal, is escaped. A value with a space, a quote or an equals sign is quoted,
 /// as in `key="a b=c"`, with a backslash before each quote and backslash in it.
+///
+/// A record of the `log` crate, which `tracing_subscriber` takes with its feature `tracing-log`, has its own target, and
+/// neither the module nor the file that it comes from.
 ///
 /// ```
 /// use eventsource_runtime::telemetry::LogFormat;
@@ -58,13 +62,15 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let now = || Timestamp::from(SystemTime::now());
+        let of_log = event.normalized_metadata();
+        let metadata = of_log.as_ref().unwrap_or_else(|| event.metadata());
         if self.json {
-            return writeln!(out, "{}", json::of(event, now()));
+            return writeln!(out, "{}", json::of(event, metadata, now()));
         }
         if self.time {
             write!(out, "{} ", now())?;
         }
-        writeln!(out, "{}", line::of(event))
+        writeln!(out, "{}", line::of(event, metadata))
     }
 }
 
@@ -121,6 +127,30 @@ mod tests {
         let objects: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(objects[0]["fields"], serde_json::json!({ "trace_id": "of a gateway", "span_id": 7 }));
         assert!(objects[1].get("fields").is_none(), "{text}");
+    }
+
+    /// The target of each was `log`, and paths of the machine that built the program were in every line.
+    #[test]
+    fn a_record_of_the_log_crate_has_its_own_target_and_no_paths() {
+        let work = || {
+            let mut record = tracing_log::log::Record::builder();
+            record.level(tracing_log::log::Level::Warn).target("tokio_postgres::connection");
+            record.module_path(Some("tokio_postgres::connection")).file(Some("/root/connection.rs")).line(Some(351));
+            tracing_log::format_trace(&record.args(format_args!("NOTICE: exists")).build()).unwrap();
+            tracing::info!(target: "log", { "log.file" = "orders.log" }, "rotated");
+        };
+        let (text, ()) = logged(LogFormat::new(), work);
+        assert_eq!(
+            text,
+            "[warn] tokio_postgres::connection: NOTICE: exists\n[info] log: rotated log.file=orders.log\n"
+        );
+        let (text, ()) = logged(LogFormat::new().json(), work);
+        let objects: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [record, own] = &objects[..] else { panic!("two lines: {text}") };
+        assert_eq!((&record["level"], &record["message"]), (&"warn".into(), &"NOTICE: exists".into()));
+        assert_eq!(record["target"], "tokio_postgres::connection");
+        assert!(record.get("fields").is_none(), "{record}");
+        assert_eq!(own["fields"], serde_json::json!({ "log.file": "orders.log" }));
     }
 
     #[test]
