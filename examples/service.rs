@@ -109,6 +109,7 @@ struct Service {
     "POST /accounts/{account}/deposits/{cents}",
     kind = "server",
     parent = caller(&headers),
+    fault = StatusCode::is_server_error,
     record("http.response.status_code" = result.as_ref().map_or_else(StatusCode::as_u16, |answer| answer.status().as_u16()))
 )]
 async fn deposit(
@@ -141,7 +142,7 @@ async fn deposit(
     Ok((status, [(ETAG, format!("\"{}\"", committed.version))]).into_response())
 }
 
-#[traced("GET /accounts/{account}", kind = "server", parent = caller(&headers))]
+#[traced("GET /accounts/{account}", kind = "server", parent = caller(&headers), fault = StatusCode::is_server_error)]
 async fn balance(
     State(service): State<Service>,
     Path(account): Path<String>,

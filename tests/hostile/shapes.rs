@@ -218,6 +218,35 @@ fn named_future(n: u8) -> std::future::Ready<u8> {
 fn future_by_word(n: u8) -> impl IntoFutureLike<Output = u8> {
     async move { n }
 }
+#[traced(fault = |_| false)]
+fn fault_of_a_future(n: u8) -> impl Future<Output = Result<u8, std::fmt::Error>> + Send + 'static {
+    async move { Ok(n) }
+}
+#[traced(fault = fails_for, record("ok" = result.is_ok()))]
+fn fault_beside_record(n: String) -> Result<usize, Box<str>> {
+    if n.is_empty() { Err(n.into()) } else { Ok(n.len()) }
+}
+#[traced(fault = <Failed<T> as Fails>::fails)]
+async fn fault_of_a_trait<T: Copy>(n: &T) -> Result<&T, Failed<T>> {
+    Err(Failed(*n))
+}
+#[traced(fault = |_| true)]
+fn fault_in_part(n: u8) -> Result<impl Sized, std::fmt::Error> {
+    Ok(n)
+}
+/// Takes what its argument derefs to.
+fn fails_for(text: &str) -> bool {
+    text.is_empty()
+}
+struct Failed<T>(T);
+trait Fails {
+    fn fails(&self) -> bool;
+}
+impl<T> Fails for Failed<T> {
+    fn fails(&self) -> bool {
+        size_of_val(&self.0) > 0
+    }
+}
 trait IntoFutureLike: Future {}
 impl<F: Future> IntoFutureLike for F {}
 #[traced]
@@ -315,6 +344,8 @@ fn run() {
         (crate::ready(future_uncovered(1)), crate::ready(named_future(1)), crate::ready(future_by_word(1))),
         (1, 1, 1)
     );
+    assert!(fault_beside_record(String::new()).is_err() && fault_in_part(1).is_ok());
+    assert!(crate::ready(fault_of_a_future(1)).is_ok() && crate::ready(fault_of_a_trait(&1)).is_err());
     assert_eq!(crate::ready(recursive(5)), 5);
     assert_eq!(crate::ready(future_and_more(1).clone()) + crate::ready(future_that_is_covered(1)), 2);
     assert!(is_many(stream_and_more(1)));

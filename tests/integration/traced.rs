@@ -5,6 +5,7 @@ mod deep;
 mod left;
 mod movable;
 mod named;
+mod refused;
 
 use std::fmt::Display;
 use std::future::Future;

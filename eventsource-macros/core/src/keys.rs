@@ -23,7 +23,7 @@ pub(crate) const VERSION: &str = "version";
 pub(crate) const ALIAS: &str = "alias";
 pub(crate) const UPCAST: &str = "upcast";
 
-/// Options of aggregates; `error` is one of queries as well.
+/// Options of aggregates; `error` is one of queries as well, and `fault` one of traced functions.
 pub(crate) const ERROR: &str = "error";
 pub(crate) const FAULT: &str = "fault";
 pub(crate) const EVENTS: &str = "events";

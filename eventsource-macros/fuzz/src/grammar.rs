@@ -78,6 +78,7 @@ const PROCESS_MANAGER: Words = &[("name", "= \"x\""), ("enable_tracing", "= ON")
 const TRACED: Words = &[
     ("attributes", "(a, %b, ?c, \"d\" = 1, e.f = g)"),
     ("record", "(\"k\" = result)"),
+    ("fault", "= |error| error.is_fault()"),
     ("kind", "= \"client\""),
     ("links", "= a"),
     ("parent", "= b"),

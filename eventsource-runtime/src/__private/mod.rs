@@ -25,7 +25,8 @@ use crate::domain::{self, Aggregate, AnyEvent, DecodeError, Event, EventDef, Eve
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
 pub use crate::telemetry::expanded::{
-    By, ByPlace, Literal, NoResult, Outcome, Span, Teller, ToldResult, ToldValue, told, told_of,
+    By, ByPlace, Fallible, Faults, Literal, NoResult, Outcome, Span, Teller, ToldResult, ToldValue, faults, told,
+    told_of,
 };
 pub use crate::telemetry::{Attributes, Kind, Options, Slot};
 

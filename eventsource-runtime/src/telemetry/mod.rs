@@ -74,7 +74,9 @@ pub(crate) mod expanded {
         BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, held, once, run,
         start, start_with, traced, traced_by,
     };
-    pub use super::outcome::{By, NoResult, Outcome, Teller, ToldResult, ToldValue, told, told_of};
+    pub use super::outcome::{
+        By, Fallible, Faults, NoResult, Outcome, Teller, ToldResult, ToldValue, faults, told, told_of,
+    };
     pub use super::site::Literal;
 }
 

@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use super::{Attributes, backend};
+use super::{Attributes, backend, guarded};
 use crate::error::{error_type, short_name};
 
 /// What a finished body records on its span.
@@ -15,6 +15,8 @@ pub struct Outcome {
     pub error_type: Option<Cow<'static, str>>,
     /// The text of the failure, if somebody records that.
     pub error_text: Option<String>,
+    /// Whether it is an error but no failure, as `fault` says: named, and neither a status nor logged.
+    pub is_refusal: bool,
     /// What `record(..)` names.
     pub attributes: Attributes,
 }
@@ -118,6 +120,40 @@ pub struct ByName;
 #[derive(Clone, Copy, Debug)]
 pub struct ByType;
 
+/// What a function with `fault` returns.
+#[diagnostic::on_unimplemented(
+    message = "`fault` is asked about an `Err`, and `{Self}` is no `Result`",
+    label = "not a `Result`",
+    note = "return a `Result`, or remove `fault`"
+)]
+pub trait Fallible<E> {
+    /// The error, if it is one.
+    fn __es_error(&self) -> Option<&E>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E> Fallible<E> for Result<T, E> {
+    fn __es_error(&self) -> Option<&E> {
+        self.as_ref().err()
+    }
+}
+
+/// What another teller tells, and whether that is a failure. Its type says nothing of errors: that a function returns
+/// none is reported once, and not again where this is used.
+#[derive(Debug)]
+pub struct Faults<B, R, E> {
+    by: B,
+    error: fn(&R) -> Option<&E>,
+    is_fault: fn(&E) -> bool,
+}
+
+/// What `by` tells of values of a type; as refusals, where they are errors of which `is_fault` does not say otherwise.
+#[inline]
+#[must_use]
+pub fn faults<R: Fallible<E>, E, B>(_: Told<R>, by: B, is_fault: fn(&E) -> bool) -> Faults<B, R, E> {
+    Faults { by, error: R::__es_error, is_fault }
+}
+
 /// What a closure finds out.
 #[derive(Debug)]
 pub struct By<F>(pub F);
@@ -144,6 +180,15 @@ impl<T, E> Teller<Result<T, E>> for ByType {
         if returned.is_err() {
             outcome.error_type = Some(Cow::Borrowed(short_name::<E>()));
         }
+    }
+}
+
+impl<R, E, B: Teller<R>> Teller<R> for Faults<B, R, E> {
+    fn tell(&mut self, returned: &R, outcome: &mut Outcome) {
+        let Some(error) = (self.error)(returned) else { return };
+        self.by.tell(returned, outcome);
+        // If it panics, nobody said that this is no failure.
+        outcome.is_refusal = !guarded(|| (self.is_fault)(error)).unwrap_or(true);
     }
 }
 
@@ -188,5 +233,18 @@ mod tests {
         told::<str>().__es_by().tell("any", &mut outcome);
         assert_eq!(outcome.error_type, None);
         assert_eq!(outcome.error_text, None, "nobody records what errors say");
+    }
+
+    #[test]
+    fn an_error_that_is_no_fault_is_told_as_a_refusal() {
+        let told_by = |is_fault: fn(&Opaque) -> bool| {
+            let mut outcome = Outcome::default();
+            let told = told::<Result<(), Opaque>>;
+            faults(told(), told().__es_by(), is_fault).tell(&Err::<(), _>(Opaque), &mut outcome);
+            (outcome.error_type.unwrap(), outcome.is_refusal)
+        };
+        assert_eq!(told_by(|_| false), ("Opaque".into(), true));
+        assert_eq!(told_by(|_| true), ("Opaque".into(), false));
+        assert_eq!(told_by(|_| panic!("in `fault`")), ("Opaque".into(), false));
     }
 }

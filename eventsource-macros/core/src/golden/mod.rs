@@ -283,16 +283,11 @@ fn traced_otherwise() {
     };
     compare_twice("traced_future", || traced(options.clone(), item.clone()));
     compare_twice("traced_off_future", || crate::traced(Instrumentation::Off, options.clone(), item.clone()));
-    compare_twice("traced_async", || {
-        traced(
-            quote!(),
-            quote!(
-                async fn load(id: Id) -> Order {
-                    work(id).await
-                }
-            ),
-        )
-    });
+    let item = quote! { async fn load(id: Id) -> Order { work(id).await } };
+    compare_twice("traced_async", || traced(quote!(), item.clone()));
+    let options = quote!(fault = |error| !matches!(error, CardError::Declined));
+    let item = quote! { fn take(cents: u64) -> Result<(), CardError> { charge(cents) } };
+    compare_twice("traced_fault", || traced(options.clone(), item.clone()));
     compare_twice("traced_held", || {
         traced(
             quote!(),
@@ -362,6 +357,7 @@ fn traced() {
         kind = "client",
         attributes("channel" = "email", "retries" = 3, recipient, "domain" = %recipient.domain(), text = ?&message),
         record("id" = result.as_ref().ok()),
+        fault = is_fault,
         links = &message.cause,
         parent = message.context(),
         enable_tracing = self.on,

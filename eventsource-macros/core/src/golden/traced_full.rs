@@ -104,10 +104,14 @@ pub async fn send_email(
                     |__es_returned, __es_outcome| {
                         {
                             facade::__private::Teller::tell(
-                                &mut {
-                                    use facade::__private::probe::told::*;
-                                    facade::__private::told_of(__es_returned).__es_by()
-                                },
+                                &mut facade::__private::faults(
+                                    facade::__private::told_of(__es_returned),
+                                    {
+                                        use facade::__private::probe::told::*;
+                                        facade::__private::told_of(__es_returned).__es_by()
+                                    },
+                                    |__es_error| is_fault(__es_error),
+                                ),
                                 __es_returned,
                                 __es_outcome,
                             );

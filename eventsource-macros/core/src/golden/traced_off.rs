@@ -42,6 +42,11 @@ pub async fn send_email(
                 let result = __es_returned;
                 facade::__private::check(&result.as_ref().ok());
             }
+            let _ = facade::__private::faults(
+                facade::__private::told_of(__es_returned),
+                facade::__private::NoResult,
+                |__es_error| is_fault(__es_error),
+            );
         };
     };
     { self.work(message).await }

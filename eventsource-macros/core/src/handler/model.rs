@@ -208,8 +208,8 @@ fn returned(diagnostics: &mut Diagnostics, kind: Kind, method: &Function) -> Opt
 }
 
 /// Options of `#[traced]` that the runtime decides on a handler.
-pub(crate) const NOT_OF_HANDLERS: [&str; 7] =
-    [keys::KIND, keys::RECORD, keys::LINKS, keys::PARENT, keys::ROOT, keys::COVERS, keys::CRATE];
+pub(crate) const NOT_OF_HANDLERS: [&str; 8] =
+    [keys::KIND, keys::RECORD, keys::FAULT, keys::LINKS, keys::PARENT, keys::ROOT, keys::COVERS, keys::CRATE];
 
 /// What a handler's `#[traced]` may say: the runtime makes the span, with its name, kind and parent.
 fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<Expr>) {

@@ -22,6 +22,8 @@ pub(crate) enum Form {
     Path,
     /// `key = path`, of a function, also `Type::<A>::function` and `<Type as Trait>::function`.
     Function,
+    /// `key = path` of a function, or `key = |value| ..`.
+    FunctionOrClosure,
     /// `key = expression`
     Expr,
     /// `key(..)`, with an example of what stands in it.
@@ -58,7 +60,7 @@ impl Word {
             Form::Text | Form::FlagOrText => format!("{name} = \"..\""),
             Form::Number => format!("{name} = 1"),
             Form::Type => format!("{name} = Type"),
-            Form::Path | Form::Function => format!("{name} = path"),
+            Form::Path | Form::Function | Form::FunctionOrClosure => format!("{name} = path"),
             Form::Expr => format!("{name} = expression"),
             Form::List(inside) => format!("{name}({inside})"),
             Form::OneOf(words) => format!("{name} = {}", words.first().copied().unwrap_or_default()),
@@ -205,6 +207,7 @@ fn assigned(word: &Word, input: ParseStream<'_>) -> syn::Result<Value> {
         Form::Type => (input.parse().map(|ty| Value::Type(Box::new(ty))), "a type"),
         Form::Path => (input.call(Path::parse_mod_style).map(Value::Path), "a path"),
         Form::Function => (input.parse().map(|path: ExprPath| Value::Expr(Box::new(Expr::Path(path)))), "a path"),
+        Form::FunctionOrClosure => (function(input).map(|it| Value::Expr(Box::new(it))), "a path or a closure"),
         Form::OneOf(words) => return one_of(word, words, input),
         Form::Expr | Form::List(_) | Form::Flag => {
             (input.parse().map(|expr| Value::Expr(Box::new(expr))), "an expression")
@@ -213,6 +216,18 @@ fn assigned(word: &Word, input: ParseStream<'_>) -> syn::Result<Value> {
     value.map_err(|error| {
         syn::Error::new(error.span(), format!("`{}` takes {wanted}; write `{}`", word.name, word.example()))
     })
+}
+
+fn function(input: ParseStream<'_>) -> syn::Result<Expr> {
+    let written: Expr = input.parse()?;
+    let mut inside = &written;
+    while let Expr::Group(group) = inside {
+        inside = &group.expr;
+    }
+    match inside {
+        Expr::Path(_) | Expr::Closure(_) => Ok(inside.clone()),
+        other => Err(syn::Error::new_spanned(other, "")),
+    }
 }
 
 fn one_of(word: &Word, words: &[&'static str], input: ParseStream<'_>) -> syn::Result<Value> {

@@ -2,14 +2,14 @@
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Ident, Token, Type};
+use syn::{Expr, Ident, Token, Type};
 
 use super::attributes::{each, values, values_of};
 use super::covers::{Covers, may_be_future};
 use super::model::{Model, Returned, has_inferred};
 use super::start::{options, owner, site, start_where, start_where_may_be_on};
 use super::{arguments, owned};
-use crate::output::{dead, first_span, future_lints, like, local, probe, within};
+use crate::output::{dead, first_span, future_lints, like, local, located, probe, within};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -53,7 +53,7 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     let owns = Some(Token![move](Span::mixed_site()));
     let (own, value, body) = (local("__es_body"), local("__es_returned"), &model.body);
     let (owner, values) = (owner(model), values(&model.runtime, owns, &model.attributes));
-    let (checks, by) = (model.sensitive(), by_type(&private, ty));
+    let (checks, by) = (model.sensitive(), by_type(model, ty));
     // Borrows a copy of the body: a borrowed value must be in memory, even while spans are off.
     let run = quote_spanned!(Span::mixed_site()=> #private::run(&__ES_SITE, #owner, #values, &{ #own }, #by));
     // After the expressions that they check, as elsewhere.
@@ -183,7 +183,7 @@ fn run_async(model: &Model) -> TokenStream {
     let (by, traced) = match &model.returned {
         // Before the span: a call after it would need unwinding code.
         Returned::Type(ty) if model.record.is_empty() && !has_inferred(ty) => {
-            let (by, told) = (local("__es_by"), by_type(&private, ty));
+            let (by, told) = (local("__es_by"), by_type(model, ty));
             let by_this = quote_spanned!(Span::mixed_site()=> let #by = #told;);
             (Some(by_this), quote_spanned!(Span::mixed_site()=> #private::traced(#span, #own, #by)))
         }
@@ -228,21 +228,51 @@ fn end(model: &Model) -> TokenStream {
 }
 
 /// The expression that finds out whether a value of a type is an error.
-fn by_type(private: &TokenStream, ty: &Type) -> TokenStream {
-    let probe = probe(private, "told");
-    quote_spanned!(Span::mixed_site()=> { #probe #private::told::<#ty>().__es_by() })
+fn by_type(model: &Model, ty: &Type) -> TokenStream {
+    let told = local("told");
+    by(model, |private, place| quote_spanned!(place=> #private::#told::<#ty>()))
 }
 
 /// The same for the type of a value, which may differ in part from the written one; `NoResult` if its type is unknown.
-fn by_value(Model { runtime, returned, .. }: &Model, value: &TokenStream) -> TokenStream {
-    let private = runtime.private();
-    match returned {
-        Returned::Type(_) | Returned::Opaque(Some(_)) => {
-            let probe = probe(&private, "told");
-            quote_spanned!(Span::mixed_site()=> { #probe #private::told_of(#value).__es_by() })
-        }
+fn by_value(model: &Model, value: &TokenStream) -> TokenStream {
+    let private = model.runtime.private();
+    match &model.returned {
+        Returned::Type(_) | Returned::Opaque(Some(_)) => by(model, |private, place| told_of(private, place, value)),
         Returned::Opaque(None) | Returned::Never => quote_spanned!(Span::mixed_site()=> #private::NoResult),
     }
+}
+
+pub(super) fn told_of(private: &TokenStream, place: Span, value: &impl ToTokens) -> TokenStream {
+    let told = local("told_of");
+    quote_spanned!(place=> #private::#told(#value))
+}
+
+fn by(model: &Model, told: impl Fn(&TokenStream, Span) -> TokenStream) -> TokenStream {
+    let private = model.runtime.private();
+    let (probe, value) = (probe(&private, "told"), told(&private, Span::mixed_site()));
+    let by = quote_spanned!(Span::mixed_site()=> { #probe #value.__es_by() });
+    match &model.fault {
+        None => by,
+        Some(fault) => with_fault(model, fault, told, &by),
+    }
+}
+
+/// The expression that finds out the same with `fault`, all at its place: there the compiler says what is wrong, once.
+pub(super) fn with_fault(
+    model: &Model,
+    fault: &Expr,
+    told: impl Fn(&TokenStream, Span) -> TokenStream,
+    by: &TokenStream,
+) -> TokenStream {
+    let place = located(first_span(fault));
+    let (private, error, faults) = (model.runtime.private_at(place), Ident::new("__es_error", place), local("faults"));
+    let is_fault = match fault {
+        // Not the path itself: a call takes what derefs to the argument, too.
+        Expr::Path(path) => quote_spanned!(place=> |#error| #path(#error)),
+        closure => closure.to_token_stream(),
+    };
+    let told = told(&private, place);
+    quote_spanned!(place=> #private::#faults(#told, #by, #is_fault))
 }
 
 /// Starts the span with the call, and attaches it to what the call returns.

@@ -47,6 +47,8 @@ pub(super) struct Model {
     pub(super) constants: Vec<(LitStr, Literal)>,
     pub(super) attributes: Vec<Entry>,
     pub(super) record: Vec<Entry>,
+    /// The function or closure that tells which errors are failures.
+    pub(super) fault: Option<Expr>,
     pub(super) parent: Parent,
     pub(super) links: Option<Expr>,
     pub(super) enable_tracing: Option<Expr>,
@@ -95,13 +97,15 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
         diagnostics.error(name, "the span's name is empty; write `#[traced(\"component.operation\")]`");
     }
     let record = arguments::keep_seen(diagnostics, &function.sig, covers, record);
+    let returned = returned(&function.sig.output, covers);
+    let fault = fault(diagnostics, &mut options, &function.sig, &returned);
     let Some(body) = body(diagnostics, &function) else { return Err(function.into_token_stream()) };
     let (constants, attributes) = split(attributes);
     Ok(Model {
         owner: name.is_none() && has_owner(&function.sig),
         name: name.unwrap_or_else(|| LitStr::new(&function.sig.ident.unraw().to_string(), function.sig.ident.span())),
-        returned: returned(&function.sig.output, covers),
-        is_held: record.is_empty() && covers == Covers::Call && is_held(&function.sig),
+        is_held: record.is_empty() && fault.is_none() && covers == Covers::Call && is_held(&function.sig),
+        returned,
         runtime,
         function,
         body,
@@ -110,10 +114,23 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
         constants,
         attributes,
         record,
+        fault,
         parent,
         links,
         enable_tracing,
     })
+}
+
+/// The function or closure that tells faults, if there may be an error to ask it about.
+fn fault(diagnostics: &mut Diagnostics, options: &mut Options, sig: &Signature, returned: &Returned) -> Option<Expr> {
+    let given = options.take(keys::FAULT)?;
+    let has_value = matches!(&sig.output, ReturnType::Type(..)) && !matches!(returned, Returned::Never);
+    if !has_value || matches!(returned, Returned::Opaque(None)) {
+        let message = "`fault` is asked about an `Err`, and the function's type shows no `Result`; remove this";
+        diagnostics.error(&given.key, message);
+        return None;
+    }
+    given.expr()
 }
 
 /// Whether the function certainly belongs to a type: `Self` has no meaning elsewhere.

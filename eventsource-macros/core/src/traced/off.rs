@@ -5,6 +5,7 @@ use quote::{ToTokens as _, quote, quote_spanned};
 
 use super::attributes::{check, seeing};
 use super::covers::Covers;
+use super::expand::{told_of, with_fault};
 use super::model::{Model, Parent, Returned, has_inferred};
 use crate::output::{borrowed, like, local, within};
 use crate::signature::Function;
@@ -40,18 +41,23 @@ fn checks(model: &Model) -> TokenStream {
     // As with a span: an `Fn`, so that no argument is changed or moved out of.
     let start = (!start.is_empty())
         .then(|| quote_spanned!(Span::mixed_site()=> let _: &dyn ::core::ops::Fn() = &|| { #start };));
-    let checks: TokenStream = start.into_iter().chain(record(model)).collect();
+    let checks: TokenStream = start.into_iter().chain(returned(model)).collect();
     // Never called, so that the compiler generates no code for it.
     let checks = (!checks.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = || { #checks };));
     let sensitive = model.sensitive();
     quote_spanned!(Span::mixed_site()=> #checks #sensitive)
 }
 
-/// The expressions of `record(..)`, if the type of `result` can be written.
-fn record(model: &Model) -> Option<TokenStream> {
-    let value = local("__es_returned");
+/// The expressions of `record(..)` and `fault`, if the returned type can be written.
+fn returned(model: &Model) -> Option<TokenStream> {
+    let (private, value) = (model.runtime.private(), local("__es_returned"));
     let seen = |entry| Some(seeing(&value.to_token_stream(), entry, &check(&model.runtime, entry)?));
-    let checks: TokenStream = model.record.iter().filter_map(seen).collect();
+    let fault = model.fault.iter().map(|fault| {
+        let no_result = quote_spanned!(Span::mixed_site()=> #private::NoResult);
+        let asked = with_fault(model, fault, |private, place| told_of(private, place, &value), &no_result);
+        quote_spanned!(Span::mixed_site()=> let _ = #asked;)
+    });
+    let checks: TokenStream = model.record.iter().filter_map(seen).chain(fault).collect();
     if checks.is_empty() {
         return None;
     }
@@ -60,6 +66,8 @@ fn record(model: &Model) -> Option<TokenStream> {
         (Returned::Type(ty), Covers::Future) => {
             quote_spanned!(Span::mixed_site()=> <#ty as ::core::future::Future>::Output)
         }
+        // In a stream of another name its items cannot be seen.
+        (Returned::Type(ty), Covers::Stream) => model.covers.item(ty)?.to_token_stream(),
         (Returned::Type(ty) | Returned::Opaque(Some(ty)), _) => ty.to_token_stream(),
         (Returned::Opaque(None) | Returned::Never, _) => return None,
     };

@@ -20,6 +20,7 @@ const UNNAMED: &str = "has no place here: nothing is recorded but what `attribut
 pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::ATTRIBUTES, Form::List("\"key\" = expression")),
     Word::new(keys::RECORD, Form::List("\"key\" = result.len()")),
+    Word::new(keys::FAULT, Form::FunctionOrClosure),
     Word::new(keys::KIND, Form::Text),
     Word::new(keys::LINKS, Form::Expr),
     Word::new(keys::PARENT, Form::Expr),

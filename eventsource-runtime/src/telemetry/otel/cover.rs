@@ -141,9 +141,10 @@ impl<S: Stream> Stream for InSpan<S, AStream> {
         let polled = within(this.span, || body.poll_next(task));
         match &polled {
             Poll::Pending => (),
-            // The first failure is recorded; later ones may only be its consequence.
+            // The first failure is recorded; later ones may only be its consequence, as they cannot be of a refusal.
             Poll::Ready(Some(item)) => {
-                if this.outcome.error_type.is_none() && this.span.as_ref().is_some_and(Span::is_recording) {
+                let has_failed = this.outcome.error_type.is_some() && !this.outcome.is_refusal;
+                if !has_failed && this.span.as_ref().is_some_and(Span::is_recording) {
                     (this.inspect)(item, this.outcome);
                 }
             }

@@ -48,7 +48,7 @@ impl Span {
     /// Ends the span, and logs a failure in it.
     #[inline]
     pub(super) fn finish_telling(self, mut outcome: Outcome) {
-        if outcome.error_type.is_some() {
+        if outcome.error_type.is_some() && !outcome.is_refusal {
             self.log_failure(&mut outcome);
         }
         self.finish(outcome);

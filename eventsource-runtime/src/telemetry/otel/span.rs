@@ -147,7 +147,9 @@ impl Span {
             }
             if let Some(error_type) = outcome.error_type {
                 span.set_attribute(KeyValue::new(names::ERROR_TYPE, error_type));
-                span.set_status(Status::error(outcome.error_text.unwrap_or_default()));
+                if !outcome.is_refusal {
+                    span.set_status(Status::error(outcome.error_text.unwrap_or_default()));
+                }
             }
         }
         self.succeed();
