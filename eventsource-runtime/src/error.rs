@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Debug, Write};
 
+use crate::store::{drivers_name, known_name};
 use crate::telemetry::guarded;
 
 /// The cause of an error, from any back end or user code.
@@ -43,8 +44,8 @@ const LONGEST_LOOK: usize = 96;
 ///
 /// It is the first word of the error's `Debug` output if that word is all of it, or if it continues as the derive does:
 /// `Name(` or `Name {`. Any other output may be prose with user data in it, and the type's name is used instead. An
-/// [`std::io::Error`] is named by its kind. Formatting stops shortly after the first word and nothing else is kept, so
-/// the error's fields stay out of telemetry.
+/// [`std::io::Error`] is named by its kind, and an error of `tokio-postgres` is a `PostgresError`. Formatting stops
+/// shortly after the first word and nothing else is kept, so the error's fields stay out of telemetry.
 ///
 /// ```
 /// # use eventsource_runtime::error::error_type;
@@ -59,12 +60,26 @@ pub fn error_type<E: Debug + ?Sized>(error: &E) -> Cow<'static, str> {
     named(type_name::<E>(), &mut |head| write!(head, "{error:?}"))
 }
 
-/// As [`error_type`], for an error that has been boxed: `E` is its original type.
+/// As [`error_type`], for an error that has been boxed: `E` is its original type. If that can be any error, and its
+/// output says no more, the first of its causes that has a name known here gives it.
 pub(crate) fn error_type_or<E>(error: &BoxError) -> Cow<'static, str> {
-    match error.downcast_ref::<std::io::Error>() {
-        Some(error) => error_type(&error.kind()),
-        None => named(type_name::<E>(), &mut |head| write!(head, "{error:?}")),
+    error_type_behind::<E>(&**error)
+}
+
+/// The same for what is not boxed.
+pub(crate) fn error_type_behind<E>(error: &(dyn Error + 'static)) -> Cow<'static, str> {
+    if let Some(name) = drivers_name(error) {
+        return name;
     }
+    let path = type_name::<E>();
+    let name = named(path, &mut |head| write!(head, "{error:?}"));
+    let is_any = writes_messages(path) || path.contains("dyn ");
+    if is_any && matches!(&*name, "Error" | "Report") { known_name(error).unwrap_or(name) } else { name }
+}
+
+/// Whether the type can be made from any error, and its `Debug` output is that one's message.
+fn writes_messages(path: &str) -> bool {
+    matches!(path, "anyhow::Error" | "eyre::Report")
 }
 
 fn named(path: &'static str, print: &mut dyn FnMut(&mut Head) -> fmt::Result) -> Cow<'static, str> {
@@ -73,8 +88,12 @@ fn named(path: &'static str, print: &mut dyn FnMut(&mut Head) -> fmt::Result) ->
     let printed = guarded(|| print(&mut head));
     let of_type = Cow::Borrowed(last_segment(path));
     // These write the error's message, even if it is a single word.
-    if printed.is_none() || path == "anyhow::Error" || path == "eyre::Report" {
+    if printed.is_none() || writes_messages(path) {
         return of_type;
+    }
+    // Its `Debug` output is `Error { .. }`, whatever happened.
+    if path == "tokio_postgres::error::Error" {
+        return Cow::Borrowed("PostgresError");
     }
     // A `dyn Error` may be one of these as well.
     let may_be_io = path == type_name::<std::io::Error>() || path.contains("dyn ");
@@ -227,5 +246,37 @@ mod tests {
         for (error, kind) in errors() {
             assert_eq!(error_type_or::<io::Error>(&error.into()), kind);
         }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the read model is away")]
+    struct Away(#[source] BoxError);
+
+    /// As what `anyhow` puts around an error with its `context`.
+    #[derive(thiserror::Error)]
+    #[error("while the cart was read")]
+    struct Context {
+        #[source]
+        cause: BoxError,
+    }
+
+    impl Debug for Context {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Error").field("source", &self.cause).finish()
+        }
+    }
+
+    /// All were called `Error`, and nobody saw that a database was behind them.
+    #[test]
+    fn what_can_be_any_error_is_named_by_a_cause_that_is_known() {
+        use crate::store::StoreError;
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let anything = |cause: BoxError| error_type_behind::<BoxError>(&Context { cause });
+        assert_eq!(anything(missing().into()), "NotFound");
+        assert_eq!(anything(StoreError::Closed.into()), "closed");
+        assert_eq!(anything(Away(missing().into()).into()), "NotFound");
+        assert_eq!(anything("Alice has no credit".into()), "Error");
+        assert_eq!(error_type_behind::<Away>(&Away(missing().into())), "Away", "its own name says more");
+        assert_eq!(error_type_behind::<BoxError>(&Away(missing().into())), "Away");
     }
 }

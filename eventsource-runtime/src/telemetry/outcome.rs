@@ -1,12 +1,15 @@
 //! How a body ended, as recorded on its span.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 use std::ops::Deref;
 
 use super::{Attributes, backend, guarded};
-use crate::error::{error_type, short_name};
+use crate::bus::HandlerError;
+use crate::error::{error_type, error_type_behind, short_name};
+use crate::projection::ProjectionError;
 
 /// What a finished body records on its span.
 #[derive(Debug, Default)]
@@ -65,6 +68,36 @@ impl<R: ?Sized> Deref for Told<R> {
     }
 }
 
+/// An error that is no [`Error`] and knows its name.
+impl<T> Told<Result<T, HandlerError>> {
+    /// The teller.
+    #[must_use]
+    pub fn __es_by(self) -> ByItself {
+        ByItself
+    }
+}
+
+/// The same of a projection.
+impl<T> Told<Result<T, ProjectionError>> {
+    /// The teller.
+    #[must_use]
+    pub fn __es_by(self) -> ByItself {
+        ByItself
+    }
+}
+
+/// An error that can be any: an `anyhow::Error`, an `eyre::Report`, a boxed one.
+impl<T, E> Told<Result<T, E>>
+where
+    E: Debug + Display + Deref<Target = dyn Error + Send + Sync>,
+{
+    /// The teller.
+    #[must_use]
+    pub fn __es_by(self) -> ByCause {
+        ByCause
+    }
+}
+
 /// A `Result`.
 pub trait ToldResult: Sized {
     /// Its teller.
@@ -107,6 +140,14 @@ impl<T, E> ToldResult for &mut Told<Result<T, E>> {
         ByType
     }
 }
+
+/// The name that an error has of itself, and its text if somebody records it.
+#[derive(Clone, Copy, Debug)]
+pub struct ByItself;
+
+/// The name of an error or of what caused it, and its text if somebody records it.
+#[derive(Clone, Copy, Debug)]
+pub struct ByCause;
 
 /// An error's name, and its text if somebody records it.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +199,36 @@ pub fn faults<R: Fallible<E>, E, B>(_: Told<R>, by: B, is_fault: fn(&E) -> bool)
 #[derive(Debug)]
 pub struct By<F>(pub F);
 
+impl<T> Teller<Result<T, HandlerError>> for ByItself {
+    fn tell(&mut self, returned: &Result<T, HandlerError>, outcome: &mut Outcome) {
+        if let Err(error) = returned {
+            outcome.error_type = Some(Cow::Owned(error.error_type().to_owned()));
+            outcome.error_text = backend::error_text_for_any(error);
+        }
+    }
+}
+
+impl<T> Teller<Result<T, ProjectionError>> for ByItself {
+    fn tell(&mut self, returned: &Result<T, ProjectionError>, outcome: &mut Outcome) {
+        if let Err(error) = returned {
+            outcome.error_type = Some(Cow::Owned(error.error_type().to_owned()));
+            outcome.error_text = backend::error_text_for_any(error);
+        }
+    }
+}
+
+impl<T, E> Teller<Result<T, E>> for ByCause
+where
+    E: Display + Deref<Target = dyn Error + Send + Sync>,
+{
+    fn tell(&mut self, returned: &Result<T, E>, outcome: &mut Outcome) {
+        if let Err(error) = returned {
+            outcome.error_type = Some(error_type_behind::<E>(&**error));
+            outcome.error_text = backend::error_text_for_any(error);
+        }
+    }
+}
+
 impl<T, E: Debug + Display> Teller<Result<T, E>> for ByText {
     fn tell(&mut self, returned: &Result<T, E>, outcome: &mut Outcome) {
         if let Err(error) = returned {
@@ -206,7 +277,10 @@ impl<R: ?Sized, F: FnMut(&R, &mut Outcome)> Teller<R> for By<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+    use crate::error::BoxError;
 
     struct Opaque;
 
@@ -233,6 +307,23 @@ mod tests {
         told::<str>().__es_by().tell("any", &mut outcome);
         assert_eq!(outcome.error_type, None);
         assert_eq!(outcome.error_text, None, "nobody records what errors say");
+    }
+
+    /// Both were called by their type, and hid what they know.
+    #[test]
+    fn an_error_that_can_be_any_is_told_by_its_own_name_or_that_of_a_cause() {
+        fn name<E>(error: E, mut by: impl Teller<Result<(), E>>) -> Option<String> {
+            let mut outcome = Outcome::default();
+            by.tell(&Err(error), &mut outcome);
+            outcome.error_type.map(Cow::into_owned)
+        }
+        let of_handler = told::<Result<(), HandlerError>>().__es_by();
+        assert_eq!(name(HandlerError::from(Said), of_handler).as_deref(), Some("Said"));
+        let of_step = told::<Result<(), ProjectionError>>().__es_by();
+        assert_eq!(name(ProjectionError::from(Said), of_step).as_deref(), Some("Said"));
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let of_any = told::<Result<(), BoxError>>().__es_by();
+        assert_eq!(name(BoxError::from(missing), of_any).as_deref(), Some("NotFound"));
     }
 
     #[test]

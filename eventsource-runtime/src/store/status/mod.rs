@@ -8,6 +8,7 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::iter::successors;
 
@@ -18,10 +19,25 @@ use none as sqlite;
 
 use super::StoreError;
 use crate::bus;
+use crate::error::error_type;
 
 /// The code of the first error that has one, among a failure and its causes.
 pub(crate) fn status_code(error: &(dyn Error + 'static)) -> Option<String> {
     causes(error).find_map(|error| postgres::code(error).or_else(|| sqlite::code(error)))
+}
+
+/// The name of an error of the system or of a database's driver.
+pub(crate) fn drivers_name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
+    let of_system = error.downcast_ref().map(|error: &std::io::Error| error_type(&error.kind()));
+    of_system.or_else(|| postgres::name(error)).or_else(|| sqlite::name(error))
+}
+
+/// The name of the first error that is one of these, or of a store, among a failure and its causes.
+pub(crate) fn known_name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
+    causes(error).find_map(|error| {
+        let of_store = error.downcast_ref().map(|error: &StoreError| Cow::Borrowed(error.error_type()));
+        of_store.or_else(|| drivers_name(error))
+    })
 }
 
 /// Whether a failure, or one of its causes, is that of a store in trouble, such as a connection that was lost, or that

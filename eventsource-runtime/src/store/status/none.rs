@@ -1,8 +1,13 @@
 //! A database that is not built in.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 pub(super) fn code(_: &(dyn Error + 'static)) -> Option<String> {
+    None
+}
+
+pub(super) fn name(_: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
     None
 }
 

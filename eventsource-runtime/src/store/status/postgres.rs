@@ -1,11 +1,20 @@
 //! The SQLSTATE of PostgreSQL, and its troubles.
 
+use std::borrow::Cow;
 use std::error::Error;
+
+use tokio_postgres::error::DbError;
 
 use crate::store::PostgresError;
 
 pub(super) fn code(error: &(dyn Error + 'static)) -> Option<String> {
     PostgresError::reported(error)?.code().map(str::to_owned)
+}
+
+/// What `anyhow` puts around the driver's error is of no known type; the server's message within that one is.
+pub(super) fn name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
+    let is_ours = error.is::<PostgresError>() || error.is::<tokio_postgres::Error>() || error.is::<DbError>();
+    is_ours.then_some(Cow::Borrowed("PostgresError"))
 }
 
 pub(super) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
@@ -34,11 +43,21 @@ mod tests {
 
     use tokio_postgres::{Error, NoTls};
 
-    use crate::store::is_trouble;
+    use crate::error::{BoxError, error_type, error_type_behind};
+    use crate::store::{PostgresError, is_trouble};
 
     async fn connect(address: SocketAddr) -> Error {
         let config = format!("host={} port={} user=es", address.ip(), address.port());
         tokio_postgres::connect(&config, NoTls).await.err().expect("no server is there")
+    }
+
+    #[test]
+    fn the_drivers_error_is_named_as_that_of_a_projections_step() {
+        let misread = || "host=here port=none".parse::<tokio_postgres::Config>().unwrap_err();
+        assert_eq!(error_type(&misread()), "PostgresError");
+        assert_eq!(error_type(&PostgresError::from(misread())), "PostgresError");
+        assert_eq!(error_type_behind::<Error>(&misread()), "PostgresError");
+        assert_eq!(error_type_behind::<BoxError>(&misread()), "PostgresError");
     }
 
     /// Messages whose handlers have a client of their own were dead letters when their server was started again.

@@ -1,14 +1,20 @@
 //! The extended result code of SQLite, and its troubles.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use crate::error::error_type;
 use crate::store::sqlite;
 
 pub(super) fn code(error: &(dyn Error + 'static)) -> Option<String> {
     Some(said(error)?.sqlite_error()?.extended_code.to_string())
+}
+
+pub(super) fn name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
+    said(error).map(error_type)
 }
 
 pub(super) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
