@@ -6,7 +6,10 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{SqliteStore, SqliteTransaction};
 use eventsource_runtime::testing;
+use serde::{Deserialize, Serialize};
 
 /// The program of that name, built next to this one.
 fn program(name: &str) -> PathBuf {
@@ -144,5 +147,43 @@ fn a_web_service_answers_as_its_clients_expect_and_ends_when_it_is_asked_to() {
     assert!(again.asked_to_end().status.success());
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", database.display()));
+    }
+}
+
+/// It printed that the projection had stopped and that the cause was to be mended, and not which.
+#[tokio::test]
+async fn a_web_service_whose_projection_stops_says_why_and_ends() {
+    let database = std::env::temp_dir().join(format!("eventsource-stopped-{}.db", std::process::id()));
+    let store = SqliteStore::open(&database).await.expect("it is new");
+    let projections = ProjectionRunner::new(store).projection(InTheWay).spawn();
+    projections.wait_for(Position::new(0)).await.expect("its table is created");
+    projections.shutdown().await.expect("it has nothing to do");
+
+    let service = Service::start(&database);
+    let Output { status, stderr, .. } = service.process.wait_with_output().expect("it ends by itself");
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(!status.success(), "{said}");
+    let line = said.lines().find(|line| line.starts_with("`Balances` stopped after position 0"));
+    assert!(line.is_some_and(|line| line.contains("mend the cause") && line.contains("already exists")), "{said}");
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", database.display()));
+    }
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct Noted;
+
+/// Has a table of the name that the service's projection wants.
+struct InTheWay;
+
+#[projection]
+impl InTheWay {
+    #[projection(setup)]
+    fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("CREATE TABLE balances (taken INTEGER)")?)
+    }
+
+    fn noted(&self, _: &Recorded<Noted>, _: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(())
     }
 }

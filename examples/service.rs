@@ -14,6 +14,7 @@
 use std::env;
 use std::error::Error;
 use std::future::pending;
+use std::iter::successors;
 use std::time::Duration;
 
 use axum::Router;
@@ -235,6 +236,12 @@ async fn until_ended(progress: &Progress) {
     tokio::select! {
         _ = signal::ctrl_c() => (),
         () = terminated => (),
-        stopped = progress.stopped() => eprintln!("{stopped}"),
+        stopped = progress.stopped() => eprintln!("{}", with_causes(&stopped)),
     }
+}
+
+/// What an error says, and after colons what its causes say: why something stopped is in these alone.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }

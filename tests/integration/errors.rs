@@ -402,6 +402,8 @@ async fn a_query_whose_database_failed_says_so_behind_a_box() {
     for bare in [true, false] {
         let error = queries.execute(CountCarts { bare }).await.unwrap_err();
         assert_eq!(error.error_type(), "PostgresError");
+        assert_eq!(error.to_string(), "`CountCarts` failed", "why is said by its source");
+        assert!(error.source().is_some_and(|cause| cause.is::<tokio_postgres::Error>() || cause.is::<Around>()));
     }
 }
 

@@ -23,7 +23,8 @@ pub enum QueryError<E = Infallible> {
         /// The query's name.
         query: &'static str,
     },
-    /// The handler failed with an error that the query does not declare.
+    /// The handler failed with an error that the query does not declare. Its text names the query alone; what the
+    /// handler returned is its source.
     #[error("`{query}` failed")]
     #[non_exhaustive]
     Failed {

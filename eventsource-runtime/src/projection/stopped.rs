@@ -9,6 +9,21 @@ use super::error::ProjectionError;
 use crate::store::Position;
 
 /// A projection no longer runs, or did not get there in time.
+///
+/// Its text says where it stopped; why is its [`source`](std::error::Error::source), and what that came from the sources
+/// of that. Print them too:
+///
+/// ```
+/// use std::error::Error;
+/// use std::iter::successors;
+///
+/// fn with_causes(error: &dyn Error) -> String {
+///     let causes = successors(error.source(), |&cause| cause.source());
+///     causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
+/// }
+/// # let error = eventsource_runtime::store::StoreError::backend("load a stream", "nobody is there");
+/// # assert!(with_causes(&error).ends_with("load a stream: nobody is there"));
+/// ```
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProjectionStopped {
