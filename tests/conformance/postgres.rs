@@ -4,6 +4,7 @@ mod aside;
 mod crashes;
 mod dropped;
 mod faults;
+mod inbox;
 mod interleaved;
 mod killed;
 mod leases;

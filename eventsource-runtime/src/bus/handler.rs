@@ -132,6 +132,44 @@ impl Linked for Received {
 ///
 /// Ids may be deleted once no message as old can come again, from a broker or relay that was set back or from the dead
 /// letters.
+///
+/// # An inbox of versions
+///
+/// With ids, a dead letter that is [handled again](super::Traced::retry_dead_letters) takes effect behind later events
+/// of its stream: right for what adds up, such as pieces in stock, and wrong for a copy of a state, which it would set
+/// back. Such a handler keeps the version of the last event of each stream instead, and passes over what is not newer:
+/// a repeated message as well as an outdated one. The row also keeps others from the stream until the transaction ends.
+/// In PostgreSQL, with a table `seen (consumer TEXT, stream TEXT, version BIGINT, PRIMARY KEY (consumer, stream))`:
+///
+#[cfg_attr(feature = "postgres", doc = "```no_run")]
+#[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+/// # use eventsource_runtime::bus::{HandlerError, MessageHandler, Received};
+/// # use eventsource_runtime::prelude::*;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct PriceChanged { cents: i64 }
+/// use eventsource_runtime::store::tokio_postgres::Client;
+///
+/// struct Prices(tokio::sync::Mutex<Client>);
+///
+/// impl MessageHandler for Prices {
+///     async fn handle(&self, message: Received) -> Result<(), HandlerError> {
+///         let changed = message.decode::<PriceChanged>()?;
+///         let (article, version) = (changed.aggregate_id(), changed.version());
+///         let mut client = self.0.lock().await;
+///         let transaction = client.transaction().await?;
+///         let seen = "INSERT INTO seen AS last VALUES ('prices', $1, $2)
+///             ON CONFLICT (consumer, stream) DO UPDATE SET version = excluded.version
+///             WHERE last.version < excluded.version";
+///         if transaction.execute(seen, &[&article, &version]).await? == 1 {
+///             let upsert = "INSERT INTO prices VALUES ($1, $2)
+///                 ON CONFLICT (article) DO UPDATE SET cents = excluded.cents";
+///             transaction.execute(upsert, &[&article, &changed.cents]).await?;
+///         }
+///         // If this is not reached, the server keeps neither.
+///         Ok(transaction.commit().await?)
+///     }
+/// }
+/// ```
 #[doc(alias = "inbox")]
 pub trait MessageHandler: Send + Sync + 'static {
     /// Handles a message. The next one of its stream follows when this one is done.

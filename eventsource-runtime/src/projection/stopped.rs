@@ -10,8 +10,8 @@ use crate::store::Position;
 
 /// A projection no longer runs, or did not get there in time.
 ///
-/// Its text says where it stopped; why is its [`source`](std::error::Error::source), and what that came from the sources
-/// of that. Print them too:
+/// Its text says where it stopped; why is its [`source`](std::error::Error::source), with sources in turn. Print them
+/// too:
 ///
 /// ```
 /// use std::error::Error;
