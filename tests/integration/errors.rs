@@ -111,7 +111,7 @@ fn fails_at<S: Serializer>(secret: &str, serializer: S) -> Result<S::Ok, S::Erro
 }
 
 #[derive(Aggregate, Default, Serialize, Deserialize)]
-#[aggregate(id = u32, error = std::fmt::Error, events(Opened), snapshot(every = 100))]
+#[aggregate(id = u32, error = fmt::Error, events(Opened), snapshot(every = 100))]
 struct Account {}
 
 impl Apply<Opened> for Account {
@@ -127,7 +127,7 @@ struct Open {
 
 #[command_handler]
 impl Account {
-    fn open(&self, _: Open) -> Result<Opened, std::fmt::Error> {
+    fn open(&self, _: Open) -> Result<Opened, fmt::Error> {
         Ok(Opened { secret: String::new() })
     }
 }
