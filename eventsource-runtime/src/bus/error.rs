@@ -60,6 +60,16 @@ pub enum PublishError {
         /// The intended destination.
         destination: String,
     },
+    /// The broker takes nothing for that destination, on RabbitMQ: there is no such exchange (`NOT_FOUND`), or the
+    /// account may not publish to it (`ACCESS_REFUSED`). What was under way when it said so may have been received.
+    #[error("the broker takes no message for `{destination}`: {code}; see that it is there, and that the account may")]
+    #[non_exhaustive]
+    Denied {
+        /// The intended destination.
+        destination: String,
+        /// The broker's code.
+        code: &'static str,
+    },
     /// The broker did not confirm it in time; it may have received it all the same.
     #[error("the broker did not confirm a message for `{destination}` within {waited:?}; publish it again")]
     #[non_exhaustive]
@@ -116,6 +126,11 @@ impl PublishError {
         Self::Refused { destination: destination.into() }
     }
 
+    /// The broker takes nothing for that destination, and says why by a code of its protocol.
+    pub fn denied(destination: impl Into<String>, code: &'static str) -> Self {
+        Self::Denied { destination: destination.into(), code }
+    }
+
     /// The broker did not confirm it in the time that the bus waited.
     pub fn timed_out(destination: impl Into<String>, waited: Duration) -> Self {
         Self::TimedOut { destination: destination.into(), waited }
@@ -153,6 +168,7 @@ impl PublishError {
             Self::Invalid { .. } => "invalid",
             Self::Unroutable { .. } => "unroutable",
             Self::Refused { .. } => "refused",
+            Self::Denied { code, .. } => code,
             Self::TimedOut { .. } => "timeout",
             Self::Behind { .. } => "behind",
             Self::Backend { .. } => "backend",

@@ -118,7 +118,7 @@ pub trait EventBus: Clone + Send + Sync + 'static {
     ///   event to the policy of its runner;
     /// - [`PublishError::behind`] for a message behind another of its stream that was not published;
     /// - [`PublishError::full`], [`unroutable`](PublishError::unroutable), [`refused`](PublishError::refused),
-    ///   [`timed_out`](PublishError::timed_out) or [`backend`](PublishError::backend) for what may be published later: a
+    ///   [`denied`](PublishError::denied), [`timed_out`](PublishError::timed_out) or [`backend`](PublishError::backend) for what may be published later: a
     ///   relay tries again;
     /// - [`PublishError::Closed`] once the bus is shut down, which stops a relay.
     ///

@@ -2,6 +2,7 @@
 
 mod callers;
 mod deaf;
+mod exchange;
 mod faults;
 mod foreign;
 mod members;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lapin::Channel;
 use tokio::time::sleep;
@@ -14,13 +14,16 @@ use crate::sync::Mutex;
 use crate::telemetry::log;
 
 /// How often the broker is asked.
-const ASKING: Duration = Duration::from_secs(3);
+pub(super) const ASKING: Duration = Duration::from_secs(3);
 /// Of a queue from which nothing has come it is asked only every so many times.
 const SELDOM: u32 = 5;
 /// How often in a row the broker must know of no consumer of a queue, before it is believed: it also says so when it is
 /// busy, or elects the queue's leader. Of a queue that is asked for seldom less often is enough.
 const OFTEN: u32 = 5;
 const OFTEN_ENOUGH: u32 = 3;
+/// How long the exchange must have been missing before this member declares it: by then all others have noticed, too,
+/// and bind their queues to the next one.
+const MISSING: Duration = ASKING.saturating_mul(2);
 /// How many times as often, while messages are in flight.
 const BUSY: u32 = 4;
 
@@ -122,10 +125,11 @@ impl Backlog {
     }
 
     /// Asks the broker periodically, for as long as the consuming channel is there. Over a separate channel: asking for
-    /// a missing queue closes it. Returns when the broker has no consumer for a queue any more, of which the client was
-    /// not told: the queue may have been deleted, and declared anew by somebody.
-    pub(super) async fn watch(&self, link: &Arc<Link>, is_ours: impl Fn() -> bool) {
-        let mut channel = None;
+    /// a missing queue or exchange closes it. Returns when the broker has no consumer for a queue any more, of which the
+    /// client was not told: the queue may have been deleted, and declared anew by somebody. And when the exchange was
+    /// deleted: whoever declares it anew, the queues are not bound to it.
+    pub(super) async fn watch(&self, link: &Arc<Link>, exchange: &str, is_ours: impl Fn() -> bool) {
+        let (mut channel, mut missing) = (None, None);
         for round in 1_u32.. {
             sleep(ASKING).await;
             if !is_ours() {
@@ -141,6 +145,20 @@ impl Backlog {
             if self.queues.iter().any(|queue| queue.is_deaf(is_busy)) {
                 log::rabbitmq::deaf(&self.group);
                 return;
+            }
+            let Some(asked) = &channel else { continue };
+            let found = step(topology::has_exchange(asked, exchange)).await;
+            if !matches!(found, Ok(true)) {
+                channel = None;
+            }
+            match (found, missing) {
+                (Err(_), _) | (Ok(true), None) => {}
+                (Ok(false), None) => {
+                    missing = Some(Instant::now());
+                    log::rabbitmq::waits(exchange, Some(&self.group), topology::MISSING);
+                }
+                (Ok(false), Some(since)) if since.elapsed() < MISSING => {}
+                (Ok(_), Some(_)) => return,
             }
         }
     }

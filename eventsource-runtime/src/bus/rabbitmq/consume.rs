@@ -105,7 +105,8 @@ impl Member {
             };
             let refusal = error.as_ref().and_then(topology::refusal);
             if tries.is_power_of_two() {
-                log::rabbitmq::waits(&self.intake.group, refusal.unwrap_or("backend"));
+                let exchange = &self.shared.topology.exchange;
+                log::rabbitmq::waits(exchange, Some(&self.intake.group), refusal.unwrap_or("backend"));
             }
             match (error.filter(|_| refusal.is_some()), refused) {
                 (None, _) => refused = None,
@@ -202,7 +203,7 @@ async fn open_slowly(shared: &Arc<Shared>, intake: &Intake, channel: Channel) ->
     let mut watching = JoinSet::new();
     watching.spawn(async move {
         let is_ours = || status.connected() && !lost.has_changed().unwrap_or(true);
-        backlog.watch(&shared.links, is_ours).await;
+        backlog.watch(&shared.links, &shared.topology.exchange, is_ours).await;
         let _ = deaf.send(());
     });
     Ok(Source::Queues { _closing: closing, deliveries, losses, _watching: watching })
@@ -294,10 +295,11 @@ impl Settle for Unsettled {
 
     /// A missing queue is declared again: the member does not notice that this one is gone.
     async fn park(&self, message: &Message) -> Result<(), BusError> {
+        use PublishError::{Denied, TimedOut, Unroutable};
         let topology = &self.shared.topology;
         let (exchange, key) = (topology.dead_exchange(), topology.group(&self.group));
         let parked = self.shared.publisher.publish(&exchange, &key, message, Some(&self.came)).await;
-        if matches!(parked, Err(PublishError::Unroutable { .. } | PublishError::TimedOut { .. })) {
+        if matches!(parked, Err(Denied { .. } | TimedOut { .. } | Unroutable { .. })) {
             // Whatever the result, the lane retries.
             let _ = timeout(OPENING, topology.declare_dead_letters(&self.shared.links, &self.group)).await;
         }

@@ -3,6 +3,7 @@
 mod backlog;
 mod confirms;
 mod consume;
+mod exchange;
 mod fate;
 mod link;
 mod options;
@@ -53,7 +54,9 @@ use crate::telemetry::names;
 /// changed: from RabbitMQ 4 on it drops what was delivered twenty times without an acknowledgement. Delete it when it
 /// is empty; the next member creates it anew.
 ///
-/// A subscription whose queues are gone declares them again. One of which the broker forgets that it consumes a queue,
+/// A subscription whose queues are gone declares them again. The exchange is declared again when somebody deletes it:
+/// for fifteen seconds nothing is published, in which the members of all groups bind their queues to it again. A group
+/// that has no member then is not bound until one joins, and misses what other groups get. A subscription of which the broker forgets that it consumes a queue,
 /// without telling it, as may happen when somebody deletes a queue and declares it anew, notices that within a minute,
 /// unless messages of the queue are in flight, and consumes anew. One whose declarations the broker refuses for five
 /// minutes, since a queue was declared otherwise meanwhile or the account may not, ends with that error.
@@ -91,7 +94,7 @@ impl RabbitMqBus {
         topology.check("")?;
         let authority: Option<Arc<str>> = options.authorities(&uri)?.map(Arc::from);
         let links = Link::new(uri.clone(), authority.clone());
-        let publisher = Publisher::new(Link::new(uri, authority), options.publish_timeout);
+        let publisher = Publisher::new(Link::new(uri, authority), topology.clone(), options.publish_timeout);
         let away = |error| connecting(error, info.server.as_ref());
         topology.declare_exchange(&publisher.channel().await.map_err(away)?).await.map_err(declaring)?;
         let shared = Shared { info, topology, publisher, links, members: Members::default() };
@@ -162,7 +165,7 @@ impl EventBus for RabbitMq {
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
-        self.shared.publisher.publish_all(&self.shared.topology, &messages).await
+        self.shared.publisher.publish_all(&messages).await
     }
 
     async fn subscribe(&self, intake: Intake) -> Result<Member, BusError> {

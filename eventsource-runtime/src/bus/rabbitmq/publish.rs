@@ -12,10 +12,11 @@ use tokio::sync::RwLock;
 use tokio::time::timeout_at;
 
 use super::confirms::{Confirming, Publication};
+use super::exchange::Exchange;
 use super::fate::Fate;
 use super::link::{Link, step};
 use super::properties;
-use super::topology::{self, Topology};
+use super::topology::{self, MISSING, Topology};
 use crate::bus::Published;
 use crate::bus::behind::Behind;
 use crate::bus::error::PublishError;
@@ -27,12 +28,13 @@ pub(super) struct Publisher {
     link: Arc<Link>,
     /// Replaced by tasks alone: a caller may not be polled for a while.
     channel: Arc<RwLock<Option<Confirming>>>,
+    exchange: Arc<Exchange>,
     timeout: Duration,
 }
 
 impl Publisher {
-    pub(super) fn new(link: Arc<Link>, timeout: Duration) -> Self {
-        Self { link, channel: Arc::default(), timeout }
+    pub(super) fn new(link: Arc<Link>, topology: Topology, timeout: Duration) -> Self {
+        Self { link, channel: Arc::default(), exchange: Arc::new(Exchange::new(topology)), timeout }
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -50,14 +52,16 @@ impl Publisher {
             return Ok(channel);
         }
         let make = |link: Arc<Link>| {
-            let shared = Arc::clone(&self.channel);
+            let (shared, exchange) = (Arc::clone(&self.channel), Arc::clone(&self.exchange));
             async move {
                 let mut current = shared.write().await;
                 if let Some(channel) = open(current.as_ref()) {
                     return Ok(channel);
                 }
                 *current = None;
+                exchange.held().await;
                 let channel = link.channel().await?;
+                exchange.restored(&channel).await?;
                 step(channel.confirm_select(ConfirmSelectOptions::default())).await?;
                 Ok(current.insert(Confirming::over(channel, link)).clone())
             }
@@ -67,13 +71,9 @@ impl Publisher {
 
     /// Publishes the streams of a batch concurrently, the messages of each one after the other: the broker may refuse
     /// one and accept the next.
-    pub(super) async fn publish_all(
-        &self,
-        topology: &Topology,
-        messages: &[Message],
-    ) -> Vec<Result<Published, PublishError>> {
+    pub(super) async fn publish_all(&self, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
         let mut chains: FuturesUnordered<_> =
-            chains(messages).into_iter().map(|chain| self.publish_chain(topology, messages, chain)).collect();
+            chains(messages).into_iter().map(|chain| self.publish_chain(messages, chain)).collect();
         let mut results: Vec<_> = messages.iter().map(|_| None).collect();
         while let Some(chain) = chains.next().await {
             for (place, result) in chain {
@@ -84,12 +84,7 @@ impl Publisher {
         results.into_iter().flatten().collect()
     }
 
-    async fn publish_chain(
-        &self,
-        topology: &Topology,
-        messages: &[Message],
-        chain: Vec<usize>,
-    ) -> Vec<(usize, Result<(), PublishError>)> {
+    async fn publish_chain(&self, messages: &[Message], chain: Vec<usize>) -> Vec<(usize, Result<(), PublishError>)> {
         let mut results = Vec::with_capacity(chain.len());
         let mut behind = Behind::default();
         for place in chain {
@@ -97,7 +92,7 @@ impl Publisher {
             let result = match behind.check(message) {
                 Ok(()) => {
                     let key = topology::routing_key(message);
-                    self.publish(&topology.exchange, &key, message, None).await
+                    self.publish(self.exchange.name(), &key, message, None).await
                 }
                 Err(error) => Err(error),
             };
@@ -126,27 +121,47 @@ impl Publisher {
         };
         let (size, until) = (message.payload().len(), until(self.timeout));
         let mut pauses = Pauses::default();
-        let late = || PublishError::TimedOut { destination: destination.clone(), waited: self.timeout };
+        let is_parked = exchange != self.exchange.name();
         loop {
-            let Ok(fate) = timeout_at(until, self.attempt(&publication)).await else { return Err(late()) };
+            let Ok(fate) = timeout_at(until, self.attempt(&publication)).await else {
+                // Nothing is sent to an exchange that is gone.
+                let held = !is_parked && self.exchange.is_missing();
+                return Err(self.given_up(if held { Fate::Closed(MISSING) } else { Fate::Unknown }, destination));
+            };
+            if !is_parked {
+                self.exchange.told(fate);
+            }
             match fate {
                 Fate::Confirmed => return Ok(()),
                 Fate::CameBack => return Err(PublishError::Unroutable { destination }),
                 Fate::Exceeded(limit) if size > limit => {
                     return Err(PublishError::TooLarge { destination, size, limit });
                 }
-                Fate::Refused | Fate::Exceeded(_) | Fate::Unknown => {}
+                // Whoever keeps a dead letter declares where.
+                Fate::Closed(MISSING) if is_parked => return Err(self.given_up(fate, destination)),
+                Fate::Refused | Fate::Exceeded(_) | Fate::Closed(_) | Fate::Unknown => {}
             }
             let pause: &mut (dyn Future<Output = ()> + Send + Unpin) = &mut Box::pin(pauses.next());
             if timeout_at(until, pause).await.is_err() {
-                let is_refused = fate == Fate::Refused;
-                return Err(if is_refused { PublishError::Refused { destination } } else { late() });
+                return Err(self.given_up(fate, destination));
             }
         }
     }
 
+    /// The error of a publication that is not tried again, by what became of it last.
+    fn given_up(&self, fate: Fate, destination: String) -> PublishError {
+        match fate {
+            Fate::Refused => PublishError::Refused { destination },
+            Fate::Closed(code) => PublishError::Denied { destination, code },
+            _ => PublishError::TimedOut { destination, waited: self.timeout },
+        }
+    }
+
     async fn attempt(&self, publication: &Publication) -> Fate {
-        let Ok(channel) = self.confirming().await else { return Fate::Unknown };
+        let channel = match self.confirming().await {
+            Ok(channel) => channel,
+            Err(error) => return Fate::of(&error),
+        };
         // The client would keep what it was given meanwhile, and send it in the end, though it had been given up.
         self.link.unblocked().await;
         channel.publish(publication.clone()).await
@@ -189,11 +204,11 @@ mod tests {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let uri = format!("amqp://guest:guest@{}", silent.local_addr().unwrap()).parse().unwrap();
         let timeout = Duration::from_secs(25);
-        let publisher = Publisher::new(Link::new(uri, None), timeout);
         let topology = Topology::new(&crate::bus::RabbitMqOptions::new("orders"));
+        let publisher = Publisher::new(Link::new(uri, None), topology, timeout);
         let messages = [1, 2].map(|id| Message::new(StreamId::new("Order", id), "OrderPlaced", "{}"));
         let begun = Instant::now();
-        let results = tokio::time::timeout(timeout * 4, publisher.publish_all(&topology, &messages)).await;
+        let results = tokio::time::timeout(timeout * 4, publisher.publish_all(&messages)).await;
         for result in results.expect("it ends") {
             assert!(matches!(result, Err(PublishError::TimedOut { .. })), "{result:?}");
         }

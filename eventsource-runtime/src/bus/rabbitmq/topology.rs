@@ -217,15 +217,23 @@ fn is_declared_otherwise(error: &lapin::Error) -> bool {
 }
 
 const DECLARED_OTHERWISE: &str = "PRECONDITION_FAILED";
+/// There is no such exchange or queue.
+pub(super) const MISSING: &str = "NOT_FOUND";
 
-/// Why a broker refuses what is declared, if time alone does not mend that.
-pub(super) fn refusal(error: &lapin::Error) -> Option<&'static str> {
+/// The code with which the broker closed a channel, of those that say something of an exchange or a queue.
+pub(super) fn code(error: &lapin::Error) -> Option<&'static str> {
     let ErrorKind::ProtocolError(error) = error.kind() else { return None };
     match error.kind() {
         AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => Some(DECLARED_OTHERWISE),
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Some("ACCESS_REFUSED"),
+        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Some(MISSING),
         _ => None,
     }
+}
+
+/// Why a broker refuses what is declared, if time alone does not mend that.
+pub(super) fn refusal(error: &lapin::Error) -> Option<&'static str> {
+    code(error).filter(|code| *code != MISSING)
 }
 
 /// What the broker knows of a queue.
@@ -242,10 +250,18 @@ pub(super) async fn look(channel: &Channel, queue: &str) -> lapin::Result<Found>
     Ok(Found { messages: found.message_count(), consumers: found.consumer_count() })
 }
 
-/// Whether there is no such queue.
+/// Whether there is such an exchange; asking for one that is missing closes the channel.
+pub(super) async fn has_exchange(channel: &Channel, exchange: &str) -> lapin::Result<bool> {
+    let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+    match channel.exchange_declare(exchange.into(), ExchangeKind::Topic, passive, FieldTable::default()).await {
+        Err(error) if is_missing(&error) => Ok(false),
+        found => found.map(|()| true),
+    }
+}
+
+/// Whether there is no such exchange or queue.
 pub(super) fn is_missing(error: &lapin::Error) -> bool {
-    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
-    *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
+    code(error) == Some(MISSING)
 }
 
 async fn declare_exchange(

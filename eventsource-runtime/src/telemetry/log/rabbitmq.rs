@@ -43,13 +43,17 @@ pub(crate) fn deaf(group: &str) {
     );
 }
 
-/// A subscription waits for the broker, whose last answer was `error_type`.
-pub(crate) fn waits(group: &str, error_type: &str) {
+/// A subscription of that group, or else a publication, waits for the broker, whose last answer was `error_type`.
+pub(crate) fn waits(exchange: &str, group: Option<&str>, error_type: &str) {
     event!(
         "eventsource.bus.rabbitmq.waits",
         names::LOG_RABBITMQ,
         WARN,
-        { messaging.consumer.group.name = group, error.r#type = error_type },
+        {
+            messaging.destination.name = exchange,
+            messaging.consumer.group.name = group,
+            error.r#type = error_type
+        },
         "waits for the broker"
     );
 }
