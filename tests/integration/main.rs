@@ -30,6 +30,7 @@ mod testing;
 mod toggles;
 mod traced;
 mod transfers;
+mod unanswered;
 mod unreadable;
 mod w3c;
 mod write_path;

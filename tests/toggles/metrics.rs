@@ -97,7 +97,7 @@ async fn measured(store: bool, repository: bool) -> BTreeSet<String> {
 #[tokio::test]
 async fn a_database_and_its_repository_have_a_switch_each_for_their_metrics() {
     let _turn = turn().await;
-    let of_store = ["db.client.operation.duration"];
+    let of_store = ["db.client.operation.duration", "eventsource.store.active"];
     let of_repository = ["eventsource.append.conflicts", "eventsource.events.loaded", "eventsource.snapshot.reads"];
     assert_eq!(measured(true, false).await, of_store.map(String::from).into());
     assert_eq!(measured(false, true).await, of_repository.map(String::from).into());

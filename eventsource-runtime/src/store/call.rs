@@ -19,15 +19,16 @@ pub(crate) struct Call {
     pub(super) measured: Option<Box<Measured>>,
 }
 
-/// When a measured call began, and at which store.
+/// When a measured call began, and at which store. It counts as one that waits for as long as this is kept.
 pub(super) struct Measured {
     begun: Instant,
     info: StoreInfo,
+    _waiting: Option<metrics::Waiting>,
 }
 
 impl Measured {
     pub(super) fn begin(info: &StoreInfo) -> Self {
-        Self { begun: Instant::now(), info: info.clone() }
+        Self { begun: Instant::now(), info: info.clone(), _waiting: metrics::store_waits(info) }
     }
 
     fn end(&self, span: &Span, operation: &'static str, fault: Option<Fault<'_>>) {

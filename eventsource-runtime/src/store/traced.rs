@@ -24,7 +24,7 @@ const SELECT: &str = "SELECT";
 /// A store with its spans and metrics.
 ///
 /// It makes the spans `event_store.append`, `event_store.load` and `event_store.read_all`, and for databases the metric
-/// `db.client.operation.duration`. Results are those of the inner store even if telemetry fails; all guarantees,
+/// `db.client.operation.duration` and `eventsource.store.active`. Results are those of the inner store even if telemetry fails; all guarantees,
 /// including those on dropped futures, are the inner store's. Cloning is as cheap as cloning the inner store.
 ///
 /// ```

@@ -240,6 +240,8 @@ pub const EVENTSOURCE_RELAY_RUNNING: &str = "eventsource.relay.running";
 pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
 /// `eventsource.snapshot.reads`, in `{read}`: snapshots that loads looked for.
 pub const EVENTSOURCE_SNAPSHOT_READS: &str = "eventsource.snapshot.reads";
+/// `eventsource.store.active`, in `{call}`: calls to the database that have not been answered, and that somebody still waits for; in-process stores have none.
+pub const EVENTSOURCE_STORE_ACTIVE: &str = "eventsource.store.active";
 /// `messaging.client.consumed.messages`, in `{message}`: messages that were delivered to a subscriber.
 pub const MESSAGING_CLIENT_CONSUMED_MESSAGES: &str = "messaging.client.consumed.messages";
 /// `messaging.client.operation.duration`, in `s`: how long it took to send messages, until they were confirmed.
@@ -384,6 +386,9 @@ pub fn description(metric: &str) -> &'static str {
         EVENTSOURCE_RELAY_RUNNING => "1 until the relay fails for good; then 0 until it is shut down.",
         EVENTSOURCE_RETRIES => "Retries.",
         EVENTSOURCE_SNAPSHOT_READS => "Snapshots that loads looked for.",
+        EVENTSOURCE_STORE_ACTIVE => {
+            "Calls to the database that have not been answered, and that somebody still waits for; in-process stores have none."
+        }
         MESSAGING_CLIENT_CONSUMED_MESSAGES => "Messages that were delivered to a subscriber.",
         MESSAGING_CLIENT_OPERATION_DURATION => "How long it took to send messages, until they were confirmed.",
         MESSAGING_CLIENT_SENT_MESSAGES => {

@@ -65,6 +65,13 @@ pub(crate) fn lease_lost(_: &'static str) {}
 
 pub(crate) fn context_malformed(_: &'static str) {}
 
+/// A call to a database; nobody asks for those that wait, so that there is none.
+pub(crate) enum Waiting {}
+
+pub(crate) fn store_waits(_: &StoreInfo) -> Option<Waiting> {
+    None
+}
+
 pub(crate) fn store_operation(_: &StoreInfo, _: &'static str, _: Option<Fault<'_>>, _: Duration) -> bool {
     false
 }

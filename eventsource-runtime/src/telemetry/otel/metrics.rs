@@ -12,6 +12,8 @@ use super::gauges;
 pub(crate) use super::gauges::{Gap, Told};
 use super::observed::MeterId;
 use super::pipeline::Active;
+use super::store_calls::StoreCalls;
+pub(crate) use super::store_calls::Waiting;
 use super::{foreign, messaging, processed, toggle};
 use crate::store::{Fault, StoreInfo, status_code};
 use crate::telemetry::names::description;
@@ -54,6 +56,7 @@ pub(super) struct Instruments {
     pub(super) sent_messages: Counter<u64>,
     pub(super) process_duration: Histogram<f64>,
     pub(super) consumed_messages: Counter<u64>,
+    store_calls: Arc<StoreCalls>,
     /// Whose gauges they are.
     pub(super) meter_id: MeterId,
     event_types: BoundedNames,
@@ -96,6 +99,7 @@ impl Instruments {
             sent_messages: counter(names::MESSAGING_CLIENT_SENT_MESSAGES, "{message}"),
             process_duration: seconds(names::MESSAGING_PROCESS_DURATION, &messaging::BOUNDS),
             consumed_messages: counter(names::MESSAGING_CLIENT_CONSUMED_MESSAGES, "{message}"),
+            store_calls: Arc::default(),
             meter_id: MeterId::default(),
             event_types: BoundedNames::default(),
             error_types: BoundedNames::default(),
@@ -107,6 +111,7 @@ impl Instruments {
         gauges::make(meter, &self.meter_id);
         messaging::make(meter, &self.meter_id);
         processed::make(meter, &self.meter_id);
+        self.store_calls.observe(meter);
         self
     }
 
@@ -337,6 +342,11 @@ pub(super) fn server(server: Option<&(Arc<str>, u16)>) -> impl Iterator<Item = K
         [KeyValue::new(names::SERVER_ADDRESS, Arc::clone(address)), KeyValue::new(names::SERVER_PORT, i64::from(*port))]
     };
     server.map(described).into_iter().flatten()
+}
+
+/// A call to a database begins: it counts as one that waits until the value is dropped.
+pub(crate) fn store_waits(info: &StoreInfo) -> Option<Waiting> {
+    measure(|instruments, _| instruments?.store_calls.begin(info.system?))
 }
 
 /// The duration of a call to a database; in-process stores make none. Returns whether the call was slow.

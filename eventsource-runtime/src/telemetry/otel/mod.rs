@@ -31,6 +31,7 @@ mod screen;
 mod site;
 mod span;
 mod start;
+mod store_calls;
 mod streams;
 mod toggle;
 mod tree;
