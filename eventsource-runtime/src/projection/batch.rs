@@ -7,8 +7,9 @@ use std::ops::{Add, Deref, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::changed::CheckpointMoved;
 use super::dead_letter::DeadLetter;
-use super::error::{CheckpointMoved, ProjectionError};
+use super::error::ProjectionError;
 use super::lease::{Claim, HeldLease, LeaseLost};
 use super::partition::Partition;
 use crate::clock::Timestamp;

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::aside::{BuiltElsewhere, NoRoom};
+use super::changed::{CheckpointMoved, PartitionsChanged};
 use super::lease::LeaseLost;
 use super::partition::Partition;
 use crate::dispatch::DispatchJsonError;
@@ -42,8 +43,10 @@ pub struct ProjectionError {
     is_told: bool,
     /// Whether others only kept what it needed in use.
     waits: bool,
-    /// Whether others only appended to its stream first, each time.
-    overtaken: bool,
+    /// Whether something that it needed is in trouble: it said so, or others appended to its stream first, each time.
+    trouble: bool,
+    /// Whether no retry can help.
+    permanent: bool,
     /// The scope of the step; `None` if it was not a step. Later log records about the error belong there.
     scope: Option<Scope>,
 }
@@ -65,21 +68,63 @@ impl ProjectionError {
         Self::bare(error_type_or::<E>(&cause), cause, false)
     }
 
+    /// A failure for which something that the step needs is to blame, and not the event: a server that does not answer,
+    /// a database of another driver. The event is retried for as long as the
+    /// [`patience`](super::ProjectionRunner::patience) lasts, whatever the policy, as if the store was in trouble.
+    ///
+    /// ```
+    /// # use eventsource_runtime::projection::ProjectionError;
+    /// # fn index(_: &str) -> std::io::Result<()> { Ok(()) }
+    /// fn indexed(text: &str) -> Result<(), ProjectionError> {
+    ///     index(text).map_err(ProjectionError::trouble) // fails while the search server is away
+    /// }
+    /// # assert!(indexed("7").is_ok());
+    /// ```
+    pub fn trouble<E: Into<BoxError>>(error: E) -> Self {
+        Self { trouble: true, permanent: false, ..Self::from_boxed(error) }
+    }
+
+    /// Marks a failure that a retry cannot fix: the policy decides at once, as it does by itself if the cause is a
+    /// [`DecodeError`]. A set-up or a reset that fails with it stops the projection at once. The trouble of the store in
+    /// which the step writes is waited for nevertheless.
+    ///
+    /// ```
+    /// # use eventsource_runtime::projection::ProjectionError;
+    /// fn country(code: &str) -> Result<&'static str, ProjectionError> {
+    ///     match code {
+    ///         "SE" => Ok("Sweden"),
+    ///         _ => Err(ProjectionError::new("a country without a name").permanent()),
+    ///     }
+    /// }
+    /// # assert_eq!(country("SE").unwrap(), "Sweden");
+    /// ```
+    #[must_use]
+    pub fn permanent(self) -> Self {
+        Self { permanent: true, trouble: false, ..self }
+    }
+
     fn of(error_type: &'static str, cause: impl Into<BoxError>) -> Self {
         Self::bare(Cow::Borrowed(error_type), cause.into(), true)
     }
 
     fn bare(error_type: Cow<'static, str>, cause: BoxError, is_told: bool) -> Self {
-        Self { error_type, cause, event: None, kept: None, is_told, waits: false, overtaken: false, scope: None }
+        // What the program cannot read, it cannot read later.
+        let permanent = cause.is::<DecodeError>();
+        let (event, kept, waits, trouble, scope) = (None, None, false, false, None);
+        Self { error_type, cause, event, kept, is_told, waits, trouble, permanent, scope }
     }
 
     /// Marks the error as that of the step for an event; stores call this. It is left to the projection's policy, while
     /// an error of the store itself is retried until the store works. So is one that comes from the trouble of a store
     /// that the step called, to dispatch a command for example, as long as a [`StoreError`] is among its causes, or what
-    /// PostgreSQL or SQLite reported: it stays unmarked.
+    /// PostgreSQL or SQLite reported: it stays unmarked. So does what the step calls [`trouble`](Self::trouble), and not
+    /// what it calls [`permanent`](Self::permanent).
     #[must_use]
     pub fn at(self, event: &StoredEvent) -> Self {
-        if is_trouble(&*self.cause) {
+        if self.trouble {
+            return self;
+        }
+        if !self.permanent && is_trouble(&*self.cause) {
             return Self::store(StoreError::backend("call another store from a projection's step", self.cause));
         }
         self.blaming(event)
@@ -194,6 +239,12 @@ impl ProjectionError {
         &self.error_type
     }
 
+    /// The error of the same failure, as the server tells it: with what the step says of a retry.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn retold(self, told: Self) -> Self {
+        Self { trouble: self.trouble, permanent: self.permanent, ..told }
+    }
+
     /// The name of the error, and what went wrong.
     pub(super) fn into_parts(self) -> (Cow<'static, str>, BoxError) {
         (self.error_type, self.cause)
@@ -201,11 +252,12 @@ impl ProjectionError {
 
     /// Whether retrying cannot help.
     pub(super) fn is_final(&self) -> bool {
-        let store = self.cause.downcast_ref::<StoreError>();
-        if self.event.is_some() {
+        if self.event.is_some() || self.trouble {
             return false;
         }
-        matches!(store, Some(StoreError::Closed | StoreError::Schema { .. }))
+        let store = self.cause.downcast_ref::<StoreError>();
+        self.permanent
+            || matches!(store, Some(StoreError::Closed | StoreError::Schema { .. }))
             || self.cause.is::<CheckpointMoved>()
             || self.cause.is::<PartitionsChanged>()
             || self.is_built_elsewhere()
@@ -213,22 +265,28 @@ impl ProjectionError {
             || self.cause.is::<NoRoom>()
     }
 
+    /// Whether the policy decides about the event without another attempt.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.permanent
+    }
+
     /// Whether it cannot help to try again, as far as is known: no store is in trouble, no stream busy, and no other
     /// runner in the way.
     pub(super) fn is_permanent(&self) -> bool {
-        let may_pass = self.overtaken || self.loses_its_place() || self.is_built_elsewhere();
-        !may_pass && !is_trouble(&*self.cause)
+        let may_pass = self.trouble || self.loses_its_place() || self.is_built_elsewhere() || is_trouble(&*self.cause);
+        self.permanent || !may_pass
     }
 
-    /// Whether the store itself failed, or a stream of it is busy, and not what was asked of it.
+    /// Whether the store itself failed, a stream of it is busy, or something else that the step needs is away, and it
+    /// was not what was asked of it.
     pub(crate) fn is_trouble(&self) -> bool {
         let is_trouble = || self.cause.downcast_ref().is_some_and(StoreError::is_trouble);
-        self.event.is_none() && (self.overtaken || is_trouble())
+        self.event.is_none() && (self.trouble || is_trouble())
     }
 
     /// A conflict that came each time: others append to the stream without a pause.
     pub(crate) fn overtaken(error: impl Error + Send + Sync + 'static) -> Self {
-        Self { error_type: Cow::Borrowed("conflict"), overtaken: true, ..error.into() }
+        Self { error_type: Cow::Borrowed("conflict"), trouble: true, ..error.into() }
     }
 
     /// Marks the failure of a store whose connections others had in use for longer than a call waits.
@@ -301,55 +359,6 @@ impl fmt::Display for ProjectionError {
 impl fmt::Debug for ProjectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ProjectionError({}: {})", self.error_type, self.cause)
-    }
-}
-
-/// A projection's checkpoint is not where the sender of a batch left it; nothing of the batch was applied.
-///
-/// Events between the two places may be missing from the read model, or would be applied twice.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the checkpoint of projection `{projection}` was left at {expected} and is at {found}; \
-     leave checkpoints to the runner, and give each projection a name of its own"
-)]
-#[non_exhaustive]
-pub struct CheckpointMoved {
-    /// The projection.
-    pub projection: &'static str,
-    /// Where the sender left it.
-    pub expected: Position,
-    /// Where it is.
-    pub found: Position,
-}
-
-impl CheckpointMoved {
-    pub(super) fn new(projection: &'static str, expected: Position, found: Position) -> Self {
-        Self { projection, expected, found }
-    }
-}
-
-/// A projection has a different number of partitions than it is to run in: they stand at different positions, so that
-/// their number cannot be changed, or somebody has changed it since.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "projection `{projection}` has {stored} partitions and cannot go on with {wanted}; \
-     run it with {stored}, at least until all have caught up"
-)]
-#[non_exhaustive]
-pub struct PartitionsChanged {
-    /// The projection.
-    pub projection: &'static str,
-    /// How many it has.
-    pub stored: u32,
-    /// How many were asked for.
-    pub wanted: u32,
-}
-
-impl PartitionsChanged {
-    /// For a projection that has `stored` partitions.
-    #[must_use]
-    pub const fn new(projection: &'static str, stored: u32, wanted: u32) -> Self {
-        Self { projection, stored, wanted }
     }
 }
 

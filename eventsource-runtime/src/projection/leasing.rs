@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::ProjectionStore;
-use super::error::{CheckpointMoved, ProjectionError};
+use super::changed::CheckpointMoved;
+use super::error::ProjectionError;
 use super::halt::Halt;
 use super::lease::{Claim, Lease, LeaseLost, Taken};
 use super::options::Options;

@@ -7,7 +7,8 @@
 use std::time::{Duration, Instant};
 
 use super::batch::Events;
-use super::error::{CheckpointMoved, ProjectionError};
+use super::changed::CheckpointMoved;
+use super::error::ProjectionError;
 use super::halt::Halt;
 use super::partition_runner::{BACKLOG, Cursor, PartitionRunner};
 use super::retry::{LATE, Trouble, upkeep};

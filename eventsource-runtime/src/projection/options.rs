@@ -13,8 +13,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// How long a lease lasts if it is not renewed.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// What happens to an event that a projection cannot apply once the retries are used up: its method fails or panics, or
-/// the payload cannot be decoded.
+/// What happens to an event that a projection cannot apply once the retries are used up: its method fails or panics; or
+/// at once, if the payload cannot be decoded or the error is [permanent](super::ProjectionError::permanent).
 ///
 /// A store in trouble does not count as such a failure: the policy acts only when the store has just answered. An event
 /// of a newer schema version does: with `Skip`, release the program that reads it before the one that writes it. So does

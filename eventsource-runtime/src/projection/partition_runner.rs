@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::batch::{Events, Took};
-use super::error::CheckpointMoved;
+use super::changed::CheckpointMoved;
 use super::halt::Halt;
 use super::leasing::Hold;
 use super::options::Options;
@@ -61,6 +61,8 @@ pub(super) struct Cursor {
     pub(super) hold: Hold,
     /// What may have been committed, though it was reported as failed.
     pub(super) unsure: Option<Unsure>,
+    /// The code of a statement that was wrong however often it was retried, as it is for the next event.
+    pub(super) wrong_statement: Option<String>,
     /// When the last page came, and the longest time between two since something unsaved was passed over.
     pub(super) read: Instant,
     pub(super) gap: Duration,
@@ -81,6 +83,7 @@ impl Cursor {
             rebuilding: false,
             hold,
             unsure: None,
+            wrong_statement: None,
             read,
             gap: Duration::ZERO,
             batch,

@@ -16,7 +16,7 @@ use super::partition_runner::{Cursor, PartitionRunner};
 use super::step::{Mode, Outcome, Step};
 use super::{ProjectionStore, StepResult};
 use crate::poll::{before, beside, unless};
-use crate::store::{Position, StoreError};
+use crate::store::{Position, StoreError, wrong_statement};
 use crate::telemetry::{Scope, log, metrics};
 
 /// The pauses between attempts: each four times the last.
@@ -35,7 +35,8 @@ pub(super) struct Trouble {
 }
 
 impl<S: ProjectionStore> PartitionRunner<S> {
-    /// Applies one event, retries it if that fails, and then does what the policy says.
+    /// Applies one event, retries it if that may help, and then does what the policy says. A statement that is wrong may
+    /// be right a moment later, as when another projection makes its table, but only the first event waits for that.
     pub(super) async fn settle(&self, event: &Events, mode: Mode, cursor: &mut Cursor) -> Result<(), Halt> {
         let to = event.last().map_or(cursor.saved, |event| event.position);
         let (mut failing, mut trouble) = (Trouble::default(), Trouble::default());
@@ -44,23 +45,30 @@ impl<S: ProjectionStore> PartitionRunner<S> {
             let Err(error) = self.attempt(step, cursor).await else { break };
             if error.event().is_none() {
                 self.endure(&mut trouble, error).await?;
-            } else if failing.retries < self.options.retries {
+                continue;
+            }
+            let wrong = wrong_statement(error.cause());
+            let is_wrong_still = wrong.is_some() && wrong == cursor.wrong_statement;
+            if failing.retries < self.options.retries && !error.is_hopeless() && !is_wrong_still {
                 self.pause(&mut failing, error).await?;
-            } else if let Err(error) = self.decide(step, error, cursor).await? {
-                self.endure(&mut trouble, error).await?;
-            } else {
-                break;
+                continue;
+            }
+            cursor.wrong_statement = wrong.or(cursor.wrong_statement.take());
+            match self.decide(step, error, failing.retries, cursor).await? {
+                Ok(()) => break,
+                Err(error) => self.endure(&mut trouble, error).await?,
             }
         }
         Ok(())
     }
 
-    /// Follows the policy for an event that failed. The inner error means that the store is in trouble, as it may have
-    /// been when the event failed; then it is too early to judge.
+    /// Follows the policy for an event that failed, after so many retries. The inner error means that the store is in
+    /// trouble, as it may have been when the event failed; then it is too early to judge.
     async fn decide(
         &self,
         step: Step<'_>,
         error: ProjectionError,
+        retries: u32,
         cursor: &mut Cursor,
     ) -> Result<StepResult, ProjectionError> {
         let Some(event) = step.events.first() else { return Ok(Err(error)) };
@@ -82,7 +90,7 @@ impl<S: ProjectionStore> PartitionRunner<S> {
             OnFailure::Skip => Outcome::Skipped(error.error_type().to_owned()),
             OnFailure::DeadLetter => {
                 let now = self.options.clock.now();
-                Outcome::SetAside(Box::new(DeadLetter::failed(event, &error, self.options.retries, now)))
+                Outcome::SetAside(Box::new(DeadLetter::failed(event, &error, retries, now)))
             }
         };
         Ok(self.attempt(step.ending(&outcome), cursor).await)

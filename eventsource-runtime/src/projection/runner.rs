@@ -176,7 +176,9 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     }
 
     /// How many times a failing step is retried before [`ProjectionRunner::on_failure`] decides, with pauses from 10
-    /// milliseconds to a second; 5 unless set, which takes about two seconds.
+    /// milliseconds to a second; 5 unless set, which takes about two seconds. It decides at once about an event that cannot
+    /// be decoded, or whose error is [permanent](super::ProjectionError::permanent); and about an event for which a
+    /// statement is wrong, such as one of a column that is not there, if an earlier one was retried for the like.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.options.retries = retries;
         self

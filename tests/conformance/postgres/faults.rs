@@ -70,6 +70,9 @@ impl Trials {
             "unfit" => {
                 tx.execute(&insert, &[&"no number", &none, &"a"]).await?;
             }
+            "misnamed" => {
+                tx.execute_batch(&format!("INSERT INTO {}.trials (place) VALUES (1)", self.schema)).await?;
+            }
             "several" => {
                 tx.query_one("SELECT generate_series(1, 2)", &[]).await?;
             }
@@ -170,6 +173,27 @@ fn an_event_after_which_nothing_can_be_committed_follows_the_policy() {
             }
         });
     }
+}
+
+/// A renamed column: each event was retried for two seconds, and sound streams waited meanwhile.
+#[test]
+fn a_column_that_is_not_there_is_waited_for_once() {
+    run(async {
+        let (store, trials, raw) = set_up().await;
+        let mut good = Vec::new();
+        for _ in 0..3 {
+            attempt(&store, &a_stream(), "misnamed").await;
+            good.push(attempt(&store, &a_stream(), "well").await);
+        }
+        let runner = ProjectionRunner::new(store.clone()).on_failure(OnFailure::DeadLetter).max_retries(2);
+        let projections = runner.projection(trials.clone()).spawn();
+        projections.wait_for(good[2]).await.unwrap();
+        projections.shutdown().await.unwrap();
+        let expected: Vec<_> = good.iter().map(|position| position.get().cast_signed()).collect();
+        assert_eq!(noted(&raw, &trials).await, expected);
+        let letters = DeadLetters::new(store, trials).list(Position::START, 10).await.unwrap();
+        assert_eq!(letters.iter().map(|letter| letter.retries).collect::<Vec<_>>(), [2, 0, 0]);
+    });
 }
 
 #[test]

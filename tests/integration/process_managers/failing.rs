@@ -1,12 +1,14 @@
 //! What cannot be dispatched.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::dispatch::MAX_JSON;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
-use eventsource_runtime::store::{SqliteStore, StreamId};
+use eventsource_runtime::store::{NewEvent, Origin, SqliteStore, StreamId};
 use eventsource_runtime::testing::process;
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::scratch::Scratch;
@@ -113,6 +115,22 @@ async fn a_command_that_is_longer_than_strangers_may_send_is_dispatched() {
     quiet(&managers, &store).await;
     managers.shutdown().await.unwrap();
     assert_eq!(names(&store, "Parcel").await, ["ParcelSent"]);
+}
+
+/// It was tried six times, which took two seconds, before the next event had its turn.
+#[tokio::test]
+async fn what_a_manager_cannot_decode_is_not_retried() {
+    let store = MemoryStore::new();
+    let (id, payload) = (Uuid::now_v7(), "{}".to_owned().into());
+    let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
+    let newer = NewEvent { id, event_type: "OrderPlaced", schema_version: 99, payload, origin };
+    let stream = StreamId::new("Order", Uuid::now_v7());
+    let placed = store.append(&stream, ExpectedVersion::NoStream, vec![newer]).await.unwrap();
+    let managers = runner(&store).on_failure(OnFailure::DeadLetter).spawn();
+    managers.wait_for(placed.position).await.unwrap();
+    managers.shutdown().await.unwrap();
+    let letters = runner(&store).dead_letters::<Shipping>().list(Position::START, 10).await.unwrap();
+    assert_eq!((&*letters[0].error_type, letters[0].retries), ("DecodeError", 0));
 }
 
 /// It was reacted to first, and only then it was seen that there was no letter any more.

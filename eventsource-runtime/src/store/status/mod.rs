@@ -40,6 +40,15 @@ pub(crate) fn known_name(error: &(dyn Error + 'static)) -> Option<Cow<'static, s
     })
 }
 
+/// The code of a failure for which a statement is to blame, whatever its parameters, such as a table or a column that is
+/// not there. `SQLite` has one code for that and for what cannot be computed, which can it no better another time.
+pub(crate) fn wrong_statement(error: &(dyn Error + 'static)) -> Option<String> {
+    causes(error).find_map(|error| {
+        let wrong = postgres::code(error).filter(|code| code.starts_with("42"));
+        wrong.or_else(|| sqlite::code(error).filter(|code| code == "1"))
+    })
+}
+
 /// Whether a failure, or one of its causes, is that of a store in trouble, such as a connection that was lost, or that
 /// of a bus that was shut down.
 pub(crate) fn is_trouble(error: &(dyn Error + 'static)) -> bool {

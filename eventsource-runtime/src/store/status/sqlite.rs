@@ -64,7 +64,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::store::{AppendError, StoreError, status_code};
+    use crate::store::{AppendError, StoreError, status_code, wrong_statement};
 
     #[test]
     fn the_code_is_found_behind_what_wraps_it() {
@@ -74,5 +74,15 @@ mod tests {
         let error: AppendError = StoreError::backend("append", Arc::new(refused())).into();
         assert_eq!(status_code(&error).as_deref(), Some("1"));
         assert_eq!(status_code(&StoreError::Closed), None);
+    }
+
+    #[test]
+    fn a_statement_is_told_from_what_its_parameters_violate() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY); INSERT INTO rows VALUES (1)").unwrap();
+        let failed = |sql| StoreError::backend("write", connection.execute(sql, []).unwrap_err());
+        assert_eq!(wrong_statement(&failed("INSERT INTO rows (name) VALUES (1)")).as_deref(), Some("1"));
+        assert_eq!(wrong_statement(&failed("INSERT INTO nowhere VALUES (1)")).as_deref(), Some("1"));
+        assert_eq!(wrong_statement(&failed("INSERT INTO rows VALUES (1)")), None);
     }
 }

@@ -187,7 +187,7 @@ fn told(
     let is_aborted = server(&error).is_some_and(|server| server.code() == aborted);
     let blamed = if is_aborted { number.div_ceil(2) } else { number };
     match events.get(blamed) {
-        Some(event) if is_trouble(error.cause()) => error.at(event),
+        Some(event) if error.is_trouble() || is_trouble(error.cause()) => error.at(event),
         // Without a code it is about a parameter or a row: the connection is there.
         Some(event) => readable(error).blaming(event),
         None => error,
@@ -207,7 +207,7 @@ fn passing(tx: &PostgresTransaction<'_>, error: &ProjectionError) -> Option<Post
 /// Replaces a driver's error, which says only that there is one, by the server's message.
 fn readable(error: ProjectionError) -> ProjectionError {
     match PostgresError::reported(error.cause()) {
-        Some(server) => refused("run a projection's statements", server),
+        Some(server) => error.retold(refused("run a projection's statements", server)),
         None => error,
     }
 }
