@@ -61,13 +61,15 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         Ok(asked)
     }
 
-    /// Waits before checking again whether another's lease is free.
+    /// Waits before checking again whether another's lease is free. Meanwhile the gap follows the head: nobody else may
+    /// tell that a holder gets nowhere.
     pub(super) async fn look_later(&self, taken: &Taken) -> Result<(), Halt> {
-        self.unless_stopped(tokio::time::sleep(taken.left.clamp(Duration::from_millis(1), LOOK))).await
+        let pause = taken.left.clamp(Duration::from_millis(1), LOOK);
+        self.unless_stopped(self.minding_the_gap(tokio::time::sleep(pause))).await
     }
 
     /// Waits for the lease, and returns where the part stands then. What another runner does meanwhile counts as
-    /// progress here, and is no gap.
+    /// progress here, and what it has not done yet as the gap.
     pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Position, Halt> {
         let mut earlier: Option<String> = None;
         loop {

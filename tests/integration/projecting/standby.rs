@@ -7,11 +7,13 @@ use eventsource_runtime::store::Filter;
 use eventsource_runtime::telemetry::Scope;
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
 use eventsource_tests::logged::Log;
+use eventsource_tests::recorder::{Recorder, gauge};
 use eventsource_tests::scratch::Scratch;
 use tokio::sync::mpsc;
 
 use super::anew::open;
 use super::*;
+use crate::in_time;
 
 /// Longer than the short pauses between attempts, and shorter than the long ones.
 const TERM: Duration = Duration::from_millis(600);
@@ -145,4 +147,26 @@ async fn a_lease_that_comes_back_goes_on_where_the_other_runner_left_off() {
     tokio::time::timeout(Duration::from_secs(20), runner.wait_for(last)).await.expect("in time").unwrap();
     assert_eq!(*seen.0.lock().unwrap(), [1, 2, 3], "each event once, in order");
     runner.shutdown().await.unwrap();
+}
+
+/// It told the gap that there was when it looked last, which was none: the read model stood still, and no alert came.
+#[tokio::test]
+async fn who_stands_by_tells_how_far_a_holder_that_does_nothing_is_behind() {
+    let (store, stream) = (MemoryStore::new(), a_stream());
+    store.open_projection(Arc::new(Seen::default()), 1, Position::START).await.unwrap();
+    let hangs = Claim::new(Uuid::now_v7(), "another", Duration::from_hours(1));
+    store.lease_projection(Partition::whole("Seen"), hangs).await.unwrap();
+    let (recorder, metrics) = Recorder::measured();
+    let told = recorder.run(async {
+        let stands_by = ProjectionRunner::new(store.clone()).projection(Seen::default()).spawn();
+        for behind in 1..=3 {
+            cancel(&store, &stream, REASON, 1).await;
+            while gauge(&metrics, "eventsource.projection.gap") != Some(behind) {
+                recorder.flush().await;
+                tokio::task::yield_now().await;
+            }
+        }
+        stands_by.shutdown().await.unwrap();
+    });
+    in_time(told).await;
 }
