@@ -8,7 +8,7 @@ use std::time::Duration;
 use eventsource_runtime::dispatch::CommandBus;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, OnFailure, Partition, ProjectionStore};
-use eventsource_runtime::store::{Filter, SqliteStore};
+use eventsource_runtime::store::{Filter, SqliteStore, SqliteTransaction};
 use eventsource_runtime::telemetry::{self, TelemetryBuilder};
 use eventsource_tests::clocks::Moved;
 use eventsource_tests::logged::Log;
@@ -361,7 +361,7 @@ struct Failing;
 
 #[projection(enable_tracing = true)]
 impl Failing {
-    fn placed(&self, _: &Recorded<OrderPlaced>) -> Result<(), ProjectionError> {
-        Err(ProjectionError::new("as it must"))
+    fn placed(&self, _: &Recorded<OrderPlaced>, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("SELECT * FROM nowhere")?)
     }
 }

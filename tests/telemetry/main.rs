@@ -2,6 +2,7 @@
 
 mod away;
 mod balance;
+mod beside;
 mod console;
 mod environment;
 mod failures;

@@ -183,7 +183,7 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(trouble.retries)).min(LONGEST_PAUSE);
         trouble.retries += 1;
         let (projection, event) = (self.partition.projection, error.event());
-        error.in_scope(|| log::projection_retried(projection, event, trouble.retries, error.error_type()));
+        error.in_scope(|| log::projection_retried(projection, event, trouble.retries, &error.logged()));
         if let Some(component) = self.options.counted_as() {
             metrics::retry(component, error.error_type());
         }

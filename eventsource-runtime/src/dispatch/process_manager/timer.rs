@@ -113,7 +113,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             });
             if let Err(error) = turn.await {
                 retries += 1;
-                log::projection_retried(M::name(), error.event(), retries, error.error_type());
+                log::projection_retried(M::name(), error.event(), retries, &error.logged());
                 tokio::time::sleep(LONGEST_PAUSE.min(LOOK * retries)).await;
             }
         }

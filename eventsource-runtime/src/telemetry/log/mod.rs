@@ -71,7 +71,7 @@ pub(crate) use command::{command_rejected, command_retried, snapshot_lost};
 #[cfg(feature = "otel")]
 pub(super) use export::{dropped, export_fails, export_works, rejected, setting_ignored};
 pub(crate) use projection::{
-    projection_dead_lettered, projection_lease_lost, projection_rebuild_begun, projection_rebuild_waits,
+    Reason, projection_dead_lettered, projection_lease_lost, projection_rebuild_begun, projection_rebuild_waits,
     projection_rebuilt, projection_retried, projection_skipped, projection_stopped, projection_takes_over,
     projection_waits, timeout_left,
 };

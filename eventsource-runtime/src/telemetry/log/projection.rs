@@ -1,15 +1,32 @@
 //! What projections report to operators.
 
+use std::error::Error;
 use std::time::Duration;
 
 use super::ids;
 use crate::domain::StoredEvent;
-use crate::store::Position;
-use crate::telemetry::names;
+use crate::store::{Position, status_code};
+use crate::telemetry::{Chain, error_text, guarded, names};
 
-/// A projection's batch failed and is retried.
-pub(crate) fn projection_retried(projection: &str, event: Option<Position>, retry: u32, error_type: &str) {
+/// Why a projection failed: the name of its error, the database's code, if that is behind it, and the text, if that is
+/// recorded. What it does beside its steps, such as keeping its lease, has no span that tells.
+pub(crate) struct Reason<'a> {
+    error_type: &'a str,
+    code: Option<String>,
+    text: Option<String>,
+}
+
+impl<'a> Reason<'a> {
+    pub(crate) fn new(error_type: &'a str, error: &(dyn Error + 'static)) -> Self {
+        let code = guarded(|| status_code(error)).flatten();
+        Self { error_type, code, text: error_text(&Chain(error)) }
+    }
+}
+
+/// A projection's batch failed, or a call beside it, and is retried.
+pub(crate) fn projection_retried(projection: &str, event: Option<Position>, retry: u32, reason: &Reason<'_>) {
     let position = event.map(Position::get);
+    let Reason { error_type, code, text } = reason;
     event!(
         "eventsource.projection.retried",
         names::LOG_PROJECTION,
@@ -18,15 +35,18 @@ pub(crate) fn projection_retried(projection: &str, event: Option<Position>, retr
             eventsource.projection.name = projection,
             eventsource.position = position,
             eventsource.retry.count = retry,
-            error.r#type = error_type
+            error.r#type = error_type,
+            db.response.status_code = code.as_deref(),
+            exception.message = text.as_deref()
         },
         "retried"
     );
 }
 
 /// A projection gave up; its checkpoint stays where it is.
-pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, event: Option<Position>, error_type: &str) {
+pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, event: Option<Position>, reason: &Reason<'_>) {
     let (checkpoint, position) = (checkpoint.get(), event.map(Position::get));
+    let Reason { error_type, code, text } = reason;
     event!(
         "eventsource.projection.stopped",
         names::LOG_PROJECTION,
@@ -35,7 +55,9 @@ pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, event: 
             eventsource.projection.name = projection,
             eventsource.projection.checkpoint = checkpoint,
             eventsource.position = position,
-            error.r#type = error_type
+            error.r#type = error_type,
+            db.response.status_code = code.as_deref(),
+            exception.message = text.as_deref()
         },
         "stopped"
     );

@@ -1,19 +1,20 @@
 //! Why a projection's step failed.
 
+mod judged;
+
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use super::aside::{BuiltElsewhere, NoRoom};
-use super::changed::{CheckpointMoved, PartitionsChanged};
-use super::lease::LeaseLost;
+use super::changed::PartitionsChanged;
 use super::partition::Partition;
 use crate::dispatch::DispatchJsonError;
 use crate::domain::{DecodeError, StoredEvent};
 use crate::error::{BoxError, error_type, error_type_or};
 use crate::store::{Position, StoreError, is_trouble};
 use crate::telemetry::Scope;
+use crate::telemetry::log::Reason;
 
 /// Any error that a projection's step can end with; `?` converts every other error into it.
 ///
@@ -239,6 +240,11 @@ impl ProjectionError {
         &self.error_type
     }
 
+    /// Why, as the log tells it.
+    pub(crate) fn logged(&self) -> Reason<'_> {
+        Reason::new(&self.error_type, &*self.cause)
+    }
+
     /// The error of the same failure, as the server tells it: with what the step says of a retry.
     #[cfg(feature = "postgres")]
     pub(crate) fn retold(self, told: Self) -> Self {
@@ -250,40 +256,6 @@ impl ProjectionError {
         (self.error_type, self.cause)
     }
 
-    /// Whether retrying cannot help.
-    pub(super) fn is_final(&self) -> bool {
-        if self.event.is_some() || self.trouble {
-            return false;
-        }
-        let store = self.cause.downcast_ref::<StoreError>();
-        self.permanent
-            || matches!(store, Some(StoreError::Closed | StoreError::Schema { .. }))
-            || self.cause.is::<CheckpointMoved>()
-            || self.cause.is::<PartitionsChanged>()
-            || self.is_built_elsewhere()
-            || self.is_lease_lost()
-            || self.cause.is::<NoRoom>()
-    }
-
-    /// Whether the policy decides about the event without another attempt.
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.permanent
-    }
-
-    /// Whether it cannot help to try again, as far as is known: no store is in trouble, no stream busy, and no other
-    /// runner in the way.
-    pub(super) fn is_permanent(&self) -> bool {
-        let may_pass = self.trouble || self.loses_its_place() || self.is_built_elsewhere() || is_trouble(&*self.cause);
-        self.permanent || !may_pass
-    }
-
-    /// Whether the store itself failed, a stream of it is busy, or something else that the step needs is away, and it
-    /// was not what was asked of it.
-    pub(crate) fn is_trouble(&self) -> bool {
-        let is_trouble = || self.cause.downcast_ref().is_some_and(StoreError::is_trouble);
-        self.event.is_none() && (self.trouble || is_trouble())
-    }
-
     /// A conflict that came each time: others append to the stream without a pause.
     pub(crate) fn overtaken(error: impl Error + Send + Sync + 'static) -> Self {
         Self { error_type: Cow::Borrowed("conflict"), trouble: true, ..error.into() }
@@ -293,36 +265,6 @@ impl ProjectionError {
     #[cfg(feature = "postgres")]
     pub(crate) fn waiting(self) -> Self {
         Self { waits: true, ..self }
-    }
-
-    /// Whether nothing failed, but its turn did not come in time.
-    pub(super) fn waits(&self) -> bool {
-        self.waits
-    }
-
-    /// Whether another runner has the lease.
-    pub(crate) fn is_lease_lost(&self) -> bool {
-        self.cause.is::<LeaseLost>()
-    }
-
-    /// Whether the checkpoint, or the lease, is not where the sender left it.
-    pub(super) fn loses_its_place(&self) -> bool {
-        self.is_lease_lost() || self.found().is_some()
-    }
-
-    /// Whether somebody else builds the projection aside.
-    pub(super) fn is_built_elsewhere(&self) -> bool {
-        self.cause.is::<BuiltElsewhere>()
-    }
-
-    /// Whether the store was closed.
-    pub(super) fn is_closed(&self) -> bool {
-        matches!(self.cause.downcast_ref(), Some(StoreError::Closed))
-    }
-
-    /// Where the checkpoint was found, if it was not where it had been left.
-    pub(super) fn found(&self) -> Option<Position> {
-        self.cause.downcast_ref().map(|moved: &CheckpointMoved| moved.found)
     }
 }
 
