@@ -19,7 +19,7 @@ use crate::projection::{
     Applied, Batch, CheckpointOnly, Events, OnFailure, Projection, ProjectionError, ProjectionOptions,
     ProjectionRunner, ProjectionStore, Projections, Took,
 };
-use crate::store::{EventStore, Filter, Page, Position, StoreError, delegate};
+use crate::store::{EventStore, Filter, Page, Position, StoreError, StreamId, Version, delegate};
 use crate::telemetry::Scope;
 
 /// Publishes every event of a store on a bus. The records that process managers keep for themselves, with the commands
@@ -33,11 +33,14 @@ use crate::telemetry::Scope;
 ///
 /// A published event reaches the groups that exist on the bus, as [`EventBus`] says. On an
 /// [`InProcessBus`](super::InProcessBus) those are the groups with a member: subscribe before the relay is spawned, or
-/// let the bus [refuse](super::InProcessOptions::refuse_unroutable) what nobody would get.
+/// let the bus [refuse](super::InProcessOptions::refuse_unroutable) what nobody would get. On RabbitMQ a group exists
+/// from the start of its first member on, even while it has none: start one of each group once before the relay, as the
+/// broker refuses what has no queue, and a group that comes later does not get what was published before.
 ///
-/// While the bus fails or panics, the relay retries forever; `eventsource.relay.gap` reports how far it is behind. A
-/// message that the bus can never take, such as one that is too large, stops it, unless it is told to skip those;
-/// `eventsource.relay.running` is then 0 until it is shut down.
+/// While the bus fails or panics, the relay retries forever, and logs that less and less often, with what the bus said;
+/// `eventsource.relay.gap` reports how far it is behind. A bus that was shut down stops it, and so does a message that
+/// the bus can never take, such as one that is too large, unless it is told to skip those; `eventsource.relay.running`
+/// is then 0 until it is shut down.
 ///
 /// ```
 /// use eventsource_runtime::bus::{HandlerError, InProcessBus, Received, Relay};
@@ -221,10 +224,7 @@ impl<S: ProjectionStore, B: EventBus> PublishingStore<S, B> {
         let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
         // What panics once may not the next time, as what fails.
         let results = catch_panic(scope.run(self.bus.send(messages, Via::Relay))).await;
-        let results = results.map_err(|panic| {
-            let panicked = ProjectionError::panicked(&*panic);
-            ProjectionError::store(StoreError::backend("publish events", panicked))
-        })?;
+        let results = results.map_err(|panic| ProjectionError::panicked(&*panic).passing())?;
         let published = events.iter().zip(&results).take_while(|(_, result)| result.is_ok()).last();
         let published = published.map(|(event, _)| event.position);
         let failed = events.iter().zip(results).filter_map(|(event, result)| Some((event, result.err()?)));
@@ -238,17 +238,28 @@ fn is_behind(error: &PublishError) -> bool {
     matches!(error, PublishError::Behind { .. })
 }
 
-/// The error for the projection runner: of an event that will not go through, or of a failing store.
+/// The error for the projection runner: of a bus that was shut down, which ends the relay; of an event that will not go
+/// through; or of a failing bus.
 fn refused(event: &StoredEvent, error: PublishError) -> ProjectionError {
     match error {
-        PublishError::Closed => ProjectionError::store(StoreError::Closed),
+        PublishError::Closed => ProjectionError::from(error).named("closed"),
         error if error.is_permanent() => ProjectionError::from(error).at(event),
-        error => {
-            let (stream, version, position) = (&event.stream, event.version, event.position);
-            let on = || format!("`{stream}` version {version} at position {position}");
-            ProjectionError::store(StoreError::backend("publish an event", error).about(on, "the relay tries again"))
+        source => {
+            let (error_type, stream) = (source.error_type(), event.stream.clone());
+            let unpublished = Unpublished { stream, version: event.version, position: event.position, source };
+            ProjectionError::from(unpublished).named(error_type).passing()
         }
     }
+}
+
+/// A bus did not take an event, for which the event is not to blame.
+#[derive(Debug, thiserror::Error)]
+#[error("`{stream}` version {version} at position {position} was not published; the relay tries again")]
+struct Unpublished {
+    stream: StreamId,
+    version: Version,
+    position: Position,
+    source: PublishError,
 }
 
 impl<S: ProjectionStore, B: EventBus> EventStore for PublishingStore<S, B> {
@@ -307,7 +318,6 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::domain::Envelope;
-    use crate::store::{StreamId, Version};
 
     #[test]
     fn what_could_not_be_published_is_told_by_its_place() {
@@ -316,7 +326,12 @@ mod tests {
         let event = StoredEvent::new(envelope, "{}".into());
         assert_eq!(
             refused(&event, PublishError::backend("reach a broker", "gone")).to_string(),
-            "the store failed while it tried to publish an event: `Order-42` version 3 at position 7; the relay tries again"
+            "`Order-42` version 3 at position 7 was not published; the relay tries again"
         );
+        let unroutable = refused(&event, PublishError::Unroutable { destination: "orders".to_owned() });
+        assert_eq!((unroutable.error_type(), unroutable.event()), ("unroutable", None));
+        let closed = refused(&event, PublishError::Closed);
+        assert_eq!((closed.to_string(), closed.event()), (PublishError::Closed.to_string(), None));
+        assert_eq!(closed.error_type(), "closed");
     }
 }

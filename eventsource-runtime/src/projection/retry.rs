@@ -22,6 +22,9 @@ use crate::telemetry::{Scope, log, metrics};
 /// The pauses between attempts: each four times the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How many retries are logged each, before they are less and less often: more than it takes by default to judge an
+/// event.
+const ALL_LOGGED: u32 = 8;
 /// How long a relay's batch, and a last look at what was passed over, may still take once the runner is stopped.
 pub(super) const LATE: Duration = Duration::from_secs(2);
 
@@ -183,7 +186,9 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(trouble.retries)).min(LONGEST_PAUSE);
         trouble.retries += 1;
         let (projection, event) = (self.partition.projection, error.event());
-        error.in_scope(|| log::projection_retried(projection, event, trouble.retries, &error.logged()));
+        if trouble.retries <= ALL_LOGGED || trouble.retries.is_power_of_two() {
+            error.in_scope(|| log::projection_retried(projection, event, trouble.retries, &error.logged()));
+        }
         if let Some(component) = self.options.counted_as() {
             metrics::retry(component, error.error_type());
         }

@@ -125,7 +125,11 @@ impl<S: ProjectionStore> PartitionRunner<S> {
                     None => cursor.doubt(step, &error),
                 }
                 let error = error.about(|| step.about(self.partition.projection), "it begins there again");
-                step.failed(span, &*self.projection, &error);
+                match self.options.relay {
+                    // Retried for as long as its bus is away, which it logs by itself.
+                    Some(_) => span.fail_unlogged(error.error_type().to_owned(), &Chain(error.cause())),
+                    None => step.failed(span, &*self.projection, &error),
+                }
                 Err(error.within(scope))
             }
         }

@@ -23,6 +23,11 @@ impl Span {
         self.fail_logged(error_type.into(), error, |error_type, text| log::conflict(target, error_type, text));
     }
 
+    /// The same where whoever tries again logs it, less and less often.
+    pub(crate) fn fail_unlogged(self, error_type: impl Into<Cow<'static, str>>, error: &Chain<'_>) {
+        self.fail_logged(error_type.into(), error, |_, _| ());
+    }
+
     fn fail_logged(self, error_type: Cow<'static, str>, error: &dyn Display, log: impl FnOnce(&str, Option<&str>)) {
         let error_text = self.in_scope(|| {
             let text = error_text(error);

@@ -12,6 +12,7 @@ mod killed;
 mod off;
 mod patterns;
 mod propagation;
+mod refusing;
 mod relay;
 mod silent;
 mod spans;

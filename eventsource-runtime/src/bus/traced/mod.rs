@@ -176,6 +176,8 @@ impl<B: EventBus> Traced<B> {
             results = self.about(results);
         }
         match results.iter().find_map(|result| result.as_ref().err()) {
+            // A relay tells what it tries again.
+            Some(error) if via == Via::Relay => span.fail_unlogged(error.error_type(), &Chain(error)),
             Some(error) => {
                 let info = self.inner.info();
                 let destination = told.as_ref().map_or(&info.destination, |told| &told.destination.name);

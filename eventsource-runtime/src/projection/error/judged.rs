@@ -1,6 +1,7 @@
 //! Whether a failure may pass, and whose it is.
 
 use super::ProjectionError;
+use crate::bus::PublishError;
 use crate::projection::aside::{BuiltElsewhere, NoRoom};
 use crate::projection::changed::{CheckpointMoved, PartitionsChanged};
 use crate::projection::lease::LeaseLost;
@@ -14,7 +15,8 @@ impl ProjectionError {
         }
         let store = self.cause.downcast_ref::<StoreError>();
         self.permanent
-            || matches!(store, Some(StoreError::Closed | StoreError::Schema { .. }))
+            || matches!(store, Some(StoreError::Schema { .. }))
+            || self.is_closed()
             || self.cause.is::<CheckpointMoved>()
             || self.cause.is::<PartitionsChanged>()
             || self.is_built_elsewhere()
@@ -61,9 +63,10 @@ impl ProjectionError {
         self.cause.is::<BuiltElsewhere>()
     }
 
-    /// Whether the store was closed.
+    /// Whether the store was closed, or the bus of a relay was shut down.
     pub(in crate::projection) fn is_closed(&self) -> bool {
         matches!(self.cause.downcast_ref(), Some(StoreError::Closed))
+            || matches!(self.cause.downcast_ref(), Some(PublishError::Closed))
     }
 
     /// Where the checkpoint was found, if it was not where it had been left.

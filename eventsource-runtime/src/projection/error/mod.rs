@@ -82,7 +82,7 @@ impl ProjectionError {
     /// # assert!(indexed("7").is_ok());
     /// ```
     pub fn trouble<E: Into<BoxError>>(error: E) -> Self {
-        Self { trouble: true, permanent: false, ..Self::from_boxed(error) }
+        Self::from_boxed(error).passing()
     }
 
     /// Marks a failure that a retry cannot fix: the policy decides at once, as it does by itself if the cause is a
@@ -240,6 +240,16 @@ impl ProjectionError {
         &self.error_type
     }
 
+    /// The error of something that is in trouble, and no event at fault.
+    pub(crate) fn passing(self) -> Self {
+        Self { trouble: true, permanent: false, ..self }
+    }
+
+    /// The error under the name that its cause has elsewhere.
+    pub(crate) fn named(self, error_type: &'static str) -> Self {
+        Self { error_type: Cow::Borrowed(error_type), ..self }
+    }
+
     /// Why, as the log tells it.
     pub(crate) fn logged(&self) -> Reason<'_> {
         Reason::new(&self.error_type, &*self.cause)
@@ -258,7 +268,7 @@ impl ProjectionError {
 
     /// A conflict that came each time: others append to the stream without a pause.
     pub(crate) fn overtaken(error: impl Error + Send + Sync + 'static) -> Self {
-        Self { error_type: Cow::Borrowed("conflict"), trouble: true, ..error.into() }
+        Self::from(error).named("conflict").passing()
     }
 
     /// Marks the failure of a store whose connections others had in use for longer than a call waits.
