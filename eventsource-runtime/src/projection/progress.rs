@@ -90,8 +90,11 @@ impl Progress {
         (!of.watched.is_empty()).then_some(of)
     }
 
-    /// Waits until each is set up and has applied all events up to a position, at most 30 seconds. Dropping the future
+    /// Waits until each is set up and done with all events up to a position, at most 30 seconds. Dropping the future
     /// changes nothing.
+    ///
+    /// An event that its policy skipped or set aside, and one that is parked behind such a one, is done with and was not
+    /// applied, as [`Projections::wait_for`](super::Projections::wait_for) says.
     ///
     /// # Errors
     /// One stopped before it got there, or the deadline passed.

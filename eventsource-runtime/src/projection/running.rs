@@ -48,8 +48,12 @@ impl Projections {
         self.progress.clone()
     }
 
-    /// Waits until every projection is set up and has applied all events up to a position, at most 30 seconds. To wait
+    /// Waits until every projection is set up and done with all events up to a position, at most 30 seconds. To wait
     /// for one alone, use `progress().of(name)`: [`Progress::of`].
+    ///
+    /// Under [`OnFailure::Skip`](super::OnFailure::Skip) and [`OnFailure::DeadLetter`](super::OnFailure::DeadLetter) it
+    /// is done with events that it has not applied: those that were skipped, set aside, or parked behind one of their
+    /// stream. Whether an event is one of the latter is told by [`DeadLetters::of_stream`](super::DeadLetters::of_stream).
     ///
     /// # Errors
     /// A projection stopped before it got there, or the deadline passed.
