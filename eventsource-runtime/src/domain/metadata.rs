@@ -20,6 +20,18 @@ use std::sync::Arc;
 pub struct Metadata(Option<Arc<BTreeMap<String, String>>>);
 
 impl Metadata {
+    /// Nothing yet.
+    ///
+    /// ```
+    /// # use eventsource_runtime::Metadata;
+    /// const NONE: Metadata = Metadata::new();
+    /// assert_eq!(NONE.with("tenant", "north").len(), 1);
+    /// ```
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
     /// The value under a name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
