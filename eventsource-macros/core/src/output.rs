@@ -1,6 +1,6 @@
 //! What surrounds every expansion.
 
-use proc_macro2::{Group, Literal, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Visibility, parse_quote};
@@ -146,8 +146,13 @@ pub(crate) fn borrowed(expr: &Expr) -> TokenStream {
 
 /// A body in the user's braces, so that diagnostics about the function point to the user's tokens.
 pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
-    let mut group = Group::new(body.delimiter(), tokens);
-    group.set_span(body.span());
+    placed(body.span(), body.delimiter(), tokens)
+}
+
+/// Tokens in delimiters of that span.
+pub(crate) fn placed(span: Span, delimiter: Delimiter, tokens: TokenStream) -> Group {
+    let mut group = Group::new(delimiter, tokens);
+    group.set_span(span);
     group
 }
 
@@ -156,15 +161,25 @@ pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
 /// or after the locals.
 pub(crate) fn within(body: &Group) -> Group {
     let has_statements = body.stream().into_iter().any(|tree| is_sign(&tree, ';'));
-    let mut group = Group::new(body.delimiter(), body.stream());
-    group.set_span(if has_statements { body.span() } else { located(body.span()) });
-    group
+    let span = if has_statements { body.span() } else { located(body.span()) };
+    placed(span, body.delimiter(), body.stream())
 }
 
 /// The span of an expression's start for our code: errors show there, names resolve at the macro.
 pub(crate) fn first_span(tokens: impl ToTokens) -> Span {
     let first = tokens.to_token_stream().into_iter().next();
     Span::mixed_site().located_at(first.map_or_else(Span::call_site, |token| token.span()))
+}
+
+/// The first and the last span of a body's last expression for our code: what it returns wrongly is reported there. Of
+/// its braces if there is none.
+pub(crate) fn tail_spans(body: &Group) -> (Span, Span) {
+    let mut tail = None;
+    for tree in body.stream() {
+        tail = (!is_sign(&tree, ';')).then(|| (tail.map_or(tree.span(), |(first, _)| first), tree.span()));
+    }
+    let (first, last) = tail.unwrap_or((body.span(), body.span()));
+    (located(first), located(last))
 }
 
 /// The span of a user's token for our code, if its errors are the user's mistake.

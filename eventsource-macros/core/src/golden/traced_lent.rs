@@ -52,6 +52,6 @@ fn count(&mut self) -> u32 {
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::apart(__es_call)
     } else {
-        __es_call(false)
+        (__es_call)(false)
     }
 }

@@ -26,6 +26,6 @@ fn all(&self) -> impl Iterator<Item = u8> {
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::apart(__es_call)
     } else {
-        __es_call(false)
+        (__es_call)(false)
     }
 }

@@ -39,6 +39,6 @@ fn send(connection: Connection, message: Message) {
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::apart(__es_call)
     } else {
-        __es_call(false)
+        (__es_call)(false)
     }
 }

@@ -142,6 +142,11 @@ fn said(value: &Value) -> Covers {
 const FUTURES: [&str; 2] = ["BoxFuture", "LocalBoxFuture"];
 const STREAMS: [&str; 2] = ["BoxStream", "LocalBoxStream"];
 
+/// Whether a type is a future or a stream by its name.
+pub(super) fn is_seen(ty: &Type) -> bool {
+    seen(ty) != Covers::Call
+}
+
 /// Goes by the usual names of futures and streams.
 fn seen(ty: &Type) -> Covers {
     match ungrouped(ty) {

@@ -1,15 +1,15 @@
 //! The body in its span. Two statements: the first borrows the arguments for the attributes, the second may move them.
 
-use proc_macro2::{Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Expr, Ident, Token, Type};
 
 use super::attributes::{each, values, values_of};
-use super::covers::{Covers, may_be_future};
+use super::covers::{Covers, is_seen, may_be_future};
 use super::model::{Model, Returned, has_inferred};
 use super::start::{options, owner, site, start_where, start_where_may_be_on};
 use super::{arguments, owned};
-use crate::output::{dead, first_span, future_lints, like, local, located, probe, within};
+use crate::output::{dead, first_span, future_lints, like, local, located, placed, probe, tail_spans, within};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -59,11 +59,26 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     // After the expressions that they check, as elsewhere.
     let run =
         if checks.is_empty() { run } else { quote_spanned!(Span::mixed_site()=> let #value = #run; #checks #value) };
-    let (bars, arrow) = (bars(body, true), arrow(&model.returned));
+    let (bars, arrow) = (bars(body, true), arrow(model));
+    let choice = choice(model, &run, quote_spanned!(Span::mixed_site()=> #own()));
     quote_spanned! {Span::mixed_site()=>
         let #own = #private::once::<#ty, _>(#bars #arrow #body);
-        if #private::Site::may_be_on(&__ES_SITE) { #run } else { #own() }
+        #choice
     }
+}
+
+/// The choice of what the function returns, placed on what the body does: errors about it belong there.
+fn choice(model: &Model, on: &TokenStream, off: TokenStream) -> TokenStream {
+    let private = model.runtime.private();
+    let (first, last) = tail_spans(&model.body);
+    let (word, off) = (Token![if](first), placed(last, Delimiter::Brace, off));
+    quote_spanned!(Span::mixed_site()=> #word #private::Site::may_be_on(&__ES_SITE) { #on } else #off)
+}
+
+/// The call of a function of the runtime's, from one place to another.
+fn called(model: &Model, (first, last): (Span, Span), function: &TokenStream, given: TokenStream) -> TokenStream {
+    let (private, given) = (model.runtime.private_at(first), placed(last, Delimiter::Parenthesis, given));
+    quote_spanned!(first=> #private::#function #given)
 }
 
 /// The empty arguments of the closure that is the body, placed on the user's braces: the compiler does not name the
@@ -74,12 +89,12 @@ fn bars(body: &Group, is_move: bool) -> TokenStream {
 }
 
 /// The return type of a closure.
-fn arrow(returned: &Returned) -> TokenStream {
-    match returned {
+fn arrow(model: &Model) -> TokenStream {
+    match &model.returned {
         // Clippy lints a written type as it does a function's, even if a trait requires that type. Its lints on
         // closures are still reported at the type.
         Returned::Type(ty) => quote_spanned!(first_span(ty)=> -> _),
-        Returned::Never => quote_spanned!(Span::mixed_site()=> -> !),
+        Returned::Never => quote_spanned!(model.function.returned().map_or_else(Span::mixed_site, first_span)=> -> !),
         // `impl Trait` cannot be written here, and need not be.
         Returned::Opaque(_) => TokenStream::new(),
     }
@@ -90,11 +105,16 @@ fn arrow(returned: &Returned) -> TokenStream {
 fn run_sync(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (call, on, once) = (local("__es_call"), local("__es_on"), local("__es_once"));
-    let (start, arrow) = (start_where(model, &on.to_token_stream()), arrow(&model.returned));
+    let (start, arrow) = (start_where(model, &on.to_token_stream()), arrow(model));
     // Arguments that `record(..)` names are lent to the body.
     let is_lent = arguments::are_recorded(&model.function.sig, &model.record);
     let run =
         if is_lent && arguments::are_owned(&model.function.sig) { run_around(model) } else { run_in(model, !is_lent) };
+    let (first, last) = tail_spans(&model.body);
+    let apart = called(model, (first, last), &local("apart").into_token_stream(), call.to_token_stream());
+    // In parentheses: an editor that looks at a name of the user's must not find ours there.
+    let (place, off) = (placed(first, Delimiter::Parenthesis, call.to_token_stream()), quote_spanned!(last=> (false)));
+    let choice = choice(model, &apart, quote_spanned!(first=> #place #off));
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;
         let #call = move |#on: ::core::primitive::bool| #arrow {
@@ -102,7 +122,7 @@ fn run_sync(model: &Model) -> TokenStream {
             #start
             #run
         };
-        if #private::Site::may_be_on(&__ES_SITE) { #private::apart(#call) } else { #call(false) }
+        #choice
     }
 }
 
@@ -142,7 +162,7 @@ fn run_around(model: &Model) -> TokenStream {
 
 /// The body in a closure that is called once.
 fn once(model: &Model, is_move: bool, body: &impl ToTokens) -> TokenStream {
-    let (private, bars, arrow) = (model.runtime.private(), bars(&model.body, is_move), arrow(&model.returned));
+    let (private, bars, arrow) = (model.runtime.private(), bars(&model.body, is_move), arrow(model));
     let ty = match &model.returned {
         Returned::Type(ty) => Some(quote_spanned!(Span::mixed_site()=> ::<#ty, _>)),
         Returned::Opaque(_) | Returned::Never => None,
@@ -277,27 +297,26 @@ pub(super) fn with_fault(
 
 /// Starts the span with the call, and attaches it to what the call returns.
 fn run_covered(model: &Model, what: &str) -> TokenStream {
-    let private = model.runtime.private();
     let start = start_where_may_be_on(model);
-    // On the type: two errors in one place are shown as one.
-    let place = match &model.returned {
-        Returned::Type(ty) => first_span(ty),
-        Returned::Opaque(_) | Returned::Never => Span::mixed_site(),
+    let (first, last) = match &model.returned {
+        // It is at fault itself if it cannot be covered: two errors in one place are shown as one.
+        Returned::Type(ty) if !is_seen(ty) => (first_span(ty), first_span(ty)),
+        _ => tail_spans(&model.body),
     };
-    let (span, tell, body) = (local("__es_span"), tell(model, place), preceded(order(model).as_ref(), &model.body));
+    let (span, tell, body) = (local("__es_span"), tell(model, first), preceded(order(model).as_ref(), &model.body));
     let cover = local(&format!("cover_{what}"));
-    let covered = match &model.returned {
+    let (function, body) = match &model.returned {
         Returned::Type(ty) => {
-            let private = model.runtime.private_at(place);
-            let boxed = Ident::new(if what == "future" { "BoxedFuture" } else { "BoxedStream" }, place);
-            quote_spanned!(place=> #private::#boxed::#cover(#span, move || -> #ty #body, #tell))
+            let boxed = local(if what == "future" { "BoxedFuture" } else { "BoxedStream" });
+            (quote_spanned!(first=> #boxed::#cover), quote_spanned!(first=> move || -> #ty #body))
         }
         Returned::Opaque(item) => {
             let item = item.as_ref().map_or_else(|| quote_spanned!(Span::mixed_site()=> _), ToTokens::to_token_stream);
-            quote_spanned!(Span::mixed_site()=> #private::#cover::<#item, _, _>(#span, move || #body, #tell))
+            (quote_spanned!(first=> #cover::<#item, _, _>), quote_spanned!(Span::mixed_site()=> move || #body))
         }
-        Returned::Never => quote_spanned!(Span::mixed_site()=> (move || -> ! #body)()),
+        Returned::Never => return quote_spanned!(Span::mixed_site()=> (move || -> ! #body)()),
     };
+    let covered = called(model, (first, last), &function, quote_spanned!(first=> #span, #body, #tell));
     quote_spanned!(Span::mixed_site()=> #start #covered)
 }
 
