@@ -16,7 +16,7 @@ use crate::diagnostics::{Diagnostics, hint};
 use crate::keys;
 use crate::names::find;
 use crate::options::Options;
-use crate::output::local;
+use crate::output::{local, located};
 use crate::paths::Runtime;
 use crate::sensitive::Scope;
 use crate::signature::{Function, ungrouped};
@@ -40,8 +40,8 @@ pub(super) struct Model {
     pub(super) is_held: bool,
     pub(super) covers: Covers,
     pub(super) name: LitStr,
-    /// Whether the name of the method's type comes before its own.
-    pub(super) owner: bool,
+    /// `Self`, if the name of the method's type comes before its own.
+    pub(super) owner: Option<Ident>,
     /// A variant of the runtime's `Kind`.
     pub(super) kind: Ident,
     pub(super) constants: Vec<(LitStr, Literal)>,
@@ -99,10 +99,12 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
     let record = arguments::keep_seen(diagnostics, &function.sig, covers, record);
     let returned = returned(&function.sig.output, covers);
     let fault = fault(diagnostics, &mut options, &function.sig, &returned);
-    let Some(body) = body(diagnostics, &function) else { return Err(function.into_token_stream()) };
+    let is_sized = !function.returned().is_some_and(is_unsized);
+    let body = body(diagnostics, &function).filter(|_| is_sized);
+    let Some(body) = body else { return Err(function.into_token_stream()) };
     let (constants, attributes) = split(attributes);
     Ok(Model {
-        owner: name.is_none() && has_owner(&function.sig),
+        owner: owner(&function.sig).filter(|_| name.is_none()),
         name: name.unwrap_or_else(|| LitStr::new(&function.sig.ident.unraw().to_string(), function.sig.ident.span())),
         is_held: record.is_empty() && fault.is_none() && covers == Covers::Call && is_held(&function.sig),
         returned,
@@ -133,9 +135,16 @@ fn fault(diagnostics: &mut Diagnostics, options: &mut Options, sig: &Signature, 
     given.expr()
 }
 
-/// Whether the function certainly belongs to a type: `Self` has no meaning elsewhere.
-fn has_owner(sig: &Signature) -> bool {
-    sig.receiver().is_some() || find(sig.to_token_stream(), "Self").is_some()
+/// `Self` if the function certainly belongs to a type: it has no meaning elsewhere. The user's own, if there is one,
+/// since the compiler shows a repeated error once.
+fn owner(sig: &Signature) -> Option<Ident> {
+    let on_receiver = || sig.receiver().map(|receiver| Ident::new("Self", located(receiver.self_token.span)));
+    find(sig.to_token_stream(), "Self").or_else(on_receiver)
+}
+
+/// Whether a function cannot return the type, of which the compiler says more in an expansion.
+fn is_unsized(ty: &Type) -> bool {
+    matches!(ty, Type::TraitObject(_) | Type::Slice(_))
 }
 
 fn body(diagnostics: &mut Diagnostics, function: &Function) -> Option<Group> {
@@ -311,10 +320,10 @@ mod tests {
                     Self: Sized
             ),
         ];
-        assert!(of_a_type.iter().all(has_owner));
+        assert!(of_a_type.iter().all(|sig| owner(sig).is_some()));
         let others: [Signature; 2] =
             [parse_quote!(fn f(this: Arc<A>) -> B), parse_quote!(fn f<'a, T: A>(a: &'a T) -> T::Out)];
-        assert!(!others.iter().any(has_owner));
+        assert!(others.iter().all(|sig| owner(sig).is_none()));
     }
 
     #[test]

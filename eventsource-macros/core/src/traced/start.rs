@@ -65,11 +65,12 @@ fn start_enabled(model: &Model) -> TokenStream {
 }
 
 pub(super) fn owner(model: &Model) -> TokenStream {
-    if model.owner {
+    match &model.owner {
         // In a block: from a bare path clippy concludes that the function has side effects.
-        quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some({ ::core::any::type_name::<Self> }))
-    } else {
-        quote_spanned!(Span::mixed_site()=> ::core::option::Option::None)
+        Some(owner) => {
+            quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some({ ::core::any::type_name::<#owner> }))
+        }
+        None => quote_spanned!(Span::mixed_site()=> ::core::option::Option::None),
     }
 }
 
@@ -104,9 +105,11 @@ pub(super) fn options(Model { runtime, owner, parent, links, .. }: &Model) -> To
         // After the parent, which decides whether there is a span.
         calls.extend(guarded("with_links", set));
     }
-    if *owner && !calls.is_empty() {
+    if let Some(owner) = owner
+        && !calls.is_empty()
+    {
         calls.extend(quote_spanned! {Span::mixed_site()=>
-            #private::Options::owner(#options, ::core::any::type_name::<Self>());
+            #private::Options::owner(#options, ::core::any::type_name::<#owner>());
         });
     }
     calls
