@@ -252,7 +252,8 @@ impl Lines {
                 if matches!(paint, Paint::Dim) {
                     continue;
                 }
-                part = text::shown(&part, room - 2);
+                let is_link = matches!(paint, Paint::Magenta);
+                part = if is_link { text::link(&part, room - 2) } else { text::shown(&part, room - 2) };
             }
             room -= columns(&part) + 2;
             self.text.push_str("  ");

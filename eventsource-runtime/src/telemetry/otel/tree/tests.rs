@@ -97,6 +97,25 @@ fn a_link_names_the_span_that_it_leads_to() {
     assert!(text.contains("~> persist_events (trace abcd1234) +1  consumer"), "{text}");
 }
 
+/// At 100 columns a bus's span with a long name left no room for the id, by which alone the trace is found.
+#[test]
+fn a_link_keeps_the_id_of_its_trace_where_there_is_little_room() {
+    let mut sent = span(0x5678, 9, 0, "send h1-hotel:Booking.BookingRequested and as long", 10, 12);
+    sent.span_kind = SpanKind::Producer;
+    sent.links.links.extend([4, 4].map(|id| Link::new(context(0xabcd_1234, id), Vec::new(), 0)));
+    let mut spans = command();
+    spans.push(sent);
+    let rendered = |width| {
+        let text = TraceTree::new().width(width).render(&spans);
+        let line = text.lines().find(|line| line.starts_with("send ")).unwrap().to_owned();
+        assert!(line.chars().count() <= width, "{line}");
+        line
+    };
+    assert!(rendered(120).contains("  ~> persist_events (trace abcd1234) +1"), "{}", rendered(120));
+    assert!(rendered(100).ends_with("  ~> persist… (trace abcd1234) +1"), "{}", rendered(100));
+    assert!(rendered(85).ends_with("  ~> trace abcd1234 +1"), "{}", rendered(85));
+}
+
 #[test]
 fn failures_rejections_and_cancellations_stand_out() {
     let mut failed = span(1, 1, 0, "a", 0, 1);

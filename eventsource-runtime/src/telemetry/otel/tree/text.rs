@@ -8,6 +8,8 @@ use unicode_width::UnicodeWidthChar;
 
 /// The widest value that is shown.
 const WIDEST_VALUE: usize = 28;
+/// The least that is shown of a link's name, with the arrow before it.
+const LEAST_LINK: usize = 8;
 
 /// Up to `width` columns of a text, with `…` where something was cut, and what could do harm escaped as `\u{..}`.
 pub(super) fn shown(text: &str, width: usize) -> String {
@@ -32,6 +34,17 @@ pub(super) fn shown(text: &str, width: usize) -> String {
         used += piece;
     }
     shown
+}
+
+/// The same of `~> name (trace 01234567)`, of which the trace's id is kept whole: that is where to look, so the name is
+/// cut, or left out where little of it would remain.
+pub(super) fn link(text: &str, width: usize) -> String {
+    let Some(trace) = text.rfind(" (trace ") else { return shown(text, width) };
+    let (name, trace) = text.split_at(trace);
+    match width.checked_sub(columns(trace)) {
+        Some(room) if room >= LEAST_LINK => shown(name, room) + trace,
+        _ => shown(&format!("~>{}", trace.replace(['(', ')'], "")), width),
+    }
 }
 
 /// How many columns a text takes: characters of East Asia and most pictures take two, accents none.
