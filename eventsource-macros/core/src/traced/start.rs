@@ -65,13 +65,9 @@ fn start_enabled(model: &Model) -> TokenStream {
 }
 
 pub(super) fn owner(model: &Model) -> TokenStream {
-    match &model.owner {
-        // In a block: from a bare path clippy concludes that the function has side effects.
-        Some(owner) => {
-            quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some({ ::core::any::type_name::<#owner> }))
-        }
-        None => quote_spanned!(Span::mixed_site()=> ::core::option::Option::None),
-    }
+    let Some(owner) = &model.owner else { return quote_spanned!(Span::mixed_site()=> ::core::option::Option::None) };
+    // In a block: from a bare path clippy concludes that the function has side effects.
+    quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some({ ::core::any::type_name::<#owner> }))
 }
 
 /// `move` for closures that would otherwise borrow the arguments of an `async fn`, if those can be copied: borrowed
