@@ -256,8 +256,12 @@ impl<'a> Step<'a> {
         start.begin(&mut |known| self.describe(name, known), &mut |_| ())
     }
 
-    /// Logs a failure, with the event at fault, and ends the span.
+    /// Logs a failure, with the event at fault, and ends the span. That another runner has the lease is logged as such:
+    /// it goes on, and nothing is wrong.
     pub(super) fn failed<B: Backend>(self, span: Span, projection: &dyn Projection<B>, error: &ProjectionError) {
+        if error.is_lease_lost() {
+            return span.fail_unlogged(error.error_type().to_owned(), &Chain(error.cause()));
+        }
         let event = error.event().or(match &**self.events {
             [event] => Some(event.position),
             _ => None,

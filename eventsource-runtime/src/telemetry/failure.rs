@@ -23,7 +23,8 @@ impl Span {
         self.fail_logged(error_type.into(), error, |error_type, text| log::conflict(target, error_type, text));
     }
 
-    /// The same where whoever tries again logs it, less and less often.
+    /// The same where another log event tells of it: that of whoever tries again, less and less often, or that of a
+    /// lease that another runner took.
     pub(crate) fn fail_unlogged(self, error_type: impl Into<Cow<'static, str>>, error: &Chain<'_>) {
         self.fail_logged(error_type.into(), error, |_, _| ());
     }

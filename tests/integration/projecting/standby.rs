@@ -105,6 +105,25 @@ async fn who_stands_by_is_soon_told_of_events_that_are_none_of_the_projections_h
     }
 }
 
+/// It was logged as an error too, of a runner that is well, whenever a read model that was built aside replaced its own.
+#[tokio::test]
+async fn a_lease_that_another_takes_is_logged_as_that_and_not_as_a_failure() {
+    let (log, _guard) = Log::of_thread();
+    let (store, stream) = (MemoryStore::new(), a_stream());
+    let projections = ProjectionRunner::new(store.clone()).projection(Seen::default()).spawn();
+    let first = cancel(&store, &stream, REASON, 1).await;
+    projections.wait_for(first).await.unwrap();
+    let claim = Claim::new(Uuid::now_v7(), "another", Duration::from_millis(1)).by_force();
+    store.lease_projection(Partition::whole("Seen"), claim).await.unwrap();
+    let last = cancel(&store, &stream, REASON, 1).await;
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    let logged = log.names_of("eventsource::projection");
+    let is_logged = |name: &str| logged.iter().any(|logged| logged == name);
+    assert!(is_logged("eventsource.projection.lease_lost"), "{logged:?}");
+    assert!(!is_logged("eventsource.span.failed"), "{logged:?}");
+}
+
 /// While it was held up, another runner took the lease, went on and gave it up. The renewal got it back, and the
 /// checkpoint was not where it had been left: the projection stopped for good.
 #[tokio::test]
