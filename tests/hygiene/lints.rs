@@ -281,7 +281,7 @@ fn said(levels: &[&str], json: &str, begins: &[i64]) -> [Said; 2] {
             continue;
         }
         // Errors of lifetimes have no code.
-        let Some(code) = message["code"]["code"].as_str().or(message["message"].as_str()) else { continue };
+        let Some(code) = message["code"]["code"].as_str().or_else(|| message["message"].as_str()) else { continue };
         let spans = message["spans"].as_array().into_iter().flatten().filter(|span| span["is_primary"] == true);
         for span in spans {
             let number = |key: &str| span[key].as_i64().unwrap_or(0);

@@ -71,6 +71,7 @@ impl<R: ?Sized> Deref for Told<R> {
 /// An error that is no [`Error`] and knows its name.
 impl<T> Told<Result<T, HandlerError>> {
     /// The teller.
+    #[expect(clippy::unused_self, reason = "called as those of the traits are")]
     #[must_use]
     pub fn __es_by(self) -> ByItself {
         ByItself
@@ -80,6 +81,7 @@ impl<T> Told<Result<T, HandlerError>> {
 /// The same of a projection.
 impl<T> Told<Result<T, ProjectionError>> {
     /// The teller.
+    #[expect(clippy::unused_self, reason = "called as those of the traits are")]
     #[must_use]
     pub fn __es_by(self) -> ByItself {
         ByItself
@@ -92,6 +94,7 @@ where
     E: Debug + Display + Deref<Target = dyn Error + Send + Sync>,
 {
     /// The teller.
+    #[expect(clippy::unused_self, reason = "called as those of the traits are")]
     #[must_use]
     pub fn __es_by(self) -> ByCause {
         ByCause

@@ -52,7 +52,7 @@ fn a_dead_letter_that_is_replayed_does_not_undo_what_came_after_it() {
         client.batch_execute(&tables).await.unwrap();
         let prices = Arc::new(Prices { client: Mutex::new(client), fails: AtomicBool::new(true) });
         let (tell, mut handled) = mpsc::unbounded_channel();
-        let handler = {
+        let keeping = {
             let prices = Arc::clone(&prices);
             move |message: Received| {
                 let (prices, tell) = (Arc::clone(&prices), tell.clone());
@@ -68,13 +68,13 @@ fn a_dead_letter_that_is_replayed_does_not_undo_what_came_after_it() {
             price.with_version(Version::new(version))
         };
         let bus = InProcessBus::new();
-        let running = bus.subscribe("prices").handle(handler.clone()).await.unwrap();
+        let running = bus.subscribe("prices").handle(keeping.clone()).await.unwrap();
         bus.publish_all([changed(1), changed(2), changed(2), changed(3)]).await.unwrap();
         for expected in [false, true, true, true] {
             assert_eq!(handled.recv().await, Some(expected));
         }
         running.shutdown().await.unwrap();
-        bus.retry_dead_letters("prices").handle(handler).await.unwrap().finished().await.unwrap();
+        bus.retry_dead_letters("prices").handle(keeping).await.unwrap().finished().await.unwrap();
         assert_eq!(handled.recv().await, Some(true), "it is passed over");
 
         let client = prices.client.lock().await;

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{InProcessBus, InProcessOptions, PublishError, Received, Relay};
-use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
 use eventsource_tests::logged::Log;
 

@@ -33,6 +33,7 @@ use crate::telemetry::log::Reason;
 /// # assert_eq!(priced("7").unwrap(), 7);
 /// # assert_eq!(priced("x").unwrap_err().cause().to_string(), "invalid digit found in string");
 /// ```
+#[expect(clippy::struct_excessive_bools, reason = "what is known of it, each for itself")]
 pub struct ProjectionError {
     error_type: Cow<'static, str>,
     cause: BoxError,
