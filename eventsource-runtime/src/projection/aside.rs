@@ -1,20 +1,23 @@
 //! Rebuilding a read model beside the old one, which readers see until the new one takes its place.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::ProjectionStore;
 use super::error::ProjectionError;
 use super::halt::Halt;
-use super::leasing::{Hold, LOOK};
+use super::lease::Claim;
+use super::leasing::{FAREWELL, Hold, LOOK};
 use super::options::Rebuild;
 use super::pace::LARGEST_BATCH;
 use super::partition::Partition;
 use super::partition_runner::{Cursor, PartitionRunner};
 use super::progress::Standing;
 use super::rebuild::Rebuilding;
+use super::retry::upkeep;
 use crate::store::Position;
 use crate::telemetry::log;
 
@@ -63,6 +66,15 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         hold.renewed = Instant::now();
         rebuilding.ended();
         Ok(((hold, cursor.checkpoint), rebuilding))
+    }
+
+    /// Where the read model stands that readers see, if the store tells in good time.
+    pub(super) async fn live(&self) -> Option<Position> {
+        // Nobody holds a lease of no duration, and the answer contains the checkpoint.
+        let look = Claim::new(Uuid::nil(), Arc::clone(&self.options.owner), Duration::ZERO);
+        let asked = upkeep(self.store.lease_projection(self.partition, look));
+        let lease = tokio::time::timeout(FAREWELL, asked).await.ok()?.ok()?;
+        Some(lease.checkpoint)
     }
 
     /// Opens the place aside once nobody else builds there.

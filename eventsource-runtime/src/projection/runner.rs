@@ -152,7 +152,9 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// Only the store's own tables are refused, and on `SQLite` the name of an index or a trigger on a table that is
     /// not the projection's. On `PostgreSQL` grants on tables, columns and sequences are carried over; a policy, row
     /// level security, a trigger or a place in a publication that the new table lacks stops the projection with an
-    /// error. Nothing else that was set for the old table is carried over.
+    /// error, and so does what depends on an old table and is not of the projection, such as a view of a report or a
+    /// foreign key: the error names it, before anything is built. Nothing else that was set for the old table is carried
+    /// over.
     ///
     /// If another runner is building it aside, this one waits until that is done, or its process gone, and then begins.
     ///

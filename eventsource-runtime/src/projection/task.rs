@@ -169,6 +169,8 @@ impl<S: ProjectionStore> ProjectionTask<S> {
         loop {
             match Box::pin(first.build_aside(past)).await {
                 Err(Halt::Failed(error)) if error.loses_its_place() => first.tell_lost(&error),
+                // Readers still see the old one.
+                Err(Halt::Failed(error)) => return Err(error.keeping(first.live().await).into()),
                 built => return built,
             }
             // What takes it each time, and at once, would otherwise have the store do nothing else.

@@ -123,6 +123,36 @@ fn what_was_set_for_the_old_tables_is_not_lost_without_a_word() {
     });
 }
 
+/// It was found when all was built, "stopped after position 0", and what it was nobody told.
+#[test]
+fn what_depends_on_the_old_tables_is_named_before_the_new_ones_are_filled() {
+    run(async {
+        let place = Place::new().await;
+        let last = live(&place).await;
+        place.raw.batch_execute("UPDATE weights SET sum = -1").await.unwrap();
+        for (made, dropped, named) in [
+            ("CREATE VIEW report AS SELECT stream FROM heavy", "DROP VIEW report", "view report"),
+            ("CREATE VIEW report AS SELECT sum FROM weights", "DROP VIEW report", "view report"),
+            (
+                "CREATE TABLE notes (weight integer CONSTRAINT of_weight REFERENCES weights)",
+                "DROP TABLE notes",
+                "constraint of_weight on table notes",
+            ),
+        ] {
+            place.raw.batch_execute(made).await.unwrap();
+            // An event that would stop the build, if it came so far.
+            let projection = Weights { elsewhere: Some("nowhere".to_owned()), ..Weights::sound() };
+            let refused = built(&place, projection, last).await.unwrap_err();
+            assert!(refused.contains("depends on it") && refused.contains(named), "{made}: {refused}");
+            assert!(refused.contains(&format!("stopped after position {last}")), "{made}: {refused}");
+            assert_eq!(place.count("SELECT count(*) FROM weights WHERE sum = -1").await, 1, "{made}");
+            place.raw.batch_execute(dropped).await.unwrap();
+        }
+        built(&place, Weights::sound(), last).await.unwrap();
+        assert_eq!(place.count("SELECT count(*) FROM weights WHERE sum = -1").await, 0);
+    });
+}
+
 /// One of the columns is not there any more.
 #[test]
 fn grants_on_columns_and_sequences_come_along() {

@@ -41,6 +41,23 @@ const LOST: &str = "WITH live AS (SELECT oid, nspname FROM pg_namespace \
         WHERE NOT EXISTS (SELECT FROM pg_publication_rel AS own WHERE own.prrelid = new AND own.prpubid = theirs.prpubid) \
     LIMIT 1";
 
+/// What depends on those that would be replaced, and would keep the server from dropping them: views, foreign keys and
+/// functions of others. What is dropped together with them, as their own constraints are, depends on one more closely.
+const DEPENDENT: &str = "WITH live AS (SELECT oid FROM pg_namespace \
+        WHERE nspname = (array_remove(current_schemas(false), $1::name))[1]), \
+    new AS (SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1), \
+    old AS (SELECT pg_class.oid, reltype, pg_class.relname FROM pg_class JOIN live ON live.oid = relnamespace \
+        JOIN new ON new.relname = pg_class.relname WHERE relkind IN ('r', 'p', 'v', 'm', 'S')) \
+    SELECT string_agg(DISTINCT relname, '`, `'), \
+        string_agg(DISTINCT regexp_replace(pg_describe_object(classid, objid, 0), '^rule \"?_RETURN\"? on ', ''), ', ') \
+    FROM old JOIN pg_depend AS bound ON deptype = 'n' AND (refclassid = 'pg_class'::regclass AND refobjid = old.oid \
+        OR refclassid = 'pg_type'::regclass AND refobjid = reltype) \
+    WHERE NOT (classid = 'pg_class'::regclass AND objid IN (SELECT oid FROM old)) \
+        AND NOT EXISTS (SELECT FROM pg_depend AS own WHERE own.classid = bound.classid AND own.objid = bound.objid \
+            AND own.deptype IN ('a', 'i') AND own.refclassid = 'pg_class'::regclass \
+            AND own.refobjid IN (SELECT oid FROM old)) \
+    HAVING count(*) > 0";
+
 /// Refuses a transaction that writes to tables elsewhere, because it names their schema or does not create them in its
 /// set-up; or that drops some, because there is none of that name aside yet: those would be the ones that readers see.
 pub(super) async fn refuse_writes(tx: &PostgresTransaction<'_>, aside: &Aside, schema: &Schema) -> StepResult {
@@ -65,11 +82,22 @@ pub(super) async fn refuse_writes(tx: &PostgresTransaction<'_>, aside: &Aside, s
     }
 }
 
-/// Refuses names of the store's own tables, and the loss of what was set for the old ones.
+/// Refuses names of the store's own tables, and the loss of what was set for the old ones or depends on them. It is
+/// asked before the first event is applied: in the end, the server would refuse to drop what others depend on.
 pub(super) async fn refuse_losses(tx: &PostgresTransaction<'_>, aside: &Aside, schema: &Schema) -> StepResult {
     let own: Vec<&str> = Schema::tables().collect();
     let lost = tx.query_opt(LOST, &[&aside.schema(), &schema.name(), &own]).await;
-    match lost.map_err(failed("look at what would be replaced"))? {
+    let dependent = tx.query_opt(DEPENDENT, &[&aside.schema()]).await;
+    let looked = failed("look at what would be replaced");
+    if let Some(row) = dependent.map_err(&looked)? {
+        return Err(ProjectionError::new(format!(
+            "`{}` cannot be replaced while this depends on it: {}; drop that and make it again once the projection is \
+             built, make it in the set-up, or rebuild in place",
+            row.get::<_, &str>(0),
+            row.get::<_, &str>(1)
+        )));
+    }
+    match lost.map_err(looked)? {
         None => Ok(()),
         Some(row) => Err(ProjectionError::new(format!(
             "`{}` cannot be put in the place of the one of that name, which would lose {}; give it another name, have the \
