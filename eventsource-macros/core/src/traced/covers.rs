@@ -98,7 +98,17 @@ pub(super) fn read(
             diagnostics.error(key, "the function returns nothing that `covers` could mean; remove it");
             Covers::Call
         }
-        (Some(Given { value, .. }), ReturnType::Type(..)) => said(value),
+        (Some(Given { key, value }), ReturnType::Type(_, ty)) => {
+            let (said, seen) = (said(value), seen(ty));
+            if said != Covers::Call && seen != Covers::Call && said != seen {
+                let what = if seen == Covers::Future { "future" } else { "stream" };
+                diagnostics
+                    .error(key, format!("the function returns a {what}, which is covered as it is; remove this"));
+                seen
+            } else {
+                said
+            }
+        }
         (None, ReturnType::Type(_, ty)) if sig.asyncness.is_none() => seen(ty),
         (None, _) => Covers::Call,
     };
