@@ -317,12 +317,12 @@ impl Registry {
             };
             let base = format!("{}{unit}", name.replace('.', "_"));
             match instrument {
-                "counter" => format!("{}_total", base.trim_end_matches("_total")),
-                "histogram" => format!("{base}_bucket"),
-                _ => base,
+                "counter" => vec![format!("{}_total", base.trim_end_matches("_total"))],
+                "histogram" => vec![format!("{base}_bucket"), format!("{base}_count")],
+                _ => vec![base],
             }
         };
-        self.instruments().into_iter().map(scraped).collect()
+        self.instruments().into_iter().flat_map(scraped).collect()
     }
 
     /// The names of all spans; what varies in them stands in braces.
