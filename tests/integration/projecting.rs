@@ -3,6 +3,7 @@
 pub(crate) mod anew;
 mod away;
 mod blame;
+mod hanging;
 mod rebuilt;
 mod set_back;
 mod stalled;

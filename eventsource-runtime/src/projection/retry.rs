@@ -1,5 +1,6 @@
 //! Retries, the policy when they do not help, and what is watched meanwhile.
 
+use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How many retries are logged each, before they are less and less often: more than it takes by default to judge an
 /// event.
 const ALL_LOGGED: u32 = 8;
+/// How long a batch takes at least before it is told that it has not ended.
+const SLOW: Duration = Duration::from_secs(5);
 /// How long a relay's batch, and a last look at what was passed over, may still take once the runner is stopped.
 pub(super) const LATE: Duration = Duration::from_secs(2);
 
@@ -212,6 +215,16 @@ impl<S: ProjectionStore> PartitionRunner<S> {
             return applying.await;
         }
         self.within(LATE, applying).await.unwrap_or_else(|_| Err(ProjectionError::store(StoreError::Closed)))
+    }
+
+    /// Tells now and then that a batch has not ended. Nothing else does if a step hangs, whose lease is kept.
+    pub(super) async fn tell_unended(&self, (from, to): (Position, Position)) -> Infallible {
+        let (begun, mut pause) = (Instant::now(), self.options.lease.max(SLOW));
+        loop {
+            tokio::time::sleep(pause).await;
+            log::projection_slow(self.partition.projection, from, to, begun.elapsed());
+            pause = pause.saturating_mul(2);
+        }
     }
 
     /// The output of a future. Meanwhile the gap follows the head of the store, if somebody reads it.

@@ -11,6 +11,7 @@ use super::pace::LARGEST_BATCH;
 use super::partition_runner::{Cursor, PartitionRunner};
 use super::retry::{LATE, upkeep};
 use super::{Backend, Projection, ProjectionStore, StepResult};
+use crate::poll::beside;
 use crate::store::Position;
 use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
@@ -90,6 +91,7 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         // In boxes, once a batch: without optimization each layer around a future makes it several times as large, and
         // all must fit into a thread's stack.
         let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope.clone()));
+        let applying = beside(applying, self.tell_unended(step.range()));
         let mut result = Box::pin(self.minding_the_gap(self.unless_late(applying))).await;
         let found = result.as_ref().err().and_then(ProjectionError::found);
         let earlier = cursor.unsure.take_if(|unsure| found == Some(unsure.to));
@@ -197,10 +199,15 @@ impl<'a> Step<'a> {
         Self { outcome, ..self }
     }
 
+    /// The positions of its first event, and where the checkpoint will stand.
+    fn range(self) -> (Position, Position) {
+        (self.events.first().map_or(self.to, |event| event.position), self.to)
+    }
+
     /// What it was about, if the store fails.
     fn about(self, projection: &str) -> String {
-        let from = self.events.first().map_or(self.to, |event| event.position);
-        format!("projection `{projection}`, positions {from} to {}", self.to)
+        let (from, to) = self.range();
+        format!("projection `{projection}`, positions {from} to {to}")
     }
 
     /// Records a committed batch on its span and in the metrics.
@@ -286,9 +293,9 @@ impl<'a> Step<'a> {
             }
             events => known.number(names::EVENTSOURCE_BATCH_SIZE, events.len() as u64),
         }
-        let from = self.events.first().map_or(self.to, |event| event.position);
+        let (from, to) = self.range();
         known.number(names::EVENTSOURCE_FROM_POSITION, from.get());
-        known.number(names::EVENTSOURCE_TO_POSITION, self.to.get());
+        known.number(names::EVENTSOURCE_TO_POSITION, to.get());
         if self.is_replay() {
             known.flag(names::EVENTSOURCE_REPLAY, true);
         }

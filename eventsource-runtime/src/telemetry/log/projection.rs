@@ -63,6 +63,23 @@ pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, event: 
     );
 }
 
+/// A projection's batch has not ended yet: a step of it takes long, or hangs.
+pub(crate) fn projection_slow(projection: &str, from: Position, to: Position, duration: Duration) {
+    let (from, to, duration) = (from.get(), to.get(), duration.as_secs_f64());
+    event!(
+        "eventsource.projection.slow",
+        names::LOG_PROJECTION,
+        WARN,
+        {
+            eventsource.projection.name = projection,
+            eventsource.from_position = from,
+            eventsource.to_position = to,
+            eventsource.duration = duration
+        },
+        "a batch has not ended"
+    );
+}
+
 /// A projection skipped an event that it could not apply.
 pub(crate) fn projection_skipped(projection: &str, position: u64, error_type: &str) {
     event!(
