@@ -37,15 +37,17 @@ use crate::starts::Starts;
 const USERS: [&str; 4] =
     ["notification_service.send_email", "projection.insert_read_model", "projection.update_read_model", "users.own"];
 
-/// Log events that take a broker, another process, a broken bus or time. The tests that have these hear them, and hold
-/// them against the registry (`Log::hears`): `conformance` those of buses and of databases, `integration` those of
-/// snapshots and of slow projections, `telemetry` that of what a receiver rejects, and `logged` that of settings.
-const NOT_LOGGED_HERE: [&str; 11] = [
+/// Log events that take a broker, another process, a broken bus, a refusal or time. The tests that have these hear
+/// them, and hold them against the registry (`Log::hears`): `conformance` those of buses and of databases,
+/// `integration` those of snapshots, of slow projections and of refused managers, `telemetry` that of what a receiver
+/// rejects, and `logged` that of settings.
+const NOT_LOGGED_HERE: [&str; 12] = [
     "eventsource.bus.dead_letter_waits",
     "eventsource.bus.kafka.",
     "eventsource.bus.rabbitmq.",
     "eventsource.bus.stopped",
     "eventsource.bus.unsettled",
+    "eventsource.process_manager.refusal_ignored",
     "eventsource.projection.slow",
     "eventsource.snapshot.lost",
     "eventsource.store.postgres.",

@@ -319,7 +319,7 @@ pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
 /// `eventsource::command`: failed, conflict, rejected, retried after a conflict, slow.
 pub const LOG_COMMAND: &str = "eventsource::command";
-/// `eventsource::projection`: failed, retried, stopped, a batch has not ended, skipped, dead-lettered, timeout left until the next start, waits for the lease of another, takes over from another, rebuild begins, rebuilt, rebuild waits for the lease of another, lease lost to another.
+/// `eventsource::projection`: failed, retried, stopped, a batch has not ended, skipped, dead-lettered, timeout left until the next start, refused, and the manager has no method for it, waits for the lease of another, takes over from another, rebuild begins, rebuilt, rebuild waits for the lease of another, lease lost to another.
 pub const LOG_PROJECTION: &str = "eventsource::projection";
 /// `eventsource::query`: failed, slow.
 pub const LOG_QUERY: &str = "eventsource::query";

@@ -19,7 +19,7 @@ use crate::store::{
     AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId, is_trouble,
     place_before,
 };
-use crate::telemetry::{current_span, names};
+use crate::telemetry::{current_span, log, names};
 
 /// How often a process decides again because somebody else appended to it meanwhile.
 const CONFLICTS: u32 = 10;
@@ -107,6 +107,10 @@ impl<S: ProjectionStore> ManagerStore<S> {
                     let to = To::Rejected(command.id, rejection.error_type.clone());
                     let chain = chain.longer(M::name(), &to, &command.name);
                     self.note(process, &Cause { event, to, chain }, &|state| state.rejected(&rejection)).await?;
+                    if !rejection.is_read() {
+                        let of = (M::name(), &process.stream);
+                        log::refusal_ignored(of, event.position, &command.name, &rejection.error_type);
+                    }
                 }
             }
         }
@@ -139,12 +143,8 @@ impl<S: ProjectionStore> ManagerStore<S> {
             Ok(_) => Ok(None),
             // Nor is it a refusal, whatever the aggregate calls it, while the store that it asks is in trouble.
             Err(DispatchJsonError::Rejected { error_type, source, .. }) if !is_trouble(&*source) => {
-                Ok(Some(Rejection {
-                    command: command.payload.clone(),
-                    name: command.name.clone(),
-                    error_type: error_type.into_owned(),
-                    refusal: Arc::new(source),
-                }))
+                let (payload, name) = (command.payload.clone(), command.name.clone());
+                Ok(Some(Rejection::new(payload, name, error_type.into_owned(), source)))
             }
             Err(DispatchJsonError::Load(error) | DispatchJsonError::Append(AppendError::Store(error))) => {
                 Err(ProjectionError::store(error))

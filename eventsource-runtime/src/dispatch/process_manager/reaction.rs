@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -239,9 +240,20 @@ pub struct Rejection {
     pub(super) name: String,
     pub(super) error_type: String,
     pub(super) refusal: Arc<BoxError>,
+    /// Whether a method of the manager's was given it.
+    read: AtomicBool,
 }
 
 impl Rejection {
+    pub(super) fn new(command: Box<RawValue>, name: String, error_type: String, refusal: BoxError) -> Self {
+        Self { command, name, error_type, refusal: Arc::new(refusal), read: AtomicBool::new(false) }
+    }
+
+    /// Whether it was read, which a manager does that has a method for it.
+    pub(super) fn is_read(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
+    }
+
     /// A refusal of a command.
     #[cfg(feature = "testing")]
     pub(crate) fn of<C: Command + Serialize>(
@@ -250,7 +262,7 @@ impl Rejection {
     ) -> Result<Self, BoxError> {
         let payload = json::raw(command).map_err(|json::Unwritable { source, .. }| source)?;
         let error_type = crate::error::error_type(&refusal).into_owned();
-        Ok(Self { command: payload, name: C::NAME.to_owned(), error_type, refusal: Arc::new(refusal.into()) })
+        Ok(Self::new(payload, C::NAME.to_owned(), error_type, refusal.into()))
     }
 
     /// Whether the command is a `C`, by its name.
@@ -267,6 +279,7 @@ impl Rejection {
         if !self.is::<C>() {
             return Err(ProjectionError::new(format!("the refused command is a `{}`, not a `{}`", self.name, C::NAME)));
         }
+        self.read.store(true, Ordering::Relaxed);
         let command = serde_json::from_str(self.command.get())?;
         Ok(Rejected { command, error_type: self.error_type.clone(), refusal: Arc::clone(&self.refusal) })
     }
@@ -379,7 +392,7 @@ mod tests {
         let command = RawValue::from_string("42".to_owned()).expect("it is JSON");
         let refusal: BoxError = Error.into();
         let (name, error_type) = ("Ship".to_owned(), "Lost".to_owned());
-        let rejection = Rejection { command, name, error_type, refusal: Arc::new(refusal) };
+        let rejection = Rejection::new(command, name, error_type, refusal);
         assert_eq!(rejection.decode::<Ship>().map(|ship| *ship.id()).ok(), Some(42));
         let other = rejection.decode::<Return>().expect_err("it is another command");
         assert_eq!(other.to_string(), "the refused command is a `Ship`, not a `Return`");

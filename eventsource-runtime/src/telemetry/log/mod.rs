@@ -73,7 +73,7 @@ pub(super) use export::{dropped, export_fails, export_works, rejected, setting_i
 pub(crate) use projection::{
     Reason, projection_dead_lettered, projection_lease_lost, projection_rebuild_begun, projection_rebuild_waits,
     projection_rebuilt, projection_retried, projection_skipped, projection_slow, projection_stopped,
-    projection_takes_over, projection_waits, timeout_left,
+    projection_takes_over, projection_waits, refusal_ignored, timeout_left,
 };
 #[cfg(feature = "otel")]
 pub(super) use slow::{command_slow, query_slow, slowness_is_told};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ids;
 use crate::domain::StoredEvent;
-use crate::store::{Position, status_code};
+use crate::store::{Position, StreamId, status_code};
 use crate::telemetry::{Chain, error_text, guarded, names};
 
 /// Why a projection failed: the name of its error, the database's code, if that is behind it, and the text, if that is
@@ -99,6 +99,24 @@ pub(crate) fn projection_dead_lettered(projection: &str, position: u64, error_ty
         WARN,
         { eventsource.projection.name = projection, eventsource.position = position, error.r#type = error_type },
         "dead-lettered"
+    );
+}
+
+/// A process's command was refused, and the manager does nothing about it: the process may stand still.
+pub(crate) fn refusal_ignored((manager, process): (&str, &StreamId), event: Position, command: &str, error_type: &str) {
+    let (process, position) = (process.as_str(), event.get());
+    event!(
+        "eventsource.process_manager.refusal_ignored",
+        names::LOG_PROJECTION,
+        WARN,
+        {
+            eventsource.projection.name = manager,
+            eventsource.stream.id = process,
+            eventsource.position = position,
+            cqrs.command.r#type = command,
+            error.r#type = error_type
+        },
+        "refused, and the manager has no method for it"
     );
 }
 
