@@ -236,7 +236,7 @@ pub const EVENTSOURCE_PROJECTION_RUNNING: &str = "eventsource.projection.running
 pub const EVENTSOURCE_RELAY_GAP: &str = "eventsource.relay.gap";
 /// `eventsource.relay.running`, in `{relay}`: 1 until the relay fails for good; then 0 until it is shut down.
 pub const EVENTSOURCE_RELAY_RUNNING: &str = "eventsource.relay.running";
-/// `eventsource.retries`, in `{retry}`: retries.
+/// `eventsource.retries`, in `{retry}`: retries; with the component `process_timer` those of what records the scheduled events of process managers.
 pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
 /// `eventsource.snapshot.reads`, in `{read}`: snapshots that loads looked for.
 pub const EVENTSOURCE_SNAPSHOT_READS: &str = "eventsource.snapshot.reads";
@@ -384,7 +384,9 @@ pub fn description(metric: &str) -> &'static str {
         }
         EVENTSOURCE_RELAY_GAP => "The head of the store minus the relay's checkpoint.",
         EVENTSOURCE_RELAY_RUNNING => "1 until the relay fails for good; then 0 until it is shut down.",
-        EVENTSOURCE_RETRIES => "Retries.",
+        EVENTSOURCE_RETRIES => {
+            "Retries; with the component `process_timer` those of what records the scheduled events of process managers."
+        }
         EVENTSOURCE_SNAPSHOT_READS => "Snapshots that loads looked for.",
         EVENTSOURCE_STORE_ACTIVE => {
             "Calls to the database that have not been answered, and that somebody still waits for; in-process stores have none."

@@ -9,6 +9,7 @@ use eventsource_tests::faulty::Faulty;
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
 use eventsource_tests::logged::Log;
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
 use eventsource_tests::shipping::PaymentTaken;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -104,9 +105,10 @@ async fn runs_out_of_time<S: ProjectionStore + SnapshotStore>(store: &S, clock: 
     managers.shutdown().await.unwrap();
 }
 
-/// The timer's task had ended, and nobody knew.
+/// The timer's task had ended, and nobody knew; then it went on, and only the log told of that.
 #[tokio::test]
-async fn a_store_that_panics_ends_no_timer() {
+async fn a_store_that_panics_ends_no_timer_and_its_retries_are_counted() {
+    let (recorder, metrics) = Recorder::measured();
     let panics = Arc::new(AtomicUsize::new(3));
     let left = Arc::clone(&panics);
     let store = Hooked::new(&MemoryStore::new(), move |asked| {
@@ -119,8 +121,12 @@ async fn a_store_that_panics_ends_no_timer() {
             }
         }
     });
-    runs_out_of_time(&store, &Arc::default()).await;
+    recorder.run(runs_out_of_time(&store, &Arc::default())).await;
     assert_eq!(panics.load(Ordering::SeqCst), 0);
+    recorder.flush().await;
+    let retries = Measured::last(&metrics).into_iter().filter(|point| point.name == "eventsource.retries");
+    let told = retries.map(|point| (point.said("eventsource.component"), point.said("error.type"), point.count));
+    assert_eq!(told.collect::<Vec<_>>(), [("process_timer".to_owned(), "panic".to_owned(), 3)]);
 }
 
 /// Puts an event off in the stream of a process, with that payload.

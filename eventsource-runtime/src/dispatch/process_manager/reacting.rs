@@ -30,6 +30,7 @@ pub(super) struct ManagerContext {
     pub(super) bus: CommandBus,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_depth: u32,
+    pub(super) metrics: bool,
     pub(super) names: Vec<Names>,
 }
 

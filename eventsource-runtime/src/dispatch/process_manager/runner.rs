@@ -88,7 +88,8 @@ type SpawnTimer<S> = fn(&ManagerStore<S>, watch::Receiver<bool>) -> JoinHandle<(
 impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// Creates a runner without managers, whose commands go to `bus`.
     pub fn new(store: S, bus: CommandBus) -> Self {
-        let context = ManagerContext { bus, clock: clock::system(), max_depth: DEPTH, names: Vec::new() };
+        let context =
+            ManagerContext { bus, clock: clock::system(), max_depth: DEPTH, metrics: true, names: Vec::new() };
         let store = ManagerStore { store, context: Arc::new(context.clone()), leases: Vec::new(), late: false };
         let runner = ProjectionRunner::new(store).one_by_one();
         Self { runner, context, timers: Vec::new() }
@@ -101,7 +102,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         self.context.names.push(Names::of::<M>());
         self.runner = self.runner.projection(ManagerProjection::<M>::new());
         self.timers.push(|manager, stopped| {
-            let timer = Timer::<M, _>::new(manager.store.clone(), Arc::clone(&manager.context.clock));
+            let context = &manager.context;
+            let timer = Timer::<M, _>::new(manager.store.clone(), Arc::clone(&context.clock), context.metrics);
             tokio::spawn(timer.run(stopped))
         });
         self
@@ -134,7 +136,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     }
 
     /// Switches the managers' metrics on or off, independently of tracing. On by default.
-    pub fn enable_metrics(self, enabled: bool) -> Self {
+    pub fn enable_metrics(mut self, enabled: bool) -> Self {
+        self.context.metrics = enabled;
         Self { runner: self.runner.enable_metrics(enabled), ..self }
     }
 

@@ -30,7 +30,7 @@ use crate::projection::{
     Batch, CheckpointOnly, Claim, Partition, ProjectionError, ProjectionStore, StepResult, catch_panic,
 };
 use crate::store::{AppendError, ExpectedVersion, Filter, NewEvent, Origin, Position};
-use crate::telemetry::{Chain, Scope, error_text, log};
+use crate::telemetry::{Chain, Scope, error_text, log, metrics};
 
 /// How often the clock is read while something is scheduled, since it may be set, and may be a test's; and how often
 /// new events are read meanwhile.
@@ -48,6 +48,8 @@ const LOOK_BACK: Duration = Duration::from_secs(5);
 pub(super) struct Timer<M, S> {
     store: S,
     clock: Arc<dyn Clock>,
+    /// Whether retries are counted.
+    metrics: bool,
     /// Everything up to here has been read.
     seen: Position,
     /// Up to here, nothing is scheduled any more, as saved in the store; `None` until that is asked.
@@ -74,10 +76,11 @@ enum Outcome {
 }
 
 impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
-    pub(super) fn new(store: S, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(store: S, clock: Arc<dyn Clock>, metrics: bool) -> Self {
         Self {
             store,
             clock,
+            metrics,
             seen: Position::START,
             saved: None,
             pending: Pending::default(),
@@ -114,6 +117,9 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             if let Err(error) = turn.await {
                 retries += 1;
                 log::projection_retried(M::name(), error.event(), retries, &error.logged());
+                if self.metrics {
+                    metrics::retry("process_timer", error.error_type());
+                }
                 tokio::time::sleep(LONGEST_PAUSE.min(LOOK * retries)).await;
             }
         }
