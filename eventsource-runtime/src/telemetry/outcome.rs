@@ -68,37 +68,44 @@ impl<R: ?Sized> Deref for Told<R> {
     }
 }
 
-/// An error that is no [`Error`] and knows its name.
-impl<T> Told<Result<T, HandlerError>> {
+/// An error that is more than its type's name. One impl of the method for all of these: with several, a type that is
+/// wrong elsewhere would be ambiguous here.
+impl<T, E: KnowsName> Told<Result<T, E>> {
     /// The teller.
     #[expect(clippy::unused_self, reason = "called as those of the traits are")]
     #[must_use]
-    pub fn __es_by(self) -> ByItself {
-        ByItself
+    pub fn __es_by(self) -> E::By {
+        E::BY
     }
+}
+
+/// An error that knows a name.
+pub trait KnowsName {
+    /// Its teller.
+    type By;
+    /// The teller.
+    const BY: Self::By;
+}
+
+/// One that is no [`Error`].
+impl KnowsName for HandlerError {
+    type By = ByItself;
+    const BY: ByItself = ByItself;
 }
 
 /// The same of a projection.
-impl<T> Told<Result<T, ProjectionError>> {
-    /// The teller.
-    #[expect(clippy::unused_self, reason = "called as those of the traits are")]
-    #[must_use]
-    pub fn __es_by(self) -> ByItself {
-        ByItself
-    }
+impl KnowsName for ProjectionError {
+    type By = ByItself;
+    const BY: ByItself = ByItself;
 }
 
-/// An error that can be any: an `anyhow::Error`, an `eyre::Report`, a boxed one.
-impl<T, E> Told<Result<T, E>>
+/// One that can be any: an `anyhow::Error`, an `eyre::Report`, a boxed one.
+impl<E> KnowsName for E
 where
     E: Debug + Display + Deref<Target = dyn Error + Send + Sync>,
 {
-    /// The teller.
-    #[expect(clippy::unused_self, reason = "called as those of the traits are")]
-    #[must_use]
-    pub fn __es_by(self) -> ByCause {
-        ByCause
-    }
+    type By = ByCause;
+    const BY: ByCause = ByCause;
 }
 
 /// A `Result`.
