@@ -7,7 +7,7 @@ use std::time::Duration;
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::dispatch::MAX_JSON;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::OnFailure;
+use eventsource_runtime::projection::{OnFailure, ProjectionStore};
 use eventsource_runtime::store::{NewEvent, Origin, SqliteStore, StreamId};
 use eventsource_runtime::testing::process;
 use eventsource_tests::faulty::Faulty;
@@ -27,6 +27,19 @@ fn without_parcels<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
         .aggregate(Repository::<Order, _>::new(store.clone()))
         .aggregate(Repository::<Payment, _>::new(store.clone()))
         .build()
+}
+
+/// Settles an order while no parcel can be sent.
+async fn settle_without_parcels<S: ProjectionStore + SnapshotStore>(store: &S, on_failure: OnFailure) {
+    let bus = commands(store);
+    let lame = ProcessManagerRunner::new(store.clone(), without_parcels(store)).process_manager::<Shipping>();
+    let managers = lame.max_retries(0).on_failure(on_failure).spawn();
+    let order = Uuid::now_v7();
+    bus.dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
+    quiet(&managers, store).await;
+    bus.dispatch(SettlePayment { order_id: order }).await.unwrap();
+    quiet(&managers, store).await;
+    managers.shutdown().await.unwrap();
 }
 
 const NO_HANDLER: &str = "No handler for SendParcel; give the bus its aggregate's repository with `.aggregate(..)`";
@@ -57,15 +70,7 @@ async fn a_command_that_nobody_handles_stops_the_manager_and_is_dispatched_when_
 #[tokio::test]
 async fn a_command_that_nobody_handles_is_never_dispatched_where_its_event_is_skipped() {
     let store = sqlite().await;
-    let bus = commands(&store);
-    let lame = ProcessManagerRunner::new(store.clone(), without_parcels(&store)).process_manager::<Shipping>();
-    let managers = lame.max_retries(0).on_failure(OnFailure::Skip).spawn();
-    let order = Uuid::now_v7();
-    bus.dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
-    quiet(&managers, &store).await;
-    bus.dispatch(SettlePayment { order_id: order }).await.unwrap();
-    quiet(&managers, &store).await;
-    managers.shutdown().await.unwrap();
+    settle_without_parcels(&store, OnFailure::Skip).await;
 
     let managers = runner(&store).spawn();
     quiet(&managers, &store).await;
@@ -137,15 +142,7 @@ async fn what_a_manager_cannot_decode_is_not_retried() {
 #[tokio::test]
 async fn a_letter_that_was_resolved_is_not_reacted_to() {
     let store = Faulty::default();
-    let bus = commands(&store);
-    let lame = ProcessManagerRunner::new(store.clone(), without_parcels(&store)).process_manager::<Shipping>();
-    let managers = lame.max_retries(0).on_failure(OnFailure::DeadLetter).spawn();
-    let order = Uuid::now_v7();
-    bus.dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
-    quiet(&managers, &store).await;
-    bus.dispatch(SettlePayment { order_id: order }).await.unwrap();
-    quiet(&managers, &store).await;
-    managers.shutdown().await.unwrap();
+    settle_without_parcels(&store, OnFailure::DeadLetter).await;
     let letters = runner(&store).dead_letters::<Shipping>();
     let listed = letters.list(Position::START, 10).await.unwrap();
     assert!(letters.resolve(listed[0].position).await.unwrap());
