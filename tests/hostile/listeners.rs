@@ -24,6 +24,18 @@ impl Rows {
 }
 fn is_projection<P: Projection<Sqlite>>() {}
 
+trait Followed {
+    type Event;
+}
+struct Others;
+impl Followed for Others {
+    type Event = Placed;
+}
+#[projection]
+impl Others {
+    fn placed(&self, event: &Recorded<<Self as Followed>::Event>) {}
+}
+
 macro_rules! rows {
     ($name:ident, $on:expr) => {
         struct $name(bool);
@@ -47,8 +59,23 @@ impl Process {
     fn placed(&self, event: &Recorded<Placed>) {}
 }
 
+#[derive(Aggregate, Default)]
+#[aggregate(id = u64, events(Placed))]
+struct Another;
+impl Apply<Placed> for Another {
+    fn apply(&mut self, _: Placed) {}
+}
+impl Followed for Another {
+    type Event = Placed;
+}
+#[process_manager]
+impl Another {
+    fn placed(&self, event: &Recorded<<Self as Followed>::Event>) {}
+}
+
 #[test]
 fn run() {
     is_projection::<Rows>();
     is_projection::<Generated>();
+    is_projection::<Others>();
 }

@@ -5,6 +5,7 @@ use quote::{ToTokens, quote_spanned};
 use syn::{Generics, Type};
 
 use crate::keys;
+use crate::names::find;
 use crate::options::{Form, Options, Word};
 use crate::output::{first_span, local};
 
@@ -68,7 +69,7 @@ pub(crate) fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
 }
 
 /// The item that a list of events' names needs, and the list, refused if two of them share one: a constant item, which
-/// `cargo check` evaluates; with type parameters, on which it may depend, an inline constant.
+/// `cargo check` evaluates; with type parameters or `Self`, on which it may depend, an inline constant.
 pub(crate) fn distinct(
     runtime: &Runtime,
     generics: &Generics,
@@ -76,7 +77,7 @@ pub(crate) fn distinct(
 ) -> (Option<TokenStream>, TokenStream) {
     let private = runtime.private();
     let events = quote_spanned!(Span::mixed_site()=> &[#(#events),*]);
-    if !generics.params.is_empty() {
+    if !generics.params.is_empty() || find(events.clone(), "Self").is_some() {
         // The inner one makes the list `'static`, like its names.
         let list = quote_spanned!(Span::mixed_site()=> const { #private::distinct_handlers(const { #events }) });
         return (None, list);
