@@ -5,13 +5,13 @@ const _: () = {
         type Output = Option<OrderView>;
         type Error = read::Refused;
         fn result_count(
-            __es_answer: &<Self as facade::eventsource::Query>::Output,
+            __es_answer: &Option<OrderView>,
         ) -> ::core::option::Option<::core::primitive::usize> {
             use facade::eventsource::__private::probe::list::*;
             (&&facade::eventsource::__private::Answer(__es_answer)).__es_count()
         }
         fn to_json(
-            __es_answer: &<Self as facade::eventsource::Query>::Output,
+            __es_answer: &Option<OrderView>,
         ) -> ::core::option::Option<
             facade::eventsource::__private::serde_json::Result<
                 facade::eventsource::__private::serde_json::Value,

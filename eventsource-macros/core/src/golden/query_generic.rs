@@ -9,13 +9,13 @@ const _: () = {
         type Output = Vec<T>;
         type Error = ::core::convert::Infallible;
         fn result_count(
-            __es_answer: &<Self as ::eventsource_runtime::Query>::Output,
+            __es_answer: &Vec<T>,
         ) -> ::core::option::Option<::core::primitive::usize> {
             use ::eventsource_runtime::__private::probe::list::*;
             (&&::eventsource_runtime::__private::Answer(__es_answer)).__es_count()
         }
         fn to_json(
-            __es_answer: &<Self as ::eventsource_runtime::Query>::Output,
+            __es_answer: &Vec<T>,
         ) -> ::core::option::Option<
             ::eventsource_runtime::__private::serde_json::Result<
                 ::eventsource_runtime::__private::serde_json::Value,

@@ -66,8 +66,6 @@ fn query(runtime: &Runtime, output: &Type, error: Option<&Type>) -> TokenStream 
     let answer = local("__es_answer");
     let lists = probe(&private, "list");
     let json = probe(&private, "json");
-    // Not `Self::Output`, which may be a variant.
-    let answered = quote_spanned!(Span::mixed_site()=> <Self as #runtime::Query>::Output);
     let target = associated("Output", output);
     let error = error.map_or_else(
         || quote_spanned!(Span::mixed_site()=> type Error = ::core::convert::Infallible;),
@@ -77,13 +75,13 @@ fn query(runtime: &Runtime, output: &Type, error: Option<&Type>) -> TokenStream 
         #target
         #error
 
-        fn result_count(#answer: &#answered) -> ::core::option::Option<::core::primitive::usize> {
+        fn result_count(#answer: &#output) -> ::core::option::Option<::core::primitive::usize> {
             #lists
             (&&#private::Answer(#answer)).__es_count()
         }
 
         fn to_json(
-            #answer: &#answered,
+            #answer: &#output,
         ) -> ::core::option::Option<#private::serde_json::Result<#private::serde_json::Value>> {
             #json
             (&&#private::Answer(#answer)).__es_json()
