@@ -4,12 +4,14 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    BoundLifetimes, GenericParam, Generics, Ident, Lifetime, ParenthesizedGenericArguments, PredicateType, Token,
-    TraitBound, Type, TypeFnPtr, TypeParamBound, TypeReference, WherePredicate, parse_quote_spanned,
+    BoundLifetimes, GenericArgument, GenericParam, Generics, Ident, Lifetime, ParenthesizedGenericArguments,
+    PathArguments, PredicateType, Token, TraitBound, Type, TypeFnPtr, TypeParamBound, TypeReference, WherePredicate,
+    parse_quote_spanned,
 };
 
 use crate::diagnostics::Diagnostics;
 use crate::output::first_span;
+use crate::signature::{ImplBlock, last_segment};
 
 /// The generics of a message's type, bound by what its trait requires of the whole type: `Holder<T>` is a message
 /// wherever it can be stored, and the user need not repeat serde's bounds.
@@ -42,6 +44,23 @@ pub(crate) fn refuse_lifetimes(diagnostics: &mut Diagnostics, generics: &Generic
     for parameter in generics.lifetimes() {
         diagnostics.error(&parameter.lifetime, format!("{what} owns its data; remove the lifetime"));
     }
+}
+
+/// The same for the type of a block's methods, which outlives what calls them; true if it has none.
+pub(crate) fn has_no_lifetimes(diagnostics: &mut Diagnostics, block: &ImplBlock, what: &str) -> bool {
+    let before = diagnostics.count();
+    refuse_lifetimes(diagnostics, &block.generics, what);
+    let arguments = last_segment(&block.self_ty).map(|segment| &segment.arguments);
+    if let Some(PathArguments::AngleBracketed(arguments)) = arguments {
+        for argument in &arguments.args {
+            if let GenericArgument::Lifetime(lifetime) = argument
+                && lifetime.ident == "_"
+            {
+                diagnostics.error(lifetime, format!("{what} owns its data; remove the lifetime"));
+            }
+        }
+    }
+    diagnostics.count() == before
 }
 
 /// The type with `'static` for every lifetime in it.

@@ -7,7 +7,7 @@ use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeRe
 use super::Kind;
 use super::parse::Parsed;
 use crate::diagnostics::{Diagnostics, shown};
-use crate::generics::with_static_lifetimes;
+use crate::generics::{has_no_lifetimes, with_static_lifetimes};
 use crate::keys;
 use crate::listeners::is_inherent;
 use crate::names::{borrowed_pattern, bound, has_impl_trait, unchanged_pattern};
@@ -76,6 +76,10 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     let Parsed { runtime, block, traced } = parsed;
     let attribute = kind.attribute();
     if !is_inherent(diagnostics, &block, attribute, "a handler") {
+        return None;
+    }
+    // An aggregate has none, which is said of it.
+    if kind == Kind::Query && !has_no_lifetimes(diagnostics, &block, "a type of query handlers") {
         return None;
     }
     if block.methods.is_empty() {

@@ -8,7 +8,7 @@ use syn::{
 };
 
 use crate::diagnostics::{Diagnostics, shown};
-use crate::generics::with_static_lifetimes;
+use crate::generics::{has_no_lifetimes, with_static_lifetimes};
 use crate::keys;
 use crate::listeners::{self, Parsed, is_inherent};
 use crate::names::find;
@@ -67,7 +67,9 @@ struct Found {
 /// `None` if the block cannot be a projection.
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Model> {
     let Parsed { runtime, name, is_name_unclear, enable_tracing, block, methods } = parsed;
-    if !is_inherent(diagnostics, &block, keys::PROJECTION, "a method of it") {
+    if !is_inherent(diagnostics, &block, keys::PROJECTION, "a method of it")
+        || !has_no_lifetimes(diagnostics, &block, "a projection")
+    {
         return None;
     }
     let before = diagnostics.count();
