@@ -139,8 +139,14 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
         diagnostics.error(&method.sig.ident, fault);
         return None;
     };
-    let is_owned = is_owned(diagnostics, kind, message);
     let (second, third) = (arguments.next(), arguments.next());
+    if let (Kind::Command, true, Some(second)) = (kind, is_reference(message), second)
+        && !is_reference(second)
+    {
+        diagnostics.error(message, "the command comes first, and then its services; swap the two");
+        return Some(Arguments { message: second, is_owned: false, services: Err(()) });
+    }
+    let is_owned = is_owned(diagnostics, kind, message);
     let too_many = if kind == Kind::Command { third } else { second };
     if let Some(argument) = unconditional(too_many) {
         let takes = if kind == Kind::Command { "one command and its services" } else { "one query" };
@@ -149,6 +155,10 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
     }
     let services = second.map(|argument| borrowed(diagnostics, argument).ok_or(())).transpose();
     Some(Arguments { message, is_owned, services })
+}
+
+fn is_reference(argument: &PatType) -> bool {
+    matches!(ungrouped(&argument.ty), Type::Reference(_))
 }
 
 /// Whether the message is passed by value.
