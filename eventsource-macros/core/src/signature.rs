@@ -23,6 +23,8 @@ pub(crate) struct Function {
     pub(crate) sig: Signature,
     /// Missing in a trait's method without a default.
     pub(crate) body: Option<Group>,
+    /// What stands in its place.
+    semicolon: Option<Token![;]>,
 }
 
 impl Function {
@@ -74,8 +76,8 @@ impl Parse for Function {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         let sig = input.parse()?;
-        let body = if input.peek(Token![;]) {
-            input.parse::<Token![;]>()?;
+        let semicolon: Option<Token![;]> = input.parse()?;
+        let body = if semicolon.is_some() {
             None
         } else {
             Some(input.step(|cursor| match cursor.token_tree().map(|(tree, rest)| (alone(tree), rest)) {
@@ -83,7 +85,7 @@ impl Parse for Function {
                 _ => Err(cursor.error("expected the function's body")),
             })?)
         };
-        Ok(Self { attrs, vis, sig, body })
+        Ok(Self { attrs, vis, sig, body, semicolon })
     }
 }
 
@@ -112,12 +114,8 @@ fn conditional(attribute: &Attribute) -> Option<(Meta, Vec<Meta>)> {
 
 impl ToTokens for Function {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self { attrs, vis, sig, body } = self;
-        tokens.extend(quote!(#(#attrs)* #vis #sig));
-        match body {
-            Some(body) => body.to_tokens(tokens),
-            None => tokens.extend(quote!(;)),
-        }
+        let Self { attrs, vis, sig, body, semicolon } = self;
+        tokens.extend(quote!(#(#attrs)* #vis #sig #body #semicolon));
     }
 }
 

@@ -1,0 +1,12 @@
+#![allow(unused)]
+
+include!("../../setup/command_handler.rs");
+
+type Decided<T> = Result<T, std::convert::Infallible>;
+
+#[command_handler]
+impl Order {
+    fn place(&self, command: Place) -> Decided<Placed>;
+}
+
+fn main() {}
