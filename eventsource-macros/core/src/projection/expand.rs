@@ -124,7 +124,7 @@ fn slot(names: &Names, step: &Step, name: &str) -> TokenStream {
         },
         Some(word) => {
             let boxed = boxed(names, *word);
-            quote_spanned!(Span::mixed_site()=> #boxed(async move { #private::IntoStep::into_step(#call.await) }))
+            quote_spanned!(located(word.span)=> #boxed(async move { #private::IntoStep::into_step(#call.await) }))
         }
     };
     let (transaction_of, step) = (associated(names, "Transaction"), associated(names, "Step"));
@@ -207,7 +207,7 @@ fn arm(names: &Names, handler: &Handler) -> TokenStream {
         None => quote_spanned!(Span::mixed_site()=> <#backend as #runtime::projection::Backend>::ready(#step)),
         Some(word) => {
             let boxed = boxed(names, *word);
-            quote_spanned!(Span::mixed_site()=> #boxed(async move { #step }))
+            quote_spanned!(located(word.span)=> #boxed(async move { #step }))
         }
     };
     let follow = follow(runtime, ty);
