@@ -3,8 +3,8 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::{
-    Attribute, Data, DeriveInput, Expr, Field, Generics, Ident, LitStr, Path, Token, Type, Visibility,
-    parse_quote_spanned,
+    Attribute, Data, DeriveInput, Expr, Field, GenericArgument, Generics, Ident, LitStr, Path, PathArguments, Token,
+    Type, Visibility, parse_quote_spanned,
 };
 
 use super::parse::{self, Parsed};
@@ -15,7 +15,7 @@ use crate::options::at_least_one;
 use crate::output::deprecated;
 use crate::paths::Runtime;
 use crate::sensitive;
-use crate::signature::{alike, ends_in};
+use crate::signature::{alike, ends_in, last_segment};
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
@@ -71,6 +71,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     if events.is_empty() && !unclear.events {
         diagnostics.error(&ident, "an aggregate has events; write `#[aggregate(events(A, B))]`");
     }
+    let is_error_given = error.is_some();
     let is_generic = !input.generics.params.is_empty();
     let set = event.and_then(|path| enum_name(diagnostics, &path));
     let is_complete = !events.is_empty() && !unclear.events;
@@ -79,8 +80,8 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     Model {
         name: stored_name(diagnostics, name, &ident),
         id: id.unwrap_or_else(|| diagnostics.hole()),
-        error: error.unwrap_or_else(|| {
-            if unclear.error {
+        error: error.filter(|error| is_error(diagnostics, error)).unwrap_or_else(|| {
+            if unclear.error || is_error_given {
                 diagnostics.hole()
             } else {
                 parse_quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible)
@@ -161,6 +162,22 @@ fn refuse_serde<'a>(
         // Serde says what is wrong with its own.
         drop(read);
     }
+}
+
+/// Whether the type is no boxed error, which is none itself.
+fn is_error(diagnostics: &mut Diagnostics, ty: &Type) -> bool {
+    let boxed = last_segment(ty).filter(|segment| segment.ident == "Box");
+    let is_boxed = boxed.is_some_and(|segment| match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => {
+            matches!(arguments.args.first(), Some(GenericArgument::Type(Type::TraitObject(_))))
+        }
+        _ => false,
+    });
+    if is_boxed {
+        let message = "a boxed error does not say which it is, and is no `Error` itself; write an enum of the errors";
+        diagnostics.error(ty, message);
+    }
+    !is_boxed
 }
 
 fn stored_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, ident: &Ident) -> LitStr {

@@ -167,7 +167,11 @@ pub(crate) fn each_of<T: Parse>(diagnostics: &mut Diagnostics, list: Option<Grou
     let mut all = Vec::new();
     if let Some(list) = list {
         entries(diagnostics, list.stream(), |_, input| {
-            all.push(input.parse().map_err(|error| syn::Error::new(error.span(), fault))?);
+            let entry = input.parse().map_err(|error| syn::Error::new(error.span(), fault))?;
+            if !input.is_empty() && !input.peek(Token![,]) {
+                return Err(input.error(fault));
+            }
+            all.push(entry);
             Ok(())
         });
     }

@@ -64,7 +64,8 @@ impl Word {
             Form::Expr => format!("{name} = expression"),
             Form::List(inside) => format!("{name}({inside})"),
             Form::OneOf(words) => format!("{name} = {}", words.first().copied().unwrap_or_default()),
-            Form::TextOrList => format!("{name} = \"..\" or {name}(\"..\", \"..\")"),
+            // A message puts it into backticks.
+            Form::TextOrList => format!("{name} = \"..\"` or `{name}(\"..\", \"..\")"),
         }
     }
 }
@@ -213,9 +214,11 @@ fn assigned(word: &Word, input: ParseStream<'_>) -> syn::Result<Value> {
             (input.parse().map(|expr| Value::Expr(Box::new(expr))), "an expression")
         }
     };
-    value.map_err(|error| {
-        syn::Error::new(error.span(), format!("`{}` takes {wanted}; write `{}`", word.name, word.example()))
-    })
+    let fault = |span| syn::Error::new(span, format!("`{}` takes {wanted}; write `{}`", word.name, word.example()));
+    if word.form == Form::Function && value.is_ok() && input.peek(syn::token::Paren) {
+        return Err(fault(input.span()));
+    }
+    value.map_err(|error| fault(error.span()))
 }
 
 fn function(input: ParseStream<'_>) -> syn::Result<Expr> {

@@ -70,7 +70,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     let name = listeners::name(diagnostics, name, is_name_unclear, &block.self_ty, keys::PROCESS_MANAGER);
     let name = name.unwrap_or_else(|| LitStr::new("", Span::call_site()));
     let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
-    let enable_tracing = enable_tracing.filter(|expr| has_no_self(diagnostics, expr));
+    let before_a_process =
+        "`enable_tracing` is asked before there is a process; write a constant, or the call of a function";
+    let enable_tracing = enable_tracing.filter(|expr| has_no_self(diagnostics, expr, before_a_process));
     let called = |prefix: &str| LitStr::new(&format!("{prefix}.{}", name.value()), name.span());
     let [span, timer, letters] = ["process_manager", "process_timer", "process_letters"].map(called);
     let attributes = impl_attributes(&block);
@@ -125,7 +127,10 @@ fn add(
         method: method.sig.ident.clone(),
         pattern: unchanged_pattern((*argument.pat).clone()),
         message,
-        id: id.and_then(Given::expr).filter(|id| refuse_jumps(diagnostics, "`id`", id)),
+        id: id.and_then(Given::expr).filter(|id| {
+            let first = "`id` is asked to find the process; name the event alone";
+            refuse_jumps(diagnostics, "`id`", id) && has_no_self(diagnostics, id, first)
+        }),
     };
     let same = |earlier: &&Taker| {
         alike(&earlier.message, &method.message) && earlier.cfgs.is_empty() && method.cfgs.is_empty()
@@ -141,12 +146,10 @@ fn add(
     methods.push(method);
 }
 
-/// Whether the switch does not use `self`: it is evaluated before there is a process.
-fn has_no_self(diagnostics: &mut Diagnostics, switch: &Expr) -> bool {
-    let named = seen(switch, &[Token![self](Span::call_site()).into()]);
+/// Whether an expression does not use `self`: it is evaluated before there is a process.
+fn has_no_self(diagnostics: &mut Diagnostics, expr: &Expr, message: &str) -> bool {
+    let named = seen(expr, &[Token![self](Span::call_site()).into()]);
     if let Some(named) = &named {
-        let message =
-            "`enable_tracing` is asked before there is a process; write a constant, or the call of a function";
         diagnostics.error(named, message);
     }
     named.is_none()
