@@ -69,6 +69,15 @@ struct Fields {
 #[traced(attributes("x" = { #[allow(unused)] let n = 1; n }, "y" = #[rustfmt::skip] 3,))]
 fn inside() {}
 
+/// Whose fields nobody may borrow.
+#[derive(Clone, Copy, Event, Serialize, Deserialize)]
+#[repr(C, packed(2))]
+struct Packed {
+    narrow: u8,
+    #[event(attribute)]
+    wide: u64,
+}
+
 #[derive(Event, Serialize, Deserialize)]
 #[cfg_attr(all(), event(name = "conditional.event", alias = "other"))]
 #[cfg_attr(any(), event(name = "never"))]

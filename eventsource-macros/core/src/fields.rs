@@ -1,13 +1,14 @@
 //! Fields that a message names as attributes, with `attribute` or `attribute = "key"`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens as _, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::Parse as _;
 use syn::{Data, DataStruct, DeriveInput, LitStr, Member};
 
 use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
+use crate::names::find;
 use crate::options::{Form, Given, Options, Value, Word, Words};
 use crate::output::{by_place, local, located};
 
@@ -22,6 +23,8 @@ pub(crate) const ON_TYPE: &str = "belongs on the type; this is a field";
 pub(crate) struct Attribute {
     pub(crate) key: LitStr,
     pub(crate) member: Member,
+    /// Whether the field is copied, since nobody may borrow it where it is.
+    is_packed: bool,
 }
 
 /// A field with the options in its helper attribute.
@@ -30,12 +33,18 @@ pub(crate) struct Marked {
     /// Its place counted from the end, the last field being first.
     pub(crate) from_end: usize,
     pub(crate) options: Options,
+    /// Whether the struct is `#[repr(packed)]`.
+    is_packed: bool,
 }
 
 /// The fields of a struct with their options; none for an enum, whose fields may not have any.
 pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: Words, helper: &str) -> Vec<Marked> {
     match &input.data {
-        Data::Struct(data) => of_struct(diagnostics, data, words, helper),
+        Data::Struct(data) => {
+            let is_packed = is_packed(&input.attrs);
+            let fields = of_struct(diagnostics, data, words, helper);
+            fields.into_iter().map(|marked| Marked { is_packed, ..marked }).collect()
+        }
         Data::Enum(data) => {
             for variant in &data.variants {
                 let fields = variant.fields.iter().flat_map(|field| &field.attrs);
@@ -69,7 +78,7 @@ fn of_struct(diagnostics: &mut Diagnostics, data: &DataStruct, words: Words, hel
         .enumerate()
         .map(|(index, (member, field))| {
             let options = Options::from_attributes(diagnostics, words, &field.attrs, helper);
-            Marked { member, from_end: data.fields.len() - index, options }
+            Marked { member, from_end: data.fields.len() - index, options, is_packed: false }
         })
         .collect()
 }
@@ -77,16 +86,16 @@ fn of_struct(diagnostics: &mut Diagnostics, data: &DataStruct, words: Words, hel
 /// Reads `attribute` of a field.
 pub(crate) fn attribute(diagnostics: &mut Diagnostics, marked: &mut Marked) -> Option<Attribute> {
     let Given { key, value } = marked.options.take(keys::ATTRIBUTE)?;
-    let member = marked.member.clone();
+    let (member, is_packed) = (marked.member.clone(), marked.is_packed);
     match (value, &member) {
         (Value::Text(text), _) if text.value().is_empty() => {
             diagnostics.error(text, "the key of an attribute is empty; write `attribute = \"..\"`");
             None
         }
-        (Value::Text(key), _) => Some(Attribute { key, member }),
+        (Value::Text(key), _) => Some(Attribute { key, member, is_packed }),
         (_, Member::Named(name)) => {
             let key = LitStr::new(&name.unraw().to_string(), name.span());
-            Some(Attribute { key, member })
+            Some(Attribute { key, member, is_packed })
         }
         (_, Member::Unnamed(_)) => {
             diagnostics.error(key, "a field without a name needs a key; write `attribute = \"..\"`");
@@ -112,8 +121,8 @@ pub(crate) fn record(private: &TokenStream, attributes: &[Attribute]) -> TokenSt
     }
     let (out, slot) = (local("__es_attributes"), local("__es_slot"));
     let keys = attributes.iter().map(|attribute| &attribute.key);
-    let records = attributes.iter().map(|Attribute { member, .. }| {
-        let value = borrowed(member);
+    let records = attributes.iter().map(|Attribute { member, is_packed, .. }| {
+        let value = if *is_packed { copied(member) } else { borrowed(member) };
         quote_spanned!(Span::mixed_site()=> #private::record_field(#slot, #value))
     });
     let values = by_place(private, None, &slot, records);
@@ -122,6 +131,17 @@ pub(crate) fn record(private: &TokenStream, attributes: &[Attribute]) -> TokenSt
             #private::Attributes::each(#out, &[#(#keys),*], #values);
         }
     }
+}
+
+/// Whether a struct is `#[repr(packed)]`, also with other words or a number.
+fn is_packed(attributes: &[syn::Attribute]) -> bool {
+    let says = |attribute: &syn::Attribute| find(attribute.meta.to_token_stream(), "packed").is_some();
+    attributes.iter().any(|attribute| attribute.path().is_ident("repr") && says(attribute))
+}
+
+/// `&{ self.field }`, placed as below.
+fn copied(member: &Member) -> TokenStream {
+    quote_spanned!(located(syn::spanned::Spanned::span(member))=> &{ self.#member })
 }
 
 /// `&self.field`, placed so that an error about its type is on the field.
