@@ -1,11 +1,14 @@
 //! What the compiler and clippy say of a user's code, they say of it under our macros as well, in the same place; and
 //! they say nothing more. Twins of each function are compiled, one with `#[traced]`, and what is said of them compared.
 
+mod mistakes;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use eventsource_tests::compiler;
+use mistakes::MISTAKES;
 
 /// A lint, and a function that sets it off. `@` stands where the attribute will.
 const LINTS: &[(&str, &str)] = &[
@@ -124,6 +127,11 @@ const LINTS: &[(&str, &str)] = &[
         "clippy::single_option_map",
         "@\nfn f(a: Option<u8>) -> Option<u8> { a.map(|b| b + 1) }\npub fn g() -> Option<u8> { f(None) }",
     ),
+    ("clippy::unwrap_in_result", "@\npub fn f(a: Result<u8, u8>) -> Result<u8, u8> { let b = a.unwrap(); Ok(b) }"),
+    ("clippy::explicit_auto_deref", "@\npub fn f(a: &String) -> &str { &**a }"),
+    ("clippy::derivable_impls", "pub struct A(u8);\nimpl Default for A {\n@\nfn default() -> Self { Self(0) } }"),
+    ("clippy::empty_drop", "pub struct A;\nimpl Drop for A {\n@\nfn drop(&mut self) {} }"),
+    ("clippy::doc_paragraphs_missing_punctuation", "@\n/// A text\npub fn f() {}"),
     ("clippy::large_stack_arrays", "@\npub fn f() -> u8 { let a = [1_u8; 600_000]; a.first().copied().unwrap_or(1) }"),
 ];
 
@@ -193,58 +201,23 @@ const LOST: &[(&str, &str)] = &[
     ("clippy::unnecessary_literal_bound", "the literal is what the closure returns"),
     ("clippy::fallible_impl_from", "the panic is the closure's"),
     ("clippy::single_option_map", "the body is the closure's"),
+    ("clippy::unwrap_in_result", "the panic is the closure's"),
+    ("clippy::explicit_auto_deref", "the closure returns it as it is"),
+    ("clippy::derivable_impls", "the body is not the default's alone"),
+    ("clippy::empty_drop", "the body is not empty"),
+    ("clippy::doc_paragraphs_missing_punctuation", "the comment is an expansion's"),
     ("clippy::cognitive_complexity", "what is in the closure is not counted"),
     ("clippy::needless_lifetimes", "the closure names the type; without its lifetimes, errors of them would be ours"),
 ];
 
-/// Mistakes that the compiler finds: its errors stay where they are. One list a phase, since each ends the compilation.
-const MISTAKES: [&[&str]; 3] = [
-    &[
-        "@\npub async fn f() -> u8 { missing }",
-        "@\npub fn f() -> Option<Missing> { None }",
-        "@\npub async fn f() { Missing::new().await; }",
-        "@\npub fn f() -> Self {}",
-    ],
-    &[
-        "@\npub async fn f() -> u8 { \"text\" }",
-        "@\npub async fn f() -> u8 { if true { return \"text\"; } 1 }",
-        "@\npub async fn f(a: u8) -> u8 { a.missing() }",
-        "@\npub async fn f() -> Result<u8, u8> { Err::<u8, String>(String::new())?; Ok(1) }",
-        "@\npub async fn f() { 1.await }",
-        "@\npub async fn f() -> u8 { let a: String = 1; 2 }",
-        "@\npub async fn f(a: u8) -> u8 { f(a, 1).await }",
-        "@\npub async fn f() -> Vec<u8> { vec![1, \"text\"] }",
-        "@\npub async fn f(a: Option<u8>) -> u8 { match a { Some(b) => b } }",
-        "@\npub fn f() -> u8 { \"text\" }",
-        "@\npub fn f(a: u8) -> u8 { a.missing() }",
-        "@\npub fn f() -> u8 { let a: String = 1; 2 }",
-        "@\npub fn f(a: bool) -> u8 { if a { 1 } }",
-        "@\npub fn f() -> Option<u8> { Err::<u8, u8>(1)?; None }",
-        "@\npub fn f() -> ! {}",
-        "@\npub fn f() -> dyn std::fmt::Debug { 1 }",
-        "@\npub fn f() -> Box<dyn Fn(u8)> { 1 }",
-    ],
-    &[
-        "@\npub async fn f(a: String) -> (String, String) { (a, a) }",
-        "@\npub async fn f() -> u8 { let a = 1; a = 2; a }",
-        "@\npub async fn f() -> usize { let a; { let b = String::new(); a = &b; } a.len() }",
-        "@\npub async fn f() { let mut a = vec![1]; for b in &a { a.push(*b); } }",
-        "@\npub async fn f<'a>(a: &'a str, b: &str) -> &'a str { a.get(1..).unwrap_or(b) }",
-        "@\npub fn f(a: String) -> (String, String) { (a, a) }",
-        "@\npub fn f<'a>(a: &'a str, b: &str) -> &'a str { a.get(1..).unwrap_or(b) }",
-        "@\npub fn f<'a>(a: &'a str, b: &str, c: String) -> &'a str { drop(c); a.get(1..).unwrap_or(b) }",
-        "@\npub fn f<'a>(a: &'a str, b: String) -> &'a str { a.get(1..).unwrap_or(&b) }",
-        "@\npub fn f() -> u8 { let a = 1; a = 2; a }",
-        "@\npub fn f() { let mut a = vec![1]; for b in &a { a.push(*b); } }",
-        "@\npub fn f(a: &str) -> Box<dyn std::fmt::Debug> { Box::new(a) }",
-        "@\npub fn f(a: &str, b: String) -> Box<dyn std::fmt::Debug> { drop(b); Box::new(a) }",
-        "@\npub fn f(a: &str) -> impl Iterator<Item = char> + 'static { a.chars() }",
-        "@\npub fn f(a: &str) -> impl Iterator<Item = char> + use<> { a.chars() }",
-        "@\npub fn f(a: &str) -> impl Future<Output = usize> + 'static { async move { a.len() } }",
-        "@\npub fn f(a: &str) -> std::pin::Pin<Box<dyn Future<Output = usize>>> { Box::pin(async move { a.len() }) }",
-        "@\npub async fn f(a: &str) -> Box<dyn std::fmt::Debug> { Box::new(a) }",
-        "pub struct A(String);\nimpl A {\n@\npub fn f(&self) -> Box<dyn Fn() -> usize> { Box::new(|| self.0.len()) } }",
-    ],
+/// Lints that a traced function sets off, and the same function does not without the attribute.
+const ADDED: &[(&str, &str)] = &[
+    ("clippy::implicit_return", "@\npub fn f(a: u8) -> u8 { return a; }"),
+    (
+        "clippy::must_use_candidate",
+        "static A: std::sync::Mutex<u8> = std::sync::Mutex::new(1);\n@\npub fn f(a: u8) -> bool { if let Ok(mut b) = A.lock() { *b = a; } true }",
+    ),
+    ("clippy::default_numeric_fallback", "@\npub fn f() -> Box<[f64]> { Box::new([1.0, 2.0]) }"),
 ];
 
 /// What was said: of which function, with which code, or else which words, where in it, and how often before.
@@ -338,12 +311,34 @@ fn lints_see_what_they_see_without_us() {
 /// What a crate that asks for all lints has to know.
 #[test]
 fn lost_lints_are_documented() {
+    assert_eq!(told("Some lints do not see"), LOST.iter().map(|(lint, _)| *lint).collect());
+}
+
+/// The lints in the guide's paragraph that begins with these words.
+fn told(words: &str) -> BTreeSet<&'static str> {
     let guide = include_str!("../../eventsource-macros/docs/traced.md");
-    let begin = guide.find("Some lints do not see").expect("the guide tells of them");
+    let begin = guide.find(words).expect("the guide tells of them");
     let paragraph = guide[begin..].split("\n\n").next().unwrap_or_default();
     let is_lint = |word: &&str| word.starts_with("clippy::") || *word == "unconditional_recursion";
-    let told: BTreeSet<&str> = paragraph.split('`').skip(1).step_by(2).filter(is_lint).collect();
-    assert_eq!(told, LOST.iter().map(|(lint, _)| *lint).collect());
+    paragraph.split('`').skip(1).step_by(2).filter(is_lint).collect()
+}
+
+#[test]
+fn added_lints_are_documented() {
+    let lints: Vec<&str> = ADDED.iter().map(|(lint, _)| *lint).collect();
+    assert_eq!(told("Some lints report more"), lints.iter().copied().collect());
+    let (source, begins) = source(&ADDED.iter().map(|(_, function)| *function).collect::<Vec<_>>());
+    let source =
+        format!("#![warn({})]\n{}", lints.join(", "), source.split_once('\n').expect("its lints come first").1);
+    let Some(json) = compile("added", &source) else {
+        println!("skipped: clippy-driver is not installed");
+        return;
+    };
+    let [plain, traced] = said(&["warning", "error"], &json, &begins);
+    for (number, (lint, function)) in ADDED.iter().enumerate() {
+        let sets_off = |twin: &Said| twin.iter().any(|(at, code, ..)| *at == number && code == lint);
+        assert!(!sets_off(&plain) && sets_off(&traced), "`{lint}` and {function:?}");
+    }
 }
 
 #[test]
