@@ -135,7 +135,7 @@ mod tests {
         let work = || {
             let mut record = tracing_log::log::Record::builder();
             record.level(tracing_log::log::Level::Warn).target("tokio_postgres::connection");
-            record.module_path(Some("tokio_postgres::connection")).file(Some("/root/connection.rs")).line(Some(351));
+            record.module_path(Some("tokio_postgres::connection")).file(Some("/build/connection.rs")).line(Some(351));
             tracing_log::format_trace(&record.args(format_args!("NOTICE: exists")).build()).unwrap();
             tracing::info!(target: "log", { "log.file" = "orders.log" }, "rotated");
         };
