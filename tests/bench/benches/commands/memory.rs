@@ -11,10 +11,13 @@ use eventsource_bench::raw::stream;
 use eventsource_bench::sample::timed;
 use tokio::runtime::Runtime;
 
+/// Streams and their events.
+type Streams = HashMap<String, Vec<(&'static str, Vec<u8>)>>;
+
 /// A map from streams to encoded events: each command decodes the stream's events and encodes one more.
-pub(crate) fn by_hand(orders: usize) -> (u64, Duration) {
+pub(crate) fn by_hand(orders: usize) -> ((u64, Duration), Streams) {
     let orders = ids(orders);
-    let mut streams: HashMap<String, Vec<(&'static str, Vec<u8>)>> = HashMap::new();
+    let mut streams = Streams::new();
     let ((), elapsed) = timed(|| {
         for ordinal in 0..COMMANDS {
             for &order in &orders {
@@ -29,11 +32,11 @@ pub(crate) fn by_hand(orders: usize) -> (u64, Duration) {
             }
         }
     });
-    ((orders.len() * COMMANDS) as u64, elapsed)
+    (((orders.len() * COMMANDS) as u64, elapsed), streams)
 }
 
 /// cqrs-es over its store in memory, which neither encodes nor decodes.
-pub(crate) fn cqrs_es(runtime: &Runtime, orders: usize) -> (u64, Duration) {
+pub(crate) fn cqrs_es(runtime: &Runtime, orders: usize) -> ((u64, Duration), impl Sized + use<>) {
     let orders: Vec<String> = ids(orders).into_iter().map(|order| order.to_string()).collect();
     let framework = CqrsFramework::<PeerOrder, _>::new(MemStore::default(), Vec::new(), ());
     let ((), elapsed) = timed(|| {
@@ -45,5 +48,5 @@ pub(crate) fn cqrs_es(runtime: &Runtime, orders: usize) -> (u64, Duration) {
             }
         });
     });
-    ((orders.len() * COMMANDS) as u64, elapsed)
+    (((orders.len() * COMMANDS) as u64, elapsed), framework)
 }
