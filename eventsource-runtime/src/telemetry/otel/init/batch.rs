@@ -17,8 +17,7 @@ use super::env::Signal;
 use super::ignored::Ignored;
 use super::numbers::{milliseconds, most_waiting, size};
 use super::reporting::{Alarm, Reporting};
-use crate::telemetry::otel::observed::MeterId;
-use crate::telemetry::otel::processed::{Processed, tell_logs, tell_spans};
+use crate::telemetry::otel::processed::Processed;
 use crate::telemetry::{TelemetryError, log};
 
 /// How many items are exported at once by default, as in OpenTelemetry.
@@ -38,7 +37,7 @@ const STUCK: u64 = 1000;
 /// What a set-up exports and loses, counted.
 #[derive(Debug, Default)]
 pub(super) struct ExportCounters {
-    spans: Arc<Processed>,
+    pub(super) spans: Arc<Processed>,
     pub(super) logs: Arc<Processed>,
     pub(super) alarm: Arc<Alarm>,
 }
@@ -93,14 +92,6 @@ impl Batches<BatchSpanProcessor> {
             .build();
         let builder = BatchSpanProcessor::builder(exporter.behind(&admission)).with_batch_config(config);
         Ok(Self { processor: started(|| builder.build())?, admission })
-    }
-}
-
-impl ExportCounters {
-    /// Has counters report what becomes of everything: those of the set-up's own meter, or the process's.
-    pub(super) fn tell(self, own: Option<&MeterId>) {
-        tell_spans(own, &self.spans);
-        tell_logs(own, &self.logs);
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 use super::env::Signal;
-use super::flushes::Flushes;
+use super::flush::Outlets;
 use super::{TelemetryBuilder, is_ours};
 use crate::telemetry::log::Named;
 use crate::telemetry::otel::line;
@@ -123,13 +123,9 @@ impl Printing {
         Dispatch::new(ConsoleLogs { writer: Arc::clone(&self.0), next })
     }
 
-    pub(super) fn flushes(&self) -> Arc<Flushes> {
-        self.shutdown(LONGEST_FLUSH)
-    }
-
-    pub(super) fn shutdown(&self, timeout: Duration) -> Arc<Flushes> {
-        let printing = self.clone();
-        Flushes::new(Signal::Logs, move || printing.drain(timeout))
+    pub(super) fn drains(&self, outlets: &mut Outlets) {
+        let (flushed, ended, timeout) = (self.clone(), self.clone(), outlets.timeout);
+        outlets.add(Signal::Logs, move || flushed.drain(LONGEST_FLUSH), move || ended.drain(timeout));
     }
 
     pub(super) fn drain(&self, timeout: Duration) -> OTelSdkResult {
@@ -221,10 +217,11 @@ mod tests {
         let mut readers = Readers::default();
         readers.print(printing, &Ignored::default());
         readers.export(exporter.clone(), &Ignored::default());
-        let meters = readers.build(Resource::builder_empty().build());
+        let mut outlets = Outlets::new(Duration::from_millis(1));
+        let meters = readers.build(Resource::builder_empty().build(), &mut outlets);
         let stopped = on.lock();
-        meters.provider.meter("tests").u64_counter("made").build().add(3, &[]);
-        let shutdown = meters.shutdown(Duration::from_millis(1)).ask().unwrap();
+        meters.meter("tests").u64_counter("made").build().add(3, &[]);
+        let shutdown = outlets.shutdowns[0].ask().unwrap();
         let ended = shutdown.wait(Duration::from_mins(1), Duration::ZERO);
         assert!(matches!(ended, Err(TelemetryError::NotExported { signal: "metrics", .. })), "{ended:?}");
         assert_eq!(exporter.get_finished_metrics().unwrap().len(), 1);

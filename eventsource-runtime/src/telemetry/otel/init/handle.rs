@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
-use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::noop::NoopTracerProvider;
@@ -13,14 +12,10 @@ use opentelemetry::{Context, ContextGuard, global};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
-use super::console::Printing;
 use super::env::Propagator;
-use super::flush;
-use super::flushes::Flushes;
+use super::flush::{self, Outlets};
 use super::logs::Loggers;
 use super::propagator;
-use super::readers::Meters;
-use super::spans::Tracers;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::otel::in_context::{Attach, InContext};
 use crate::telemetry::otel::pipeline::{self, Pipeline, WatchedMeters};
@@ -36,30 +31,19 @@ pub struct Telemetry {
     shared: Arc<Shared>,
 }
 
-/// What creates spans, metrics and, if they are exported, log records.
-#[derive(Clone)]
+/// What creates spans, metrics and, if they are exported, log records, and where those go.
 pub(super) struct Providers {
-    pub(super) tracers: Tracers,
-    pub(super) meters: Meters,
+    pub(super) tracers: SdkTracerProvider,
+    pub(super) meters: SdkMeterProvider,
     pub(super) loggers: Option<Loggers>,
-    pub(super) printing: Option<Printing>,
-}
-
-impl Providers {
-    fn flushes(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
-        let mut flushes = self.tracers.flushes(timeout);
-        flushes.push(self.meters.flushes());
-        flushes.extend(self.loggers.iter().flat_map(|loggers| loggers.flushes(timeout)));
-        flushes.extend(self.printing.as_ref().map(Printing::flushes));
-        flushes
-    }
+    /// Whether our log events are printed.
+    pub(super) prints_logs: bool,
+    pub(super) outlets: Outlets,
 }
 
 struct Shared {
     pipeline: Arc<Pipeline>,
     providers: Providers,
-    flushes: Vec<Arc<Flushes>>,
-    timeout: Duration,
     installed: bool,
     /// The meters as OpenTelemetry's globals hold them; dropping it means that those have others.
     global_meters: OnceLock<Weak<dyn MeterProvider + Send + Sync>>,
@@ -68,12 +52,11 @@ struct Shared {
 }
 
 impl Telemetry {
-    pub(super) fn new(pipeline: Pipeline, providers: Providers, timeout: Duration, installed: bool) -> Self {
+    pub(super) fn new(pipeline: Pipeline, providers: Providers, installed: bool) -> Self {
         let pipeline = Arc::new(pipeline);
         let ended = AtomicBool::new(false);
         let (global_meters, propagators) = (OnceLock::new(), OnceLock::new());
-        let flushes = providers.flushes(timeout);
-        let shared = Shared { pipeline, providers, flushes, timeout, installed, global_meters, propagators, ended };
+        let shared = Shared { pipeline, providers, installed, global_meters, propagators, ended };
         let telemetry = Self { shared: Arc::new(shared) };
         if installed {
             telemetry.install();
@@ -83,10 +66,10 @@ impl Telemetry {
 
     fn install(&self) {
         let shared = &self.shared;
-        pipeline::install(Arc::clone(&shared.pipeline), shared.providers.tracers.provider.clone());
+        pipeline::install(Arc::clone(&shared.pipeline), shared.providers.tracers.clone());
         // Without a reader they would take the measurements of the application away from whoever reads those.
         if shared.pipeline.has_global_meters.load(Ordering::Relaxed) {
-            global::set_meter_provider(WatchedMeters::new(shared.providers.meters.provider.clone(), &shared.pipeline));
+            global::set_meter_provider(WatchedMeters::new(shared.providers.meters.clone(), &shared.pipeline));
             shared.global_meters.get_or_init(|| Arc::downgrade(&global::meter_provider()));
         }
     }
@@ -98,12 +81,11 @@ impl Telemetry {
     /// The provider behind it: for third-party instrumentation that takes one instead of using OpenTelemetry's globals.
     #[must_use]
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
-        &self.shared.providers.tracers.provider
+        &self.shared.providers.tracers
     }
 
-    /// Whether our log events are printed.
     pub(super) fn prints_logs(&self) -> bool {
-        self.shared.providers.printing.is_some()
+        self.shared.providers.prints_logs
     }
 
     /// What exports logs, if anything does.
@@ -136,8 +118,8 @@ impl Telemetry {
     /// # Errors
     /// An exporter failed, or took too long.
     pub async fn force_flush(&self) -> Result<(), TelemetryError> {
-        let (flushes, timeout) = (self.shared.flushes.clone(), self.shared.timeout);
-        flush::waiting(timeout, move || flush::all(&flushes, timeout)).await
+        let shared = Arc::clone(&self.shared);
+        flush::waiting(shared.providers.outlets.timeout, move || shared.providers.outlets.flush()).await
     }
 
     /// Like [`force_flush`](Self::force_flush), for code that cannot await: it blocks the calling thread.
@@ -145,7 +127,7 @@ impl Telemetry {
     /// # Errors
     /// As [`force_flush`](Self::force_flush).
     pub fn force_flush_blocking(&self) -> Result<(), TelemetryError> {
-        flush::all(&self.shared.flushes, self.shared.timeout)
+        self.shared.providers.outlets.flush()
     }
 
     /// Exports what is left, then shuts the exporters down. It waits no longer than
@@ -155,10 +137,12 @@ impl Telemetry {
     /// # Errors
     /// An exporter failed or took too long: what was left may be lost.
     pub async fn shutdown(&self) -> Result<(), TelemetryError> {
-        let Some(shutdowns) = self.shared.shutdowns() else { return Ok(()) };
-        let (shared, timeout) = (Arc::clone(&self.shared), self.shared.timeout);
-        let ended = flush::waiting(timeout, move || shared.end(&shutdowns)).await;
-        self.shared.unless_without_thread(ended)
+        if self.shared.begins_to_end() {
+            let shared = Arc::clone(&self.shared);
+            let ended = flush::waiting(shared.providers.outlets.timeout, move || shared.end()).await;
+            return self.shared.unless_without_thread(ended);
+        }
+        Ok(())
     }
 
     /// Like [`shutdown`](Self::shutdown), for code that cannot await: it blocks the calling thread.
@@ -166,27 +150,18 @@ impl Telemetry {
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub fn shutdown_blocking(&self) -> Result<(), TelemetryError> {
-        let Some(shutdowns) = self.shared.shutdowns() else { return Ok(()) };
-        self.shared.unless_without_thread(self.shared.end(&shutdowns))
+        if self.shared.begins_to_end() { self.shared.unless_without_thread(self.shared.end()) } else { Ok(()) }
     }
 }
 
 impl Shared {
-    /// `None` if they were handed out before.
-    fn shutdowns(&self) -> Option<Vec<Arc<Flushes>>> {
-        if self.ended.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        let (Providers { tracers, meters, loggers, printing }, timeout) = (self.providers.clone(), self.timeout);
-        let mut shutdowns = tracers.shutdown(timeout);
-        shutdowns.push(meters.shutdown(timeout));
-        shutdowns.extend(loggers.iter().flat_map(|loggers| loggers.shutdown(timeout)));
-        shutdowns.extend(printing.map(|printing| printing.shutdown(timeout)));
-        Some(shutdowns)
+    /// Whether nobody else has ended it, or is about to.
+    fn begins_to_end(&self) -> bool {
+        !self.ended.swap(true, Ordering::AcqRel)
     }
 
-    fn end(&self, shutdowns: &[Arc<Flushes>]) -> Result<(), TelemetryError> {
-        let ended = flush::all(shutdowns, self.timeout);
+    fn end(&self) -> Result<(), TelemetryError> {
+        let ended = self.providers.outlets.shut_down();
         self.uninstall();
         ended
     }
@@ -224,10 +199,10 @@ impl Drop for Telemetry {
             }
             return;
         }
-        if let Some(shutdowns) = self.shared.shutdowns() {
-            let timeout = self.shared.timeout;
+        if self.shared.begins_to_end() {
+            let shared = Arc::clone(&self.shared);
             // If no thread is to be had, the destructor runs as it is.
-            let _ = thread::Builder::new().spawn(move || flush::all(&shutdowns, timeout));
+            let _ = thread::Builder::new().spawn(move || shared.providers.outlets.shut_down());
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use super::env::Signal;
-use super::flushes::Flushes;
+use super::flush::{Flushes, Outlets};
 
 /// A timeout reported sooner counts as an answer: it may be reported each time, and the processor be asked without end.
 const LEAST: Duration = Duration::from_secs(1);
@@ -23,13 +23,7 @@ pub(super) trait Processor: Send + Sync {
     fn end(&self, timeout: Duration) -> OTelSdkResult;
 }
 
-/// The processors of one provider.
-pub(super) struct IsolatedProcessors<P: ?Sized> {
-    signal: Signal,
-    processors: Vec<Shared<P>>,
-}
-
-/// One of them, as its provider has it.
+/// A processor, as its provider has it.
 #[derive(Debug)]
 pub(super) struct Shared<P: ?Sized> {
     pub(super) processor: Arc<P>,
@@ -37,41 +31,33 @@ pub(super) struct Shared<P: ?Sized> {
     ends_apart: Arc<AtomicBool>,
 }
 
-impl<P: Processor + ?Sized + 'static> IsolatedProcessors<P> {
-    pub(super) fn new(signal: Signal, processors: impl Iterator<Item = Arc<P>>) -> Self {
-        let ends_apart = Arc::default();
-        let share = |processor| Shared { processor, ends_apart: Arc::clone(&ends_apart) };
-        Self { signal, processors: processors.map(share).collect() }
-    }
+/// The processors of one provider, as it gets them.
+pub(super) fn isolated<P: ?Sized>(processors: impl Iterator<Item = Arc<P>>) -> Vec<Shared<P>> {
+    let ends_apart = Arc::default();
+    processors.map(|processor| Shared { processor, ends_apart: Arc::clone(&ends_apart) }).collect()
+}
 
-    /// What the provider gets.
-    pub(super) fn shared(&self) -> impl Iterator<Item = Shared<P>> {
-        self.processors.iter().cloned()
-    }
-
-    /// The flushes of each. Whoever calls one keeps the deadline, after which nobody waits: each further question would
-    /// take up room that OpenTelemetry's batch processors have for few, and that their shutdown needs.
-    pub(super) fn flushes(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
-        let flushes = |Shared { processor, .. }: Shared<P>| {
-            Flushes::new(self.signal, move || patiently(timeout, Instant::now, || processor.flush()))
-        };
-        self.shared().map(flushes).collect()
-    }
-
-    /// What shuts each of them down, after the provider, so that nothing comes in any more.
-    pub(super) fn shutdown(
-        &self,
-        timeout: Duration,
+impl Outlets {
+    /// Adds each of a provider's processors. It is shut down after the provider, so that nothing comes in any more.
+    ///
+    /// Whoever flushes keeps the deadline, after which nobody waits: each further question would take up room that
+    /// OpenTelemetry's batch processors have for few, and that their shutdown needs.
+    pub(super) fn add_each<P: Processor + ?Sized + 'static>(
+        &mut self,
+        signal: Signal,
+        processors: Vec<Shared<P>>,
         provider: impl Fn() -> OTelSdkResult + Clone + Send + Sync + 'static,
-    ) -> Vec<Arc<Flushes>> {
-        if self.processors.is_empty() {
-            return vec![Flushes::new(self.signal, provider)];
+    ) {
+        let timeout = self.timeout;
+        if processors.is_empty() {
+            self.shutdowns.push(Flushes::new(signal, provider));
+            return;
         }
-        let shutdown = |shared: Shared<P>| {
-            let provider = provider.clone();
-            Flushes::new(self.signal, move || shared.flush_and_end(timeout, &provider))
-        };
-        self.shared().map(shutdown).collect()
+        for shared in processors {
+            let (processor, provider) = (Arc::clone(&shared.processor), provider.clone());
+            let flush = move || patiently(timeout, Instant::now, || processor.flush());
+            self.add(signal, flush, move || shared.flush_and_end(timeout, &provider));
+        }
     }
 }
 
@@ -158,11 +144,13 @@ mod tests {
     fn each_is_shut_down_once_apart_or_by_the_provider() {
         for ends_apart in [true, false] {
             let processors = [(); 2].map(|()| Arc::new(Exporter(AtomicBool::new(false))));
-            let apart = IsolatedProcessors::new(Signal::Traces, processors.clone().into_iter());
-            let shared: Vec<_> = apart.shared().collect();
+            let apart = isolated(processors.clone().into_iter());
+            let shared = apart.clone();
             let provider = move || shared.iter().try_for_each(|one| one.end(Duration::ZERO));
             if ends_apart {
-                for shutdown in apart.shutdown(Duration::ZERO, provider) {
+                let mut outlets = Outlets::new(Duration::ZERO);
+                outlets.add_each(Signal::Traces, apart, provider);
+                for shutdown in outlets.shutdowns {
                     let ended = shutdown.ask().unwrap().wait(Duration::from_mins(1), Duration::ZERO);
                     assert!(ended.is_err(), "what the flush came to");
                 }

@@ -26,9 +26,9 @@ use tracing_subscriber::{Layer, Registry};
 use super::batch::{Admission, BATCH, Batches, ExportCounters};
 use super::contained::started;
 use super::env::Signal;
-use super::flushes::Flushes;
+use super::flush::Outlets;
 use super::ignored::Ignored;
-use super::isolated::{IsolatedProcessors, Processor, Shared};
+use super::isolated::{Processor, Shared, isolated};
 use super::numbers::{milliseconds, most_waiting, size};
 use super::reporting::Reporting;
 use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
@@ -67,13 +67,8 @@ impl Logs {
         Ok(())
     }
 
-    /// Removes those that were added.
-    pub(super) fn clear(&mut self) {
-        self.exporters.clear();
-    }
-
     /// `None` if nothing is exported.
-    pub(super) fn build(self, resource: &Resource) -> Option<Loggers> {
+    pub(super) fn build(self, resource: &Resource, outlets: &mut Outlets) -> Option<Loggers> {
         if self.exporters.is_empty() {
             return None;
         }
@@ -82,11 +77,13 @@ impl Logs {
             exporter.set_resource(resource);
             Arc::new(exporter)
         });
-        let exporters = IsolatedProcessors::new(Signal::Logs, exporters);
+        let exporters = isolated(exporters);
         // Once: what one processor adds, the next ones have as well.
         let loggers = SdkLoggerProvider::builder().with_resource(resource.clone()).with_log_processor(Naming);
-        let loggers = exporters.shared().fold(loggers, LoggerProviderBuilder::with_log_processor).build();
-        Some(Loggers { loggers, exporters: Arc::new(exporters) })
+        let loggers = exporters.iter().cloned().fold(loggers, LoggerProviderBuilder::with_log_processor).build();
+        let (provider, timeout) = (loggers.clone(), outlets.timeout);
+        outlets.add_each(Signal::Logs, exporters, move || provider.shutdown_with_timeout(timeout));
+        Some(Loggers(loggers))
     }
 }
 
@@ -96,37 +93,20 @@ impl fmt::Debug for Logs {
     }
 }
 
-/// The running exporters of logs.
-#[derive(Clone)]
-pub(super) struct Loggers {
-    loggers: SdkLoggerProvider,
-    exporters: Arc<IsolatedProcessors<Exporting>>,
-}
+/// What creates log records. It gives the appender, which asks for a logger of no scope, one of ours: OTLP writes the
+/// target in place of the scope's name, and its version and schema as they are.
+pub(super) struct Loggers(SdkLoggerProvider);
 
 impl Loggers {
     /// The subscriber for our events. It wants nothing else, and says so: otherwise every place of the program that
     /// logs would have to ask.
     pub(super) fn subscriber(&self) -> Dispatch {
         let ours = Targets::new().with_target(OURS, LevelFilter::INFO);
-        let exported = OpenTelemetryTracingBridge::new(&InScope(self.loggers.clone()));
-        Dispatch::new(Registry::default().with(ours).with(exported))
-    }
-
-    pub(super) fn flushes(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
-        self.exporters.flushes(timeout)
-    }
-
-    pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
-        let loggers = self.loggers.clone();
-        self.exporters.shutdown(timeout, move || loggers.shutdown_with_timeout(timeout))
+        Dispatch::new(Registry::default().with(ours).with(OpenTelemetryTracingBridge::new(self)))
     }
 }
 
-/// Gives the appender, which asks for a logger of no scope, one of ours. OTLP writes the target in place of the scope's
-/// name, and its version and schema as they are.
-struct InScope(SdkLoggerProvider);
-
-impl LoggerProvider for InScope {
+impl LoggerProvider for Loggers {
     type Logger = SdkLogger;
 
     fn logger_with_scope(&self, _: InstrumentationScope) -> SdkLogger {
@@ -264,6 +244,6 @@ impl Telemetry {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let theirs = |metadata: &Metadata<'_>| !is_ours(metadata.target());
-        Some(OpenTelemetryTracingBridge::new(&self.loggers()?.loggers).with_filter(filter_fn(theirs)))
+        Some(OpenTelemetryTracingBridge::new(&self.loggers()?.0).with_filter(filter_fn(theirs)))
     }
 }

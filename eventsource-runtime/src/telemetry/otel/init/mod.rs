@@ -7,7 +7,6 @@ mod console;
 mod contained;
 mod env;
 mod flush;
-mod flushes;
 mod handle;
 mod ignored;
 mod isolated;
@@ -58,6 +57,7 @@ use self::batch::{Batches, ExportCounters};
 use self::console::Printing;
 use self::contained::Contained;
 use self::env::{Env, Exporter, Signal};
+use self::flush::Outlets;
 use self::logs::{Loggers, Logs};
 use self::otlp::Otlp;
 use self::prometheus::Scrapes;
@@ -69,6 +69,7 @@ use self::spans::Spans;
 use super::error_text;
 use super::metrics::{self, Instruments};
 use super::pipeline::{self, Pipeline, SCOPE, Sampling};
+use super::processed;
 use super::tree::SLOW;
 use crate::telemetry::TelemetryError;
 use handle::Providers;
@@ -307,12 +308,8 @@ impl TelemetryBuilder {
     fn create(mut self, installed: bool) -> Result<Telemetry, TelemetryError> {
         let disabled = self.env.is_disabled();
         let sampling = if disabled {
-            self.spans.clear();
+            (self.spans, self.readers, self.logs, self.scrapes, self.printing) = Default::default();
             self.spans.sample(Sampler::AlwaysOff);
-            self.readers.clear();
-            self.scrapes = Scrapes::default();
-            self.logs.clear();
-            self.printing = None;
             Sampling::AlwaysOff
         } else {
             self.failed.take().map_or(Ok(()), Err)?;
@@ -325,20 +322,22 @@ impl TelemetryBuilder {
         let resource = self.env.resource(&self.service_name, self.resource);
         let sink = if self.bridged || self.span_events_as_logs { SpanSink::Open } else { self.spans.sink() };
         let has_global_spans = installed && !disabled && pipeline::takes_spans(&sink);
-        let tracers = self.spans.build(&resource);
-        let loggers = self.logs.build(&resource);
+        let mut outlets = Outlets::new(self.timeout);
+        let tracers = self.spans.build(&resource, &mut outlets);
+        let loggers = self.logs.build(&resource, &mut outlets);
+        self.printing.iter().for_each(|printing| printing.drains(&mut outlets));
         let metered = !self.readers.is_empty();
-        let meters = self.readers.build(resource);
+        let meters = self.readers.build(resource, &mut outlets);
         self.scrapes.begin();
         let exported = loggers.as_ref().map(Loggers::subscriber);
-        let meter = meters.provider.meter_with_scope(SCOPE.clone());
+        let meter = meters.meter_with_scope(SCOPE.clone());
         let mut instruments = Instruments::new(&meter);
         if metered {
             instruments = instruments.observing(&meter);
         }
-        self.counters.tell(metered.then_some(&instruments.meter_id));
+        processed::tell(metered.then_some(&instruments.meter_id), &self.counters.spans, &self.counters.logs);
         let pipeline = Pipeline {
-            tracer: tracers.provider.tracer_with_scope(SCOPE.clone()),
+            tracer: tracers.tracer_with_scope(SCOPE.clone()),
             sampling,
             bridged: self.bridged,
             sink,
@@ -355,8 +354,8 @@ impl TelemetryBuilder {
             has_global_spans,
             has_global_meters: Arc::new(AtomicBool::new(metered)),
         };
-        let providers = Providers { tracers, meters, loggers, printing: self.printing };
-        Ok(Telemetry::new(pipeline, providers, self.timeout, installed && !disabled))
+        let providers = Providers { tracers, meters, loggers, prints_logs: self.printing.is_some(), outlets };
+        Ok(Telemetry::new(pipeline, providers, installed && !disabled))
     }
 
     fn add_exporters(&mut self) -> Result<(), TelemetryError> {

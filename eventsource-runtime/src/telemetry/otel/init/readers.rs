@@ -1,17 +1,14 @@
 //! The readers of metrics, and what they read.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 
 use super::console::{LONGEST_FLUSH, Printing};
 use super::env::Signal;
-use super::flushes::Flushes;
+use super::flush::Outlets;
 use super::ignored::Ignored;
 use super::numbers::periodic;
 
@@ -47,14 +44,19 @@ impl Readers {
         self.added.is_empty()
     }
 
-    /// Removes those that were added.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    pub(super) fn build(self, resource: Resource) -> Meters {
+    pub(super) fn build(self, resource: Resource, outlets: &mut Outlets) -> SdkMeterProvider {
         let meters = self.added.into_iter().fold(SdkMeterProvider::builder(), |meters, add| add(meters));
-        Meters { provider: meters.with_resource(resource).build(), printing: self.printing }
+        let meters = meters.with_resource(resource).build();
+        let (flushed, ended, timeout) = (meters.clone(), meters.clone(), outlets.timeout);
+        // Waits for the terminal, after what the others had to wait for.
+        let drained = move |timeout| self.printing.as_ref().map_or(Ok(()), |printing| printing.drain(timeout));
+        let drained_at_last = drained.clone();
+        outlets.add(
+            Signal::Metrics,
+            move || flushed.force_flush().and(drained(LONGEST_FLUSH)),
+            move || ended.shutdown_with_timeout(timeout).and(drained_at_last(timeout)),
+        );
+        meters
     }
 }
 
@@ -62,30 +64,4 @@ impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Readers").field("added", &self.added.len()).finish_non_exhaustive()
     }
-}
-
-/// The running readers, and what creates the instruments.
-#[derive(Clone)]
-pub(super) struct Meters {
-    pub(super) provider: SdkMeterProvider,
-    printing: Option<Printing>,
-}
-
-impl Meters {
-    pub(super) fn flushes(&self) -> Arc<Flushes> {
-        let Self { provider, printing } = self.clone();
-        Flushes::new(Signal::Metrics, move || provider.force_flush().and(drained(printing.as_ref(), LONGEST_FLUSH)))
-    }
-
-    pub(super) fn shutdown(&self, timeout: Duration) -> Arc<Flushes> {
-        let Self { provider, printing } = self.clone();
-        Flushes::new(Signal::Metrics, move || {
-            provider.shutdown_with_timeout(timeout).and(drained(printing.as_ref(), timeout))
-        })
-    }
-}
-
-/// Waits for the terminal, after what the others had to wait for.
-fn drained(printing: Option<&Printing>, timeout: Duration) -> OTelSdkResult {
-    printing.map_or(Ok(()), |printing| printing.drain(timeout))
 }

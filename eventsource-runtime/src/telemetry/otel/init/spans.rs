@@ -12,8 +12,8 @@ use opentelemetry_sdk::trace::{
 
 use super::batch::{Admission, Batches};
 use super::env::Signal;
-use super::flushes::Flushes;
-use super::isolated::{IsolatedProcessors, Processor, Shared};
+use super::flush::Outlets;
+use super::isolated::{Processor, Shared, isolated};
 
 /// Where spans go.
 pub(in crate::telemetry::otel) enum SpanSink {
@@ -64,44 +64,22 @@ impl Spans {
         }
     }
 
-    /// Removes those that were added.
-    pub(super) fn clear(&mut self) {
-        self.processors.clear();
-        self.admissions.clear();
-    }
-
     pub(super) fn sample(&mut self, sampler: impl Into<Box<dyn ShouldSample>>) {
         self.provider = std::mem::take(&mut self.provider).with_sampler(sampler);
     }
 
-    pub(super) fn build(self, resource: &Resource) -> Tracers {
+    pub(super) fn build(self, resource: &Resource, outlets: &mut Outlets) -> SdkTracerProvider {
         // Not by the provider: what it has is shared, and can no longer be changed.
         let processors = self.processors.into_iter().map(|mut processor| {
             processor.set_resource(resource);
             Arc::from(processor)
         });
-        let processors = IsolatedProcessors::new(Signal::Traces, processors);
-        let provider = self.provider.with_resource(resource.clone());
-        let provider = processors.shared().fold(provider, TracerProviderBuilder::with_span_processor).build();
-        Tracers { provider, processors: Arc::new(processors) }
-    }
-}
-
-/// The running span processors, and what creates the spans.
-#[derive(Clone)]
-pub(super) struct Tracers {
-    pub(super) provider: SdkTracerProvider,
-    processors: Arc<IsolatedProcessors<dyn SpanProcessor>>,
-}
-
-impl Tracers {
-    pub(super) fn flushes(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
-        self.processors.flushes(timeout)
-    }
-
-    pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
-        let provider = self.provider.clone();
-        self.processors.shutdown(timeout, move || provider.shutdown_with_timeout(timeout))
+        let processors = isolated(processors);
+        let tracers = self.provider.with_resource(resource.clone());
+        let tracers = processors.iter().cloned().fold(tracers, TracerProviderBuilder::with_span_processor).build();
+        let (provider, timeout) = (tracers.clone(), outlets.timeout);
+        outlets.add_each(Signal::Traces, processors, move || provider.shutdown_with_timeout(timeout));
+        tracers
     }
 }
 
