@@ -38,6 +38,7 @@ pub(in crate::telemetry::otel) struct Console {
     /// Set once the last trace of the limit is printed: from then on a span costs one load.
     quiet: AtomicBool,
     writer: Writer,
+    /// A panic while printing leaves one that is still whole: at worst a trace is printed in part.
     state: Mutex<State>,
 }
 
@@ -151,11 +152,6 @@ impl Console {
         self.quiet.load(Ordering::Relaxed)
     }
 
-    fn with(&self, act: impl FnOnce(&mut State)) {
-        // A panic while printing leaves a state that is still whole: at worst a trace is printed in part.
-        act(&mut self.state.lock());
-    }
-
     fn print(&self, state: &mut State, spans: &[SpanData]) {
         if spans.is_empty() || self.is_quiet() {
             return;
@@ -210,11 +206,10 @@ impl Console {
 
     /// Prints what has ended of the traces that still run, in the order in which it began.
     fn print_unfinished(&self) {
-        self.with(|state| {
-            let mut unfinished: Vec<_> = state.traces.values_mut().map(Waiting::take).collect();
-            unfinished.sort_by_key(|traces| traces.iter().flatten().map(|span| span.start_time).min());
-            self.print_all(state, &unfinished.concat());
-        });
+        let mut state = self.state.lock();
+        let mut unfinished: Vec<_> = state.traces.values_mut().map(Waiting::take).collect();
+        unfinished.sort_by_key(|traces| traces.iter().flatten().map(|span| span.start_time).min());
+        self.print_all(&mut state, &unfinished.concat());
     }
 }
 
@@ -224,18 +219,17 @@ impl SpanProcessor for Console {
             return;
         }
         let trace = span.span_context().trace_id();
-        self.with(|state| {
-            if let Some(waiting) = state.traces.get_mut(&trace) {
-                waiting.running += 1;
-            } else if state.traces.len() < MOST_TRACES {
-                state.traces.insert(trace, Waiting { running: 1, ..Waiting::default() });
-            }
-        });
+        let mut state = self.state.lock();
+        if let Some(waiting) = state.traces.get_mut(&trace) {
+            waiting.running += 1;
+        } else if state.traces.len() < MOST_TRACES {
+            state.traces.insert(trace, Waiting { running: 1, ..Waiting::default() });
+        }
     }
 
     fn on_end(&self, span: SpanData) {
         if !self.is_quiet() {
-            self.with(|state| self.ended(state, span));
+            self.ended(&mut self.state.lock(), span);
         }
     }
 
