@@ -189,24 +189,19 @@ pub(super) async fn swap(
     token: Uuid,
 ) -> Result<(), ProjectionError> {
     let Some(aside) = &built.aside else { return Err(ProjectionError::new("the store is not one aside")) };
-    let mut client = store.worker().await?;
-    let tx = begun(&mut client).await?;
-    let swapped = async {
-        if aside.is_swapped(&tx).await? {
-            return store.check_all(&tx, projection, token).await.map(drop);
+    let swap = async |tx: &PostgresTransaction<'_>| {
+        if aside.is_swapped(tx).await? {
+            return store.check_all(tx, projection, token).await.map(drop);
         }
         aside.check_held(Partition::whole(projection))?;
-        refuse_losses(&tx, aside, &store.shared.schema).await?;
-        aside.note(&tx).await?;
-        move_tables(&tx, projection, aside).await?;
+        refuse_losses(tx, aside, &store.shared.schema).await?;
+        aside.note(tx).await?;
+        move_tables(tx, projection, aside).await?;
         // Locked after the tables, as in the commit of a batch.
-        store.check_all(&tx, projection, token).await?;
-        move_rows(store, &tx, projection, aside).await
+        store.check_all(tx, projection, token).await?;
+        move_rows(store, tx, projection, aside).await
     };
-    let swapped = swapped.await;
-    let swapped = end(tx, swapped, None, &[]).await;
-    drop(client.free());
-    swapped?;
+    store.in_transaction(&[], swap).await?;
     aside.workers.close();
     Ok(())
 }

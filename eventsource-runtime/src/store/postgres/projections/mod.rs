@@ -150,12 +150,7 @@ impl ProjectionStore for Postgres {
                 .await
                 .map_err(failed("set up a projection"))
         };
-        let mut client = self.worker().await?;
-        let tx = begun(&mut client).await?;
-        let opened = open(&tx).await;
-        let opened = end(tx, opened, None, &[]).await;
-        drop(client.free());
-        self.noted(opened)
+        self.noted(self.in_transaction(&[], open).await)
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
@@ -199,24 +194,19 @@ impl ProjectionStore for Postgres {
         token: Uuid,
     ) -> Result<(), ProjectionError> {
         let name = projection.name();
-        let mut client = self.worker().await?;
-        let tx = begun(&mut client).await?;
-        let reset = async {
+        let reset = async |tx: &PostgresTransaction<'_>| {
             tx.execute(RESET, &[&self.place(name)]).await.map_err(failed("reset a projection"))?;
             // From here on others wait for its leases.
-            let standstill = standstill(self.check_all(&tx, name, token).await?);
+            let standstill = standstill(self.check_all(tx, name, token).await?);
             tx.batch_execute(&ends_after(standstill)).await.map_err(failed("reset a projection"))?;
-            prepare(&tx, async { projection.reset(&tx).await }, standstill).await?;
+            prepare(tx, async { projection.reset(tx).await }, standstill).await?;
             let forget = async {
-                self.letters().forget(&tx, self.key(name)).await?;
+                self.letters().forget(tx, self.key(name)).await?;
                 tx.execute(&self.shared.projections.move_back, &[&self.key(name)]).await.map(drop)
             };
             forget.await.map_err(failed("reset a projection"))
         };
-        let reset = reset.await;
-        let reset = end(tx, reset, None, &[]).await;
-        drop(client.free());
-        reset
+        self.in_transaction(&[], reset).await
     }
 
     async fn dead_letters(
@@ -241,25 +231,20 @@ impl ProjectionStore for Postgres {
         scope: Scope,
     ) -> Result<bool, ProjectionError> {
         let key = self.key(projection.name());
-        let mut client = self.worker().await?;
-        let tx = begun(&mut client).await?;
         let tried: Vec<&StoredEvent> = event.iter().collect();
-        let settle = async {
+        let settle = async |tx: &PostgresTransaction<'_>| {
             tx.execute(RETRY, &[&self.place(projection.name())]).await.map_err(failed("remove a dead letter"))?;
-            let removed = self.letters().remove(&tx, key, position, !tried.is_empty()).await;
+            let removed = self.letters().remove(tx, key, position, !tried.is_empty()).await;
             let removed = removed.map_err(failed("remove a dead letter"))?;
             if removed {
-                scope.run(apply(&tx, &*projection, &tried, STANDSTILL)).await?;
+                scope.run(apply(tx, &*projection, &tried, STANDSTILL)).await?;
             }
             // A batch that parks an event behind this letter is committed before the letter is gone, or finds that it
             // is.
             tx.execute(LOCK, &[&self.place(key)]).await.map_err(failed("remove a dead letter"))?;
             Ok(removed)
         };
-        let settled = settle.await;
-        let settled = end(tx, settled, None, &tried).await;
-        drop(client.free());
-        settled
+        self.in_transaction(&tried, settle).await
     }
 
     async fn open_aside(&self, projection: &'static str) -> Result<Self, ProjectionError> {
@@ -285,6 +270,20 @@ fn away(fault: Fault) -> ProjectionError {
 }
 
 impl Postgres {
+    /// Commits some work if it succeeds; otherwise undoes all of it. `tried` are the events whose steps it runs.
+    async fn in_transaction<T>(
+        &self,
+        tried: &[&StoredEvent],
+        work: impl AsyncFnOnce(&PostgresTransaction<'_>) -> Result<T, ProjectionError>,
+    ) -> Result<T, ProjectionError> {
+        let mut client = self.worker().await?;
+        let tx = begun(&mut client).await?;
+        let worked = work(&tx).await;
+        let ended = end(tx, worked, None, tried).await;
+        drop(client.free());
+        ended
+    }
+
     /// A connection for a projection's work, whose statements are planned as usual.
     async fn worker(&self) -> Result<Busy, ProjectionError> {
         let workers = self.aside.as_ref().map_or(&self.shared.pools.workers, |aside| aside.workers());
