@@ -289,20 +289,15 @@ impl ProjectionStore for Memory {
         let Some(index) = projections.standing(name, find)? else { return Ok(false) };
         let turn = projections.turn(name, index);
         let _turn = turn.lock().await;
-        let is_first = |standing: &mut Standing| {
-            let earlier = standing.letters.range(..position).map(|(_, letter)| &letter.stream);
-            Ok(standing
-                .letters
-                .get(&position)
-                .is_some_and(|letter| !earlier.into_iter().any(|of| *of == letter.stream)))
+        let is_due = |standing: &mut Standing| {
+            let Some(letter) = standing.letters.get(&position) else { return Ok(false) };
+            let mut earlier = standing.letters.range(..position);
+            Ok(event.is_none() || !earlier.any(|(_, of)| of.stream == letter.stream))
         };
-        if projections.standing(name, find)?.is_none() {
+        if !projections.standing(name, is_due)? {
             return Ok(false);
         }
         if let Some(event) = event {
-            if !projections.standing(name, is_first)? {
-                return Ok(false);
-            }
             let step = async { projection.apply(&event, &MemoryTransaction).await };
             scope.run(catch_panic(step)).await.map_err(|error| error.at(&event))?;
         }
