@@ -101,36 +101,32 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             // A snapshot may be of a later state than an earlier one that is wanted.
             let takes_any = replay.version == Version::START && replay.until.is_none();
             let policy = A::SNAPSHOT.filter(|_| takes_any && self.store.snapshots().is_some());
-            let (visited, mut replay) = if let Some(policy) = policy {
+            let Folded { visitor: mut replay, visited, earlier } = match policy {
                 // In a box: the loads of all other aggregates would reserve space for it.
-                Box::pin(self.fold_from_snapshot(fold, policy)).await?
-            } else {
-                let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
-                replay.earlier = earlier;
-                (visited, replay)
+                Some(policy) => Box::pin(self.fold_from_snapshot(fold, policy)).await?,
+                None => self.store.fold(fold, replay).await?,
             };
-            if let (Some(earlier), Some(command_id)) = (replay.earlier, command_id) {
-                replay.earlier = Some(Box::pin(self.without_next(stream, earlier, command_id)).await?);
-            }
+            replay.earlier = match (earlier, command_id) {
+                (Some(earlier), Some(id)) => Some(Box::pin(self.without_next(stream, earlier, id)).await?),
+                _ => earlier,
+            };
             Ok((visited, replay))
         }
     }
 
-    async fn fold_from_snapshot(&self, fold: Fold, policy: Snapshot<A>) -> Result<(u64, Box<Replay<A>>), StoreError> {
-        let (mut replay, visited, earlier) = if self.snapshots.rests() {
+    async fn fold_from_snapshot(&self, fold: Fold, policy: Snapshot<A>) -> Result<Folded<Box<Replay<A>>>, StoreError> {
+        let folded = if self.snapshots.rests() {
             let replay = Box::new(Replay { read: Some(Read::StoreError), ..Replay::default() });
-            let Folded { visitor, visited, earlier } = self.store.fold(fold, replay).await?;
-            (visitor, visited, earlier)
+            self.store.fold(fold, replay).await?
         } else {
             let restoring = Restoring::new(&fold.stream, policy, &self.snapshots);
             let Folded { visitor, visited, earlier } = self.store.fold_from_snapshot(fold, restoring).await?;
-            (visitor.replay, visited, earlier)
+            Folded { visitor: visitor.replay, visited, earlier }
         };
-        replay.earlier = earlier;
-        if let (true, Some(read)) = (self.metrics, replay.read) {
+        if let (true, Some(read)) = (self.metrics, folded.visitor.read) {
             metrics::snapshot_read(A::NAME, read.name());
         }
-        Ok((visited, replay))
+        Ok(folded)
     }
 
     /// Runs the handler, in a `handle_command` span. A refusal leaves the span without a status, a fault does not.
