@@ -11,6 +11,7 @@ mod process;
 mod reacting;
 mod reaction;
 mod record;
+mod rejection;
 mod runner;
 mod scheduled;
 mod store;
@@ -19,8 +20,9 @@ mod timer;
 pub use chain::ChainTooLong;
 #[cfg(feature = "testing")]
 pub(crate) use reaction::ProcessEvent;
-pub use reaction::{IntoReaction, Met, Reaction, Rejected, Rejection};
+pub use reaction::{IntoReaction, Met, Reaction};
 pub(crate) use record::is_own;
+pub use rejection::{Rejected, Rejection};
 pub use runner::{ManagerDeadLetters, ProcessManagerRunner};
 #[cfg(feature = "testing")]
 pub(crate) use scheduled::When;
