@@ -162,6 +162,57 @@ fn events_in_the_place_of_a_rejection_are_shown() {
     assert_eq!(panic, expected);
 }
 
+#[derive(Aggregate, Default)]
+#[aggregate(id = u64, error = Trouble, fault = Trouble::is_away, events(Opened))]
+struct Shop;
+
+impl Apply<Opened> for Shop {
+    fn apply(&mut self, _: Opened) {}
+}
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+enum Trouble {
+    #[error("the shop is closed")]
+    Closed,
+    #[error("the bank does not answer")]
+    Away,
+}
+
+impl Trouble {
+    fn is_away(&self) -> bool {
+        matches!(self, Self::Away)
+    }
+}
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Shop)]
+struct Pay {
+    #[command(id)]
+    shop: u64,
+    away: bool,
+}
+
+#[command_handler]
+impl Shop {
+    fn pay(&self, command: Pay) -> Result<Opened, Trouble> {
+        Err(if command.away { Trouble::Away } else { Trouble::Closed })
+    }
+}
+
+/// It was green, and a process manager would never have been told of a refusal.
+#[test]
+fn a_command_that_fails_is_not_rejected() {
+    let pay = |away| given::<Shop>(()).when(Pay { shop: 1, away });
+    pay(false).then_rejected(Trouble::Closed);
+    pay(true).then_failed_if("no answer", Trouble::is_away);
+    let panic = said(|| pay(true).then_rejected(Trouble::Away));
+    assert_eq!(panic, "`Pay`, given no events, was not rejected: it failed: the bank does not answer (Away)");
+    let panic = said(|| pay(false).then_failed_if("no answer", |_| true));
+    assert_eq!(panic, "`Pay`, given no events, did not fail: it was rejected: the shop is closed (Closed)");
+    let panic = said(|| pay(true).then(Opened));
+    assert!(panic.starts_with("`Pay`, given no events, failed: the bank does not answer (Away)"), "{panic}");
+}
+
 #[test]
 fn an_event_that_cannot_be_read_back_is_noticed() {
     let panic = said(|| given::<Book>(Lopsided { text: "a".into() }));

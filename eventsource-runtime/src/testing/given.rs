@@ -148,9 +148,10 @@ impl<A: Handlers, V> When<A, V> {
     pub fn then(self, expected: impl IntoEvents<A::Event>) -> Given<A, V> {
         let expected = shown::<A>(&collected(expected));
         match self.decided {
-            Err(refusal) => panic!(
-                "{} was rejected: {refusal} ({refusal:?})\n\nexpected:\n\n{}",
+            Err(error) => panic!(
+                "{} {}: {error} ({error:?})\n\nexpected:\n\n{}",
                 self.given.told(self.command),
+                if A::is_fault(&error) { "failed" } else { "was rejected" },
                 difference(&expected, "")
             ),
             Ok(events) => {
@@ -169,7 +170,7 @@ impl<A: Handlers, V> When<A, V> {
     /// The command is rejected with this error.
     ///
     /// # Panics
-    /// It leads to events, or is rejected with another error; the panic shows what.
+    /// It leads to events, fails, or is rejected with another error; the panic shows what.
     #[expect(clippy::needless_pass_by_value, reason = "a test writes the error down, and does not keep it")]
     #[track_caller]
     pub fn then_rejected(self, expected: A::Error) -> Given<A, V>
@@ -184,21 +185,40 @@ impl<A: Handlers, V> When<A, V> {
     /// expected.
     ///
     /// # Panics
-    /// It leads to events, or is rejected with another error; the panic shows what.
+    /// It leads to events, fails, or is rejected with another error; the panic shows what.
     #[track_caller]
     pub fn then_rejected_if(self, wanted: &str, is_expected: impl FnOnce(&A::Error) -> bool) -> Given<A, V> {
+        self.then_err(false, wanted, is_expected)
+    }
+
+    /// The command fails with one of the aggregate's errors that are [faults](crate::Aggregate::is_fault), for which a
+    /// closure returns true: it is not rejected, and may succeed later. `wanted` tells in the panic what was expected.
+    ///
+    /// # Panics
+    /// It leads to events, is rejected, or fails with another error; the panic shows what.
+    #[track_caller]
+    pub fn then_failed_if(self, wanted: &str, is_expected: impl FnOnce(&A::Error) -> bool) -> Given<A, V> {
+        self.then_err(true, wanted, is_expected)
+    }
+
+    #[track_caller]
+    fn then_err(self, fault: bool, wanted: &str, is_expected: impl FnOnce(&A::Error) -> bool) -> Given<A, V> {
+        let told = self.given.told(self.command);
+        let ended = |fault| if fault { "failed" } else { "was rejected" };
+        let not = if fault { "did not fail" } else { "was not rejected" };
         match self.decided {
-            Err(refusal) => assert!(
-                is_expected(&refusal),
-                "{} was rejected otherwise (- expected, + actual):\n\n{}",
-                self.given.told(self.command),
-                difference(wanted, &format!("{refusal:?}"))
+            Err(error) if A::is_fault(&error) != fault => {
+                panic!("{told} {not}: it {}: {error} ({error:?})", ended(!fault))
+            }
+            Err(error) => assert!(
+                is_expected(&error),
+                "{told} {} otherwise (- expected, + actual):\n\n{}",
+                ended(fault),
+                difference(wanted, &format!("{error:?}"))
             ),
-            Ok(events) => panic!(
-                "{} was not rejected (- expected, + actual):\n\n{}",
-                self.given.told(self.command),
-                difference(wanted, &shown::<A>(&events))
-            ),
+            Ok(events) => {
+                panic!("{told} {not} (- expected, + actual):\n\n{}", difference(wanted, &shown::<A>(&events)))
+            }
         }
         self.given
     }
