@@ -227,7 +227,9 @@ impl DispatchJsonError {
     /// # #[error("that is too much")]
     /// # struct TooMuch;
     /// fn status(error: &DispatchJsonError) -> u16 {
+    ///     use DispatchJsonError::{BadPayload, TooLarge, UnknownCommand};
     ///     match error {
+    ///         BadPayload { .. } | TooLarge { .. } | UnknownCommand { .. } => 400, // only of `dispatch_json`
     ///         error if error.is_rejected() => 422,
     ///         error if error.is_outdated() => 412,
     ///         error if error.conflict().is_some() => 409,
