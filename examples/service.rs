@@ -177,6 +177,9 @@ fn command_id(headers: &HeaderMap, request: &str) -> Option<Uuid> {
 
 fn expected_version(headers: &HeaderMap) -> Result<Option<ExpectedVersion>, StatusCode> {
     let Some(tag) = headers.get(IF_MATCH) else { return Ok(None) };
+    if tag == "*" {
+        return Ok(Some(ExpectedVersion::Exists));
+    }
     let version = tag.to_str().ok().and_then(|tag| tag.trim_matches('"').parse::<Version>().ok());
     version.map(|version| Some(version.into())).ok_or(StatusCode::BAD_REQUEST)
 }

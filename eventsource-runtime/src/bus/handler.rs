@@ -37,7 +37,9 @@ impl Received {
         self.attempt
     }
 
-    /// Whether the message may have been handled before, in this delivery or in an earlier one.
+    /// Whether this delivery was attempted before, or the broker marks it as an earlier one's repetition. What a
+    /// publisher has published twice, as a relay does after a crash, comes without a mark: only its
+    /// [id](crate::bus::Message::id) tells.
     #[must_use]
     pub fn is_redelivered(&self) -> bool {
         self.redelivered || self.attempt > 0
