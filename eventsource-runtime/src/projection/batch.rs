@@ -151,7 +151,7 @@ pub struct Events {
 
 impl Events {
     /// Those after a position.
-    pub(super) fn after(&self, position: Position) -> Self {
+    pub(crate) fn after(&self, position: Position) -> Self {
         let first = self.partition_point(|event| event.position <= position);
         self.part(first..self.len())
     }

@@ -195,6 +195,7 @@ pub trait ProjectionStore: EventStore {
     /// dead letter already, as after a restore that put the checkpoint back, stays one, and fails no batch.
     ///
     /// A store that cannot undo a step checks first, and moves the checkpoint past each event as soon as it is applied.
+    /// One in which commands wait may commit a batch that takes long in parts, each with its own checkpoint.
     /// The steps run in `scope`, on whatever thread that is.
     ///
     /// # Errors

@@ -67,6 +67,9 @@ const TROUBLE: [ErrorCode; 9] = [
 
 /// Commands wait for the writer while it applies a batch.
 const LONGEST_BATCH: Duration = Duration::from_millis(2);
+/// From then on a batch is committed in parts, between which commands are handled: its size follows from how long
+/// earlier events took, and these may take a thousand times as long.
+const LONGEST_PART: Duration = Duration::from_millis(20);
 
 impl ProjectionStore for Sqlite {
     type Backend = Self;
@@ -110,23 +113,22 @@ impl ProjectionStore for Sqlite {
         batch: Batch,
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
-        let events = batch.events.clone();
-        let apply = move |tx: &SqliteTransaction<'_>| {
-            check(tx, &batch)?;
-            let begun = Instant::now();
-            let applied = scope.in_scope(|| steps(tx, &*projection, &batch))?;
-            let took = begun.elapsed();
-            if let Some(letter) = &batch.set_aside {
-                failed("set an event aside", dead_letters::insert(tx, projection.name(), letter))?;
+        let (mut rest, mut parked) = (batch, Vec::new());
+        let (mut took, mut longest, mut kept) = (Took::default(), LONGEST_PART, None);
+        loop {
+            let part = Part { projection: Arc::clone(&projection), batch: rest.clone(), scope: scope.clone(), longest };
+            let written = self.threads.write(move |connection| part.write(connection)).await;
+            let written = written.map_err(ProjectionError::from).and_then(|written| written);
+            let written = written.map_err(|error| error.keeping(kept))?;
+            parked.extend(written.parked);
+            // What one commit takes, not all of them, says how many events are worth one.
+            took = Took { steps: took.steps + written.took.steps, rest: took.rest.max(written.took.rest) };
+            if written.until == rest.checkpoint {
+                return Ok(Applied { parked, took: Some(took) });
             }
-            failed("move a checkpoint", move_checkpoint(tx, &batch))?;
-            Ok((applied, begun, took))
-        };
-        let apply = move |connection: &Connection| {
-            let (applied, begun, took) = in_transaction(connection, &events, apply)?;
-            Ok(Applied { took: Some(Took::since(begun, took)), ..applied })
-        };
-        self.threads.write(apply).await?
+            (rest.events, rest.from, kept) = (rest.events.after(written.until), written.until, Some(written.until));
+            longest = LONGEST_PART.max(took.rest);
+        }
     }
 
     async fn reset_projection(
@@ -229,24 +231,58 @@ fn check(tx: &Connection, batch: &Batch) -> Result<(), ProjectionError> {
     batch.check(checkpoint, token)
 }
 
-fn steps(
-    tx: &SqliteTransaction<'_>,
-    projection: &dyn Projection<Sqlite>,
-    batch: &Batch,
-) -> Result<Applied, ProjectionError> {
-    let mut applied = Applied::default();
-    let name = projection.name();
-    let any = failed("look for dead letters", dead_letters::has_any(tx, name))?;
-    for event in &*batch.events {
-        if any && failed("look for dead letters", dead_letters::has_of(tx, name, &event.stream))? {
-            let letter = DeadLetter::parked(event, batch.at);
-            failed("set an event aside", dead_letters::insert(tx, name, &letter))?;
-            applied.parked.push(event.position);
-        } else {
-            step(tx, projection, event)?;
-        }
+/// What is left of a batch, for one transaction.
+struct Part {
+    projection: Arc<dyn Projection<Sqlite>>,
+    batch: Batch,
+    scope: Scope,
+    longest: Duration,
+}
+
+/// How far a part came.
+struct Written {
+    parked: Vec<Position>,
+    took: Took,
+    until: Position,
+}
+
+impl Part {
+    fn write(mut self, connection: &Connection) -> Result<Written, ProjectionError> {
+        let events = self.batch.events.clone();
+        let (mut written, begun) = in_transaction(connection, &events, move |tx| {
+            check(tx, &self.batch)?;
+            let begun = Instant::now();
+            let written = self.scope.clone().in_scope(|| self.steps(tx, begun))?;
+            if let Some(letter) = &self.batch.set_aside {
+                failed("set an event aside", dead_letters::insert(tx, self.projection.name(), letter))?;
+            }
+            self.batch.checkpoint = written.until;
+            failed("move a checkpoint", move_checkpoint(tx, &self.batch))?;
+            Ok((written, begun))
+        })?;
+        written.took = Took::since(begun, written.took.steps);
+        Ok(written)
     }
-    Ok(applied)
+
+    fn steps(&self, tx: &SqliteTransaction<'_>, begun: Instant) -> Result<Written, ProjectionError> {
+        let (name, mut parked, mut until) = (self.projection.name(), Vec::new(), self.batch.checkpoint);
+        let any = failed("look for dead letters", dead_letters::has_any(tx, name))?;
+        let mut events = self.batch.events.iter().peekable();
+        while let Some(event) = events.next() {
+            if any && failed("look for dead letters", dead_letters::has_of(tx, name, &event.stream))? {
+                let letter = DeadLetter::parked(event, self.batch.at);
+                failed("set an event aside", dead_letters::insert(tx, name, &letter))?;
+                parked.push(event.position);
+            } else {
+                step(tx, &*self.projection, event)?;
+            }
+            if begun.elapsed() >= self.longest && events.peek().is_some() {
+                until = event.position;
+                break;
+            }
+        }
+        Ok(Written { parked, took: Took { steps: begun.elapsed(), rest: Duration::ZERO }, until })
+    }
 }
 
 fn step(tx: &SqliteTransaction<'_>, projection: &dyn Projection<Sqlite>, event: &StoredEvent) -> StepResult {
