@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{TraceContext, names};
+use super::TraceContext;
 use crate::store::Position;
 
-/// Emits an event with the ids of the current span; both are empty without one. Nothing is computed if nobody listens.
-/// If log records are exported, the event becomes one too: that has the ids by itself.
+/// Emits an event: its name, target, level, message and fields. It has the ids of the current span; both are empty
+/// without one. Nothing is computed if nobody listens. If log records are exported, the event becomes one too: that has
+/// the ids by itself.
 ///
 /// A target is part of the place that logs: a component of several kinds has one for each, and the first stands for
 /// others.
@@ -17,30 +18,35 @@ macro_rules! event {
     ($name:literal, $target:ident in BUSES, $($rest:tt)*) => {
         event!($name, $target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ], $($rest)*);
     };
-    ($name:literal, $target:ident in [$first:ident $(, $other:ident)*], $level:ident, $fields:tt, $message:literal) => {
+    ($name:literal, $target:ident in [$first:ident $(, $other:ident)*], $level:ident, $message:literal, $fields:tt) => {
         match $target {
-            $(names::$other => { event!($name, names::$other, $level, $fields, $message); })*
-            _ => { event!($name, names::$first, $level, $fields, $message); }
+            $(crate::telemetry::names::$other => { event!($name, $other, $level, $message, $fields); })*
+            _ => { event!($name, $first, $level, $message, $fields); }
         }
     };
-    ($name:literal, $target:expr, $level:ident, { $($fields:tt)* }, $message:literal) => {
-        event!($name, $target, $level, { $($fields)* } and {}, $message);
+    ($name:literal, $target:ident, $level:ident, $message:literal, $fields:tt) => {
+        event!($name, $target, $level, $message, $fields and {});
     };
     // The latter are not for the log record, which gets them by other means.
-    ($name:literal, $target:expr, $level:ident, { $($fields:tt)* } and { $($logged:tt)* }, $message:literal) => {
+    (
+        $name:literal, $target:ident, $level:ident, $message:literal, { $($fields:tt)* } and { $($logged:tt)* }
+    ) => {
         // A listener's panic is not one of what it listens to, which may be a thread that all others need.
         crate::telemetry::guard::contained(|| {
-            if tracing::enabled!(target: $target, tracing::Level::$level) {
-                let (trace_id, span_id) = ids();
+            if tracing::enabled!(target: crate::telemetry::names::$target, tracing::Level::$level) {
+                let (trace_id, span_id) = crate::telemetry::log::ids();
                 tracing::event!(
-                    name: $name, target: $target, tracing::Level::$level, trace_id, span_id,
+                    name: $name, target: crate::telemetry::names::$target, tracing::Level::$level, trace_id, span_id,
                     $($logged)* $($fields)*, $message
                 );
             }
         });
         if let Some(exported) = crate::telemetry::backend::exported_logs() {
             tracing::dispatcher::with_default(&exported, || {
-                tracing::event!(name: $name, target: $target, tracing::Level::$level, $($fields)*, $message);
+                tracing::event!(
+                    name: $name, target: crate::telemetry::names::$target, tracing::Level::$level,
+                    $($fields)*, $message
+                );
             });
         }
     };
@@ -120,46 +126,26 @@ impl<'a> Failed<'a> {
 /// recorded.
 pub(crate) fn failure(failed: Failed<'_>, error_type: &str, text: Option<&str>) {
     let Failed { target, span, position, code, aggregate, command } = failed;
-    let command = command.map(tracing::field::display);
-    event!(
-        "eventsource.span.failed",
-        target in [
-            LOG_SPAN, LOG_COMMAND, LOG_QUERY, LOG_PROJECTION, LOG_STORE, LOG_MEMORY, LOG_SQLITE, LOG_POSTGRES, LOG_BUS,
-            LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ
-        ],
-        ERROR,
-        {
-            eventsource.span.name = span,
-            eventsource.position = position,
-            eventsource.aggregate.id = aggregate,
-            eventsource.command.id = command,
-            error.r#type = error_type,
-            db.response.status_code = code,
-            exception.message = text
-        },
-        "failed"
-    );
+    event!("eventsource.span.failed", target in [
+        LOG_SPAN, LOG_COMMAND, LOG_QUERY, LOG_PROJECTION, LOG_STORE, LOG_MEMORY, LOG_SQLITE, LOG_POSTGRES, LOG_BUS,
+        LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ
+    ], ERROR, "failed", {
+        eventsource.span.name = span, eventsource.position = position, eventsource.aggregate.id = aggregate,
+        eventsource.command.id = command.map(tracing::field::display), error.r#type = error_type,
+        db.response.status_code = code, exception.message = text
+    });
 }
 
 /// An append of the component with that target found another one before it.
 pub(crate) fn conflict(target: &'static str, error_type: &str, text: Option<&str>) {
-    event!(
-        "eventsource.append.conflict",
-        target in [LOG_COMMAND, LOG_STORE, LOG_MEMORY, LOG_SQLITE, LOG_POSTGRES],
-        INFO,
-        { error.r#type = error_type, exception.message = text },
-        "conflict"
-    );
+    event!("eventsource.append.conflict", target in [
+        LOG_COMMAND, LOG_STORE, LOG_MEMORY, LOG_SQLITE, LOG_POSTGRES
+    ], INFO, "conflict", { error.r#type = error_type, exception.message = text });
 }
 
 /// A call to a database with that target was slow.
 pub(crate) fn store_slow(target: &'static str, operation: &str, duration: Duration) {
-    let duration = duration.as_secs_f64();
-    event!(
-        "eventsource.store.slow",
-        target in [LOG_STORE, LOG_SQLITE, LOG_POSTGRES],
-        WARN,
-        { db.operation.name = operation, eventsource.duration = duration },
-        "slow"
-    );
+    event!("eventsource.store.slow", target in [LOG_STORE, LOG_SQLITE, LOG_POSTGRES], WARN, "slow", {
+        db.operation.name = operation, eventsource.duration = duration.as_secs_f64()
+    });
 }

@@ -3,10 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use super::ids;
 use crate::domain::StoredEvent;
 use crate::store::{Position, StreamId, status_code};
-use crate::telemetry::{Chain, error_text, guarded, names};
+use crate::telemetry::{Chain, error_text, guarded};
 
 /// Why a projection failed: the name of its error, the database's code, if that is behind it, and the text, if that is
 /// recorded. What it does beside its steps, such as keeping its lease, has no span that tells.
@@ -25,184 +24,99 @@ impl<'a> Reason<'a> {
 
 /// A projection's batch failed, or a call beside it, and is retried.
 pub(crate) fn projection_retried(projection: &str, event: Option<Position>, retry: u32, reason: &Reason<'_>) {
-    let position = event.map(Position::get);
-    let Reason { error_type, code, text } = reason;
-    event!(
-        "eventsource.projection.retried",
-        names::LOG_PROJECTION,
-        WARN,
-        {
-            eventsource.projection.name = projection,
-            eventsource.position = position,
-            eventsource.retry.count = retry,
-            error.r#type = error_type,
-            db.response.status_code = code.as_deref(),
-            exception.message = text.as_deref()
-        },
-        "retried"
-    );
+    event!("eventsource.projection.retried", LOG_PROJECTION, WARN, "retried", {
+        eventsource.projection.name = projection, eventsource.position = event.map(Position::get),
+        eventsource.retry.count = retry, error.r#type = reason.error_type,
+        db.response.status_code = reason.code.as_deref(), exception.message = reason.text.as_deref()
+    });
 }
 
 /// A projection gave up; its checkpoint stays where it is.
 pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, event: Option<Position>, reason: &Reason<'_>) {
-    let (checkpoint, position) = (checkpoint.get(), event.map(Position::get));
-    let Reason { error_type, code, text } = reason;
-    event!(
-        "eventsource.projection.stopped",
-        names::LOG_PROJECTION,
-        ERROR,
-        {
-            eventsource.projection.name = projection,
-            eventsource.projection.checkpoint = checkpoint,
-            eventsource.position = position,
-            error.r#type = error_type,
-            db.response.status_code = code.as_deref(),
-            exception.message = text.as_deref()
-        },
-        "stopped"
-    );
+    event!("eventsource.projection.stopped", LOG_PROJECTION, ERROR, "stopped", {
+        eventsource.projection.name = projection, eventsource.projection.checkpoint = checkpoint.get(),
+        eventsource.position = event.map(Position::get), error.r#type = reason.error_type,
+        db.response.status_code = reason.code.as_deref(), exception.message = reason.text.as_deref()
+    });
 }
 
 /// A projection's batch has not ended yet: a step of it takes long, or hangs.
 pub(crate) fn projection_slow(projection: &str, from: Position, to: Position, duration: Duration) {
-    let (from, to, duration) = (from.get(), to.get(), duration.as_secs_f64());
-    event!(
-        "eventsource.projection.slow",
-        names::LOG_PROJECTION,
-        WARN,
-        {
-            eventsource.projection.name = projection,
-            eventsource.from_position = from,
-            eventsource.to_position = to,
-            eventsource.duration = duration
-        },
-        "a batch has not ended"
-    );
+    event!("eventsource.projection.slow", LOG_PROJECTION, WARN, "a batch has not ended", {
+        eventsource.projection.name = projection, eventsource.from_position = from.get(),
+        eventsource.to_position = to.get(), eventsource.duration = duration.as_secs_f64()
+    });
 }
 
 /// A projection skipped an event that it could not apply.
 pub(crate) fn projection_skipped(projection: &str, position: u64, error_type: &str) {
-    event!(
-        "eventsource.projection.skipped",
-        names::LOG_PROJECTION,
-        WARN,
-        { eventsource.projection.name = projection, eventsource.position = position, error.r#type = error_type },
-        "skipped"
-    );
+    event!("eventsource.projection.skipped", LOG_PROJECTION, WARN, "skipped", {
+        eventsource.projection.name = projection, eventsource.position = position, error.r#type = error_type
+    });
 }
 
 /// A projection set aside an event that it could not apply, and with it those that follow in its stream.
 pub(crate) fn projection_dead_lettered(projection: &str, position: u64, error_type: &str) {
-    event!(
-        "eventsource.projection.dead_lettered",
-        names::LOG_PROJECTION,
-        WARN,
-        { eventsource.projection.name = projection, eventsource.position = position, error.r#type = error_type },
-        "dead-lettered"
-    );
+    event!("eventsource.projection.dead_lettered", LOG_PROJECTION, WARN, "dead-lettered", {
+        eventsource.projection.name = projection, eventsource.position = position, error.r#type = error_type
+    });
 }
 
 /// A process's command was refused, and the manager does nothing about it: the process may stand still.
 pub(crate) fn refusal_ignored((manager, process): (&str, &StreamId), event: Position, command: &str, error_type: &str) {
-    let (process, position) = (process.as_str(), event.get());
     event!(
-        "eventsource.process_manager.refusal_ignored",
-        names::LOG_PROJECTION,
-        WARN,
-        {
-            eventsource.projection.name = manager,
-            eventsource.stream.id = process,
-            eventsource.position = position,
-            cqrs.command.r#type = command,
-            error.r#type = error_type
-        },
-        "refused, and the manager has no method for it"
+        "eventsource.process_manager.refusal_ignored", LOG_PROJECTION, WARN,
+        "refused, and the manager has no method for it", {
+            eventsource.projection.name = manager, eventsource.stream.id = process.as_str(),
+            eventsource.position = event.get(), cqrs.command.r#type = command, error.r#type = error_type
+        }
     );
 }
 
 /// A part of a projection does not start, because another runner has its lease.
 pub(crate) fn projection_waits(projection: &str, partition: u32, owner: &str) {
-    event!(
-        "eventsource.projection.waits",
-        names::LOG_PROJECTION,
-        INFO,
-        {
-            eventsource.projection.name = projection,
-            eventsource.projection.partition = partition,
-            eventsource.lease.owner = owner
-        },
-        "waits for the lease of another"
-    );
+    event!("eventsource.projection.waits", LOG_PROJECTION, INFO, "waits for the lease of another", {
+        eventsource.projection.name = projection, eventsource.projection.partition = partition,
+        eventsource.lease.owner = owner
+    });
 }
 
 /// A part of a projection runs here from now on, after it had waited for the lease of another runner.
 pub(crate) fn projection_takes_over(projection: &str, partition: u32, owner: &str) {
-    event!(
-        "eventsource.projection.takes_over",
-        names::LOG_PROJECTION,
-        INFO,
-        {
-            eventsource.projection.name = projection,
-            eventsource.projection.partition = partition,
-            eventsource.lease.owner = owner
-        },
-        "takes over from another"
-    );
+    event!("eventsource.projection.takes_over", LOG_PROJECTION, INFO, "takes over from another", {
+        eventsource.projection.name = projection, eventsource.projection.partition = partition,
+        eventsource.lease.owner = owner
+    });
 }
 
 /// A rebuild begins, of the events up to a position.
 pub(crate) fn projection_rebuild_begun(projection: &str, mode: &str, past: Position) {
-    let past = past.get();
-    event!(
-        "eventsource.projection.rebuild_begun",
-        names::LOG_PROJECTION,
-        INFO,
-        { eventsource.projection.name = projection, eventsource.rebuild.mode = mode, eventsource.to_position = past },
-        "rebuild begins"
-    );
+    event!("eventsource.projection.rebuild_begun", LOG_PROJECTION, INFO, "rebuild begins", {
+        eventsource.projection.name = projection, eventsource.rebuild.mode = mode, eventsource.to_position = past.get()
+    });
 }
 
 /// Readers see the new read model, with all events that there were when its rebuild began.
 pub(crate) fn projection_rebuilt(projection: &str, mode: &str, events: u64, duration: Duration) {
-    let duration = duration.as_secs_f64();
-    event!(
-        "eventsource.projection.rebuilt",
-        names::LOG_PROJECTION,
-        INFO,
-        {
-            eventsource.projection.name = projection,
-            eventsource.rebuild.mode = mode,
-            eventsource.event.count = events,
-            eventsource.duration = duration
-        },
-        "rebuilt"
-    );
+    event!("eventsource.projection.rebuilt", LOG_PROJECTION, INFO, "rebuilt", {
+        eventsource.projection.name = projection, eventsource.rebuild.mode = mode, eventsource.event.count = events,
+        eventsource.duration = duration.as_secs_f64()
+    });
 }
 
 /// A rebuild does not begin, because another runner has a lease. It does when that one ends, however much later.
 pub(crate) fn projection_rebuild_waits(projection: &str, partition: u32, owner: &str) {
-    event!(
-        "eventsource.projection.rebuild_waits",
-        names::LOG_PROJECTION,
-        WARN,
-        {
-            eventsource.projection.name = projection,
-            eventsource.projection.partition = partition,
-            eventsource.lease.owner = owner
-        },
-        "rebuild waits for the lease of another"
-    );
+    event!("eventsource.projection.rebuild_waits", LOG_PROJECTION, WARN, "rebuild waits for the lease of another", {
+        eventsource.projection.name = projection, eventsource.projection.partition = partition,
+        eventsource.lease.owner = owner
+    });
 }
 
 /// A part of a projection is run by another runner now, since its lease had expired.
 pub(crate) fn projection_lease_lost(projection: &str, partition: u32) {
-    event!(
-        "eventsource.projection.lease_lost",
-        names::LOG_PROJECTION,
-        WARN,
-        { eventsource.projection.name = projection, eventsource.projection.partition = partition },
-        "lease lost to another"
-    );
+    event!("eventsource.projection.lease_lost", LOG_PROJECTION, WARN, "lease lost to another", {
+        eventsource.projection.name = projection, eventsource.projection.partition = partition
+    });
 }
 
 /// What a process manager had scheduled cannot be recorded, and is left to the next start; the type is that of the
@@ -214,19 +128,9 @@ pub(crate) fn timeout_left(
     error_type: &str,
     text: Option<&str>,
 ) {
-    let (position, stream) = (asked.position.get(), asked.stream.as_str());
-    event!(
-        "eventsource.process_manager.timeout_left",
-        names::LOG_PROJECTION,
-        ERROR,
-        {
-            eventsource.projection.name = manager,
-            eventsource.position = position,
-            eventsource.stream.id = stream,
-            eventsource.event.r#type = event_type,
-            error.r#type = error_type,
-            exception.message = text
-        },
-        "timeout left until the next start"
-    );
+    event!("eventsource.process_manager.timeout_left", LOG_PROJECTION, ERROR, "timeout left until the next start", {
+        eventsource.projection.name = manager, eventsource.position = asked.position.get(),
+        eventsource.stream.id = asked.stream.as_str(), eventsource.event.r#type = event_type,
+        error.r#type = error_type, exception.message = text
+    });
 }

@@ -2,7 +2,6 @@
 
 use opentelemetry::{Context, KeyValue, Value};
 
-use super::ids;
 use crate::telemetry::names;
 
 /// Attributes named by users, which the log record of the span event in this context carries too: fields of `tracing`
@@ -29,21 +28,13 @@ pub(in crate::telemetry) fn span_event(name: &str, attributes: Vec<KeyValue>) {
     let _named = (!named.is_empty()).then(|| Context::current_with_value(Named(named)).attach());
     if name == names::EVENT_PERSISTED {
         let (version, position) = (number(names::EVENTSOURCE_VERSION), number(names::EVENTSOURCE_POSITION));
-        event!(
-            "eventsource.span_event.event_persisted",
-            names::LOG_SPAN_EVENT,
-            INFO,
-            { eventsource.event.r#type = event_type, eventsource.version = version, eventsource.position = position },
-            "event_persisted"
-        );
+        event!("eventsource.span_event.event_persisted", LOG_SPAN_EVENT, INFO, "event_persisted", {
+            eventsource.event.r#type = event_type, eventsource.version = version, eventsource.position = position
+        });
     } else {
-        event!(
-            "eventsource.span_event.domain_event_produced",
-            names::LOG_SPAN_EVENT,
-            INFO,
-            { eventsource.event.r#type = event_type } and { eventsource.event.attributes = shown, },
-            "domain_event_produced"
-        );
+        event!("eventsource.span_event.domain_event_produced", LOG_SPAN_EVENT, INFO, "domain_event_produced", {
+            eventsource.event.r#type = event_type
+        } and { eventsource.event.attributes = shown, });
     }
 }
 

@@ -2,27 +2,18 @@
 
 use std::fmt::Display;
 
-use super::ids;
-use crate::telemetry::names;
+const SYSTEM: &str = "sqlite";
 
 /// The log could not be emptied, because somebody else is using it.
 pub(crate) fn log_kept(size: u64) {
-    event!(
-        "eventsource.store.sqlite.log_kept",
-        names::LOG_SQLITE,
-        WARN,
-        { db.system.name = "sqlite", eventsource.log.size = size },
-        "the log grows and cannot be emptied"
-    );
+    event!("eventsource.store.sqlite.log_kept", LOG_SQLITE, WARN, "the log grows and cannot be emptied", {
+        db.system.name = SYSTEM, eventsource.log.size = size
+    });
 }
 
 /// The file is not where it was opened, and takes nothing more.
 pub(crate) fn moved(reason: &dyn Display) {
-    event!(
-        "eventsource.store.sqlite.moved",
-        names::LOG_SQLITE,
-        ERROR,
-        { db.system.name = "sqlite", exception.message = %reason },
-        "the file was moved or deleted"
-    );
+    event!("eventsource.store.sqlite.moved", LOG_SQLITE, ERROR, "the file was moved or deleted", {
+        db.system.name = SYSTEM, exception.message = %reason
+    });
 }
