@@ -11,6 +11,39 @@ use crate::telemetry::guarded;
 /// The cause of an error, from any back end or user code.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
+/// What an error is that can be made from any, and so is no [`Error`] itself: by its fields `cause` and `error_type`.
+macro_rules! made_from_any {
+    ($error:ident) => {
+        /// The cause, for a function that fails with any error: the type itself is no `Error`, so that it can be made
+        /// from any.
+        impl From<$error> for BoxError {
+            fn from(error: $error) -> Self {
+                error.cause
+            }
+        }
+
+        impl From<$error> for Box<dyn Error> {
+            fn from(error: $error) -> Self {
+                error.cause
+            }
+        }
+
+        impl fmt::Display for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.cause, f)
+            }
+        }
+
+        /// Shows the name and the message: the `Debug` of the cause may quote more.
+        impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($error), "({}: {})"), self.error_type, self.cause)
+            }
+        }
+    };
+}
+pub(crate) use made_from_any;
+
 /// How many characters an error quotes of a text that anyone may have sent.
 const LONGEST_QUOTE: usize = 64;
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::as_event::MessageError;
-use crate::error::{BoxError, error_type, error_type_or};
+use crate::error::{BoxError, error_type, error_type_or, made_from_any};
 use crate::store::is_trouble;
 use crate::telemetry::PANIC;
 
@@ -124,31 +124,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
     }
 }
 
-/// The cause, for a function that fails with any error. The type itself is no `Error`, so that it can be made from any.
-impl From<HandlerError> for BoxError {
-    fn from(error: HandlerError) -> Self {
-        error.cause
-    }
-}
-
-impl From<HandlerError> for Box<dyn Error> {
-    fn from(error: HandlerError) -> Self {
-        error.cause
-    }
-}
-
-impl fmt::Display for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.cause, f)
-    }
-}
-
-/// Its name and its text: the `Debug` of its cause may quote more.
-impl fmt::Debug for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HandlerError({}: {})", self.error_type, self.cause)
-    }
-}
+made_from_any!(HandlerError);
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use super::changed::PartitionsChanged;
 use super::partition::Partition;
 use crate::dispatch::DispatchJsonError;
 use crate::domain::{DecodeError, StoredEvent};
-use crate::error::{BoxError, error_type, error_type_or};
+use crate::error::{BoxError, error_type, error_type_or, made_from_any};
 use crate::store::{Position, StoreError, is_trouble};
 use crate::telemetry::Scope;
 use crate::telemetry::log::Reason;
@@ -288,32 +288,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
     }
 }
 
-/// The cause, for a function that fails with any error: `ProjectionError` is no `Error`, so that it can be made from
-/// each.
-impl From<ProjectionError> for BoxError {
-    fn from(error: ProjectionError) -> Self {
-        error.cause
-    }
-}
-
-impl From<ProjectionError> for Box<dyn Error> {
-    fn from(error: ProjectionError) -> Self {
-        error.cause
-    }
-}
-
-impl fmt::Display for ProjectionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.cause, f)
-    }
-}
-
-/// Shows the name and the message: the `Debug` of the cause may quote what was to be written.
-impl fmt::Debug for ProjectionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ProjectionError({}: {})", self.error_type, self.cause)
-    }
-}
+made_from_any!(ProjectionError);
 
 /// An error of a user's, whose `Debug` says what must not be told.
 #[cfg(test)]
