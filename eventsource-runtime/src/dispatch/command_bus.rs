@@ -1,16 +1,14 @@
 //! Routes commands to the aggregates that decide on them.
 
-use std::any::{Any, TypeId, type_name};
+use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-
 use super::command_span::{Handled, handle, no_handler};
 use super::error::DispatchJsonError;
 use super::json::{COMMANDS, Known, Payload, Refused, Switches};
-use super::named::{Found, Names};
+use super::routes::Found;
 use super::{BoxFuture, Committed, Context, MAX_JSON};
 use crate::domain::sealed::Sealed;
 use crate::domain::{AnyCommand, Command, Handle, Handlers, Registry};
@@ -52,12 +50,7 @@ pub struct CommandBus {
     switches: Switches,
 }
 
-#[derive(Default)]
-struct Routes {
-    /// A `Box<dyn Route<C>>` under the type of each `C`.
-    typed: HashMap<TypeId, Box<dyn Any + Send + Sync>, FixedState>,
-    named: Names<dyn JsonRoute>,
-}
+type Routes = super::routes::Routes<dyn JsonRoute>;
 
 /// Builds a [`CommandBus`].
 #[derive(Default)]
@@ -162,7 +155,7 @@ impl CommandBus {
     where
         C::Aggregate: Handle<C>,
     {
-        match self.routes.typed.get(&TypeId::of::<C>()).and_then(|route| route.downcast_ref::<Box<dyn Route<C>>>()) {
+        match self.routes.typed::<Box<dyn Route<C>>>() {
             Some(route) => route.dispatch(command, context, self.switches),
             None => Box::pin(async move { Err(no_handler(&command, self.switches)) }),
         }
@@ -212,7 +205,7 @@ impl CommandBus {
         payload: Payload<'_>,
         context: Context,
     ) -> Result<Committed, DispatchJsonError> {
-        match self.routes.named.find(name) {
+        match self.routes.find(name) {
             Found::Route(route) => route.dispatch(payload, context, self.switches).await,
             Found::Unknown => {
                 let command = quoted(name);
@@ -300,24 +293,23 @@ impl<A: Handlers, S: EventStore + SnapshotStore> Registry<A> for Registrar<'_, A
         A: Handle<C>,
     {
         let route: Box<dyn Route<C>> = Box::new(Arc::clone(&self.repository));
-        self.routes.typed.insert(TypeId::of::<C>(), Box::new(route));
         let json = Json {
             repository: Arc::clone(&self.repository),
             known: Known { name: C::NAME, span: C::SPAN, aggregate_type: Some(A::NAME) },
             read: |json| Ok(Box::new(serde_json::from_slice::<C>(json)?)),
         };
-        self.routes.named.insert::<C>(C::NAME, Box::new(json));
+        self.routes.insert::<C, _>(C::NAME, route, Box::new(json));
     }
 }
 
 impl fmt::Debug for CommandBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommandBus").field("commands", &self.routes.named.sorted()).finish_non_exhaustive()
+        f.debug_struct("CommandBus").field("commands", &self.routes.sorted()).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for CommandBusBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommandBusBuilder").field("commands", &self.routes.named.len()).finish_non_exhaustive()
+        f.debug_struct("CommandBusBuilder").field("commands", &self.routes.len()).finish_non_exhaustive()
     }
 }

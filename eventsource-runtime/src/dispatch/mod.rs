@@ -6,10 +6,10 @@ mod command_span;
 mod error;
 mod handled;
 mod json;
-mod named;
 mod process_manager;
 mod query_bus;
 mod query_error;
+mod routes;
 
 use std::future::Future;
 use std::pin::Pin;

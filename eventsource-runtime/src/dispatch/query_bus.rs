@@ -1,6 +1,6 @@
 //! Routes queries to their handlers.
 
-use std::any::{Any, TypeId, type_name};
+use std::any::{TypeId, type_name};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use foldhash::fast::FixedState;
 
 use super::json::{Known, Payload, QUERIES, Refused, Switches};
-use super::named::{Found, Names};
 use super::query_error::{ExecuteJsonError, QueryError};
+use super::routes::Found;
 use super::{BoxFuture, MAX_JSON};
 use crate::domain::sealed::Sealed;
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
@@ -58,12 +58,7 @@ pub struct QueryBus {
     switches: Switches,
 }
 
-#[derive(Default)]
-struct Routes {
-    /// A `Box<dyn Route<Q>>` under the type of each `Q`.
-    typed: HashMap<TypeId, Box<dyn Any + Send + Sync>, FixedState>,
-    named: Names<dyn JsonRoute>,
-}
+type Routes = super::routes::Routes<dyn JsonRoute>;
 
 /// Builds a [`QueryBus`].
 #[derive(Default)]
@@ -123,7 +118,7 @@ impl QueryBus {
     /// The bus has no handler for the query, or the handler failed: with the query's own error, which is returned as
     /// [`QueryError::Rejected`], or with another.
     pub fn execute<Q: Query>(&self, query: Q) -> BoxFuture<'_, Answered<Q>> {
-        match self.routes.typed.get(&TypeId::of::<Q>()).and_then(|route| route.downcast_ref::<Box<dyn Route<Q>>>()) {
+        match self.routes.typed::<Box<dyn Route<Q>>>() {
             Some(route) => route.execute(query, self.switches),
             None => Box::pin(async {
                 QUERIES.refuse(known::<Q>(), Q::NAME, "no_handler".into(), self.switches);
@@ -142,7 +137,7 @@ impl QueryBus {
         name: &str,
         payload: impl AsRef<[u8]> + Send,
     ) -> Result<serde_json::Value, ExecuteJsonError> {
-        match self.routes.named.find(name) {
+        match self.routes.find(name) {
             Found::Route(route) => {
                 route.execute(Payload { json: payload.as_ref(), most: MAX_JSON }, self.switches).await
             }
@@ -329,20 +324,19 @@ impl<H: QueryHandlers> QueryRegistry<H> for Registrar<'_, H> {
             self.clash = Some((type_name::<Q>(), other));
         }
         let route: Box<dyn Route<Q>> = Box::new(Arc::clone(&self.handler));
-        self.routes.typed.insert(TypeId::of::<Q>(), Box::new(route));
         let json = Json { handler: Arc::clone(&self.handler), query: PhantomData };
-        self.routes.named.insert::<Q>(Q::NAME, Box::new(json));
+        self.routes.insert::<Q, _>(Q::NAME, route, Box::new(json));
     }
 }
 
 impl fmt::Debug for QueryBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueryBus").field("queries", &self.routes.named.sorted()).finish_non_exhaustive()
+        f.debug_struct("QueryBus").field("queries", &self.routes.sorted()).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for QueryBusBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueryBusBuilder").field("queries", &self.routes.named.len()).finish_non_exhaustive()
+        f.debug_struct("QueryBusBuilder").field("queries", &self.routes.len()).finish_non_exhaustive()
     }
 }
