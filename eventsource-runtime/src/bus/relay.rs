@@ -80,7 +80,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
 
     /// Publishes only the events that a filter matches, such as `Filter::all().event::<OrderPlaced>()`.
     pub fn filter(mut self, filter: Filter) -> Self {
-        self.runner.store_mut().filter = filter;
+        self.runner.store.filter = filter;
         self
     }
 
@@ -118,7 +118,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     where
         F: Fn(&StoredEvent) -> Result<Option<Message>, ProjectionError> + Send + Sync + 'static,
     {
-        self.runner.store_mut().translation = Translation(Some(Arc::new(translate)));
+        self.runner.store.translation = Translation(Some(Arc::new(translate)));
         self
     }
 
@@ -160,7 +160,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
 
     /// Switches the spans of what the relay publishes on or off; on by default.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
-        self.runner.store_mut().tracing = enabled;
+        self.runner.store.tracing = enabled;
         self
     }
 

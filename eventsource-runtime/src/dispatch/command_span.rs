@@ -1,7 +1,6 @@
 //! The span and the metrics of a command.
 
 use std::cell::LazyCell;
-use std::error::Error;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -33,19 +32,8 @@ pub(super) async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
     let unanswered = Unanswered::new(|error_type| COMMANDS.unanswered(names, &span, begun, error_type));
     let result = span.run(repository.handle(command, context, &mut progress)).await;
     unanswered.answered();
-    let asked = Asked { names, aggregate: &|| shown(command.id()), id: context.command_id };
-    end(&asked, span, &result, &progress, begun.map(|begun| begun.elapsed()));
+    end((command, context.command_id), span, &result, &progress, begun.map(|begun| begun.elapsed()));
     result
-}
-
-/// A command that was handled.
-struct Asked<'a> {
-    /// Its name, and that of its span.
-    names: (&'static str, &'static str),
-    /// Asked for where it failed.
-    aggregate: &'a dyn Fn() -> String,
-    /// The id that it came with.
-    id: Option<Uuid>,
 }
 
 fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> Span {
@@ -62,15 +50,15 @@ fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) ->
     )
 }
 
-/// `metered` is how long it took, if that is measured.
-fn end<E: Error + 'static>(
-    asked: &Asked<'_>,
+/// `id` is the one that the command came with; `metered` is how long it took, if that is measured.
+fn end<A: Handlers>(
+    (command, id): (&dyn AnyCommand<A>, Option<Uuid>),
     span: Span,
-    result: &Result<Committed, DispatchError<E>>,
+    result: &Handled<A>,
     progress: &Progress,
     metered: Option<Duration>,
 ) {
-    let (name, span_name) = asked.names;
+    let name = command.name();
     // Lazy: for a refusal it takes formatting, and if everything is off nobody asks.
     let error_type = LazyCell::new(|| result.as_ref().err().map(DispatchError::error_type));
     let status = match result {
@@ -110,8 +98,8 @@ fn end<E: Error + 'static>(
         }
         Err(error) if !error.is_rejected() => {
             // Of a failed command a client may know no more than what its id was made from.
-            let aggregate = (asked.aggregate)();
-            let failed = Failed::new(names::LOG_COMMAND, span_name).about(&aggregate, asked.id);
+            let aggregate = shown(command.id());
+            let failed = Failed::new(names::LOG_COMMAND, command.span()).about(&aggregate, id);
             span.fail(failed, error.error_type(), &Chain(error));
         }
         _ => span.succeed(),

@@ -37,7 +37,10 @@ impl<S: ProjectionStore> PartitionRunner<S> {
     pub(super) async fn build_aside(&self, past: Position) -> Result<(Built, Arc<Rebuilding>), Halt> {
         let name = self.partition.projection;
         if self.partition.count > 1 {
-            return Err(ProjectionError::aside_in_parts(name).into());
+            return Err(ProjectionError::new(format!(
+                "projection `{name}` runs in several partitions and cannot be built aside; rebuild it in place"
+            ))
+            .into());
         }
         let store = self.open_place().await?;
         let rebuilding = Arc::new(Rebuilding::begin(name, Rebuild::Aside, past, 1, self.options.metrics));

@@ -114,14 +114,6 @@ impl Cursor {
 }
 
 impl<S: ProjectionStore> PartitionRunner<S> {
-    /// Follows the feed until it is stopped, or fails for good; then the lease is given up. A rebuild that loses its
-    /// place is such a failure: all parts have to start over.
-    pub(super) async fn run(&self, mut cursor: Cursor) -> Result<(), Halt> {
-        let followed = self.follow(&mut cursor).await;
-        self.give_up(&cursor.hold).await;
-        followed
-    }
-
     pub(super) fn end(&self, ended: Result<(), Halt>) {
         let (projection, checkpoint) = (self.partition.projection, self.progress.borrow().reached());
         let ended = match ended {
@@ -148,7 +140,9 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         *self.stopped.borrow()
     }
 
-    async fn follow(&self, cursor: &mut Cursor) -> Result<(), Halt> {
+    /// Follows the feed until it is stopped, or fails for good. A rebuild that loses its place is such a failure: all
+    /// parts have to start over.
+    pub(super) async fn follow(&self, cursor: &mut Cursor) -> Result<(), Halt> {
         loop {
             self.tell(cursor);
             match self.advance(cursor, None).await {

@@ -71,7 +71,7 @@ use crate::telemetry::{Scope, metrics};
 #[doc(alias = "event processor")]
 #[must_use = "nothing runs before `spawn`"]
 pub struct ProjectionRunner<S: ProjectionStore> {
-    store: S,
+    pub(crate) store: S,
     projections: Vec<Chosen<S>>,
     options: Options,
 }
@@ -236,20 +236,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     }
 
     /// The same on another store.
-    pub(crate) fn dead_letters_on<T: ProjectionStore, P: Projection<T::Backend>>(
-        &self,
-        store: T,
-        projection: P,
-    ) -> DeadLetters<T> {
+    pub(crate) fn dead_letters_on<P: Projection<S::Backend>>(&self, store: S, projection: P) -> DeadLetters<S> {
         DeadLetters::with(store, projection, self.options.clone())
-    }
-
-    pub(crate) const fn store(&self) -> &S {
-        &self.store
-    }
-
-    pub(crate) fn store_mut(&mut self) -> &mut S {
-        &mut self.store
     }
 
     /// Takes the time from `clock`: lag is measured by it, and a dead letter says when it was set aside.
@@ -332,7 +320,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
 
 /// A projection that does not start, because another one of the runner has its name.
 fn refused(name: &'static str) -> (Watched, JoinHandle<Told>) {
-    let ended = ProjectionStopped::failed(name, Position::START, ProjectionError::same_name(name));
+    let reason = format!("the runner has another projection of the name `{name}`; give one of them its own");
+    let ended = ProjectionStopped::failed(name, Position::START, ProjectionError::new(reason));
     let (_, part) = watch::channel(Standing { checkpoint: None, ended: Some(ended) });
     (Watched { name, parts: vec![part] }, tokio::spawn(std::future::ready(None)))
 }

@@ -56,9 +56,8 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::projection::{OnFailure, ProjectionError, ProjectionRunner};
-    use crate::store::Position;
     use crate::store::{
-        EventStore, ExpectedVersion, Memory, MemoryStore, MemoryTransaction, NewEvent, Origin, StreamId,
+        EventStore, ExpectedVersion, Memory, MemoryStore, MemoryTransaction, NewEvent, Origin, Position, StreamId,
     };
 
     #[derive(Default)]

@@ -36,14 +36,6 @@ struct Start {
     rebuilt: Option<(Built, Arc<Rebuilding>)>,
 }
 
-/// How far the parts of a projection have followed the feed.
-enum Followed {
-    /// Each until it was stopped, or failed.
-    ToTheEnd,
-    /// Until one was lost in the middle of a rebuild.
-    UntilLost,
-}
-
 impl<S: ProjectionStore> ProjectionTask<S> {
     pub(super) async fn run(self, head: Asked) {
         let mut head = Some(head);
@@ -53,16 +45,18 @@ impl<S: ProjectionStore> ProjectionTask<S> {
                 Err(Halt::Stopped) => return self.parts.iter().for_each(|part| part.end(Ok(()))),
                 Err(Halt::Failed(error)) => return self.fail(error),
             };
-            match self.follow(&start).await {
-                Followed::ToTheEnd => return,
-                Followed::UntilLost => self.leave(&start).await,
+            if self.follow(&start).await {
+                return;
             }
+            self.leave(&start).await;
         }
     }
 
+    /// Follows the feed until each part was stopped, or failed; false as soon as a rebuild has lost one.
+    ///
     /// A part that has failed for good is not begun again with the others, for then nobody would learn of it: one that
     /// loses its place fails as well then.
-    async fn follow(&self, start: &Start) -> Followed {
+    async fn follow(&self, start: &Start) -> bool {
         let mut parts = JoinSet::new();
         for part in &self.parts {
             let (mut part, start) = (part.clone(), start.clone());
@@ -90,9 +84,9 @@ impl<S: ProjectionStore> ProjectionTask<S> {
                 self.fail(error);
                 break;
             }
-            return Followed::UntilLost;
+            return false;
         }
-        Followed::ToTheEnd
+        true
     }
 
     fn has_failed(&self) -> bool {
@@ -128,7 +122,11 @@ impl<S: ProjectionStore> ProjectionTask<S> {
             None => Start { past, rebuilt: None },
             Some(Rebuild::InPlace) => {
                 let (hold, past) = self.empty(first).await?;
-                self.rebuilt(first, hold, past)
+                self.tell_head(past);
+                let (name, parts, metrics) = (first.partition.projection, self.parts.len(), first.options.metrics);
+                let rebuilding = Arc::new(Rebuilding::begin(name, Rebuild::InPlace, past, parts, metrics));
+                // Begins with the first event, in a read model that is empty.
+                Start { past, rebuilt: Some(((hold, Position::START), rebuilding)) }
             }
             Some(Rebuild::Aside) => Start { past, rebuilt: Some(Self::build_aside(first, past).await?) },
         })
@@ -147,14 +145,6 @@ impl<S: ProjectionStore> ProjectionTask<S> {
         self.tell_head(past);
         first.open(first.options.begin.after(past)).await?;
         Ok(past)
-    }
-
-    /// Begins with the first event, in a read model that is empty.
-    fn rebuilt(&self, first: &PartitionRunner<S>, hold: Hold, past: Position) -> Start {
-        self.tell_head(past);
-        let (name, parts, metrics) = (first.partition.projection, self.parts.len(), first.options.metrics);
-        let rebuilding = Arc::new(Rebuilding::begin(name, Rebuild::InPlace, past, parts, metrics));
-        Start { past, rebuilt: Some(((hold, Position::START), rebuilding)) }
     }
 
     fn tell_head(&self, head: Position) {
@@ -251,6 +241,8 @@ impl Start {
         };
         let mut cursor = Cursor::new(checkpoint, self.past, hold);
         cursor.rebuilding = replays;
-        part.run(cursor).await
+        let followed = part.follow(&mut cursor).await;
+        part.give_up(&cursor.hold).await;
+        followed
     }
 }

@@ -78,20 +78,9 @@ mod tests {
     use crate::store::{Position, StreamId, Version};
 
     fn event_with(metadata: Metadata) -> StoredEvent {
-        let envelope = Envelope {
-            id: uuid::Uuid::now_v7(),
-            stream: StreamId::new("Ping", 1),
-            version: Version::new(1),
-            position: Position::new(1),
-            event_type: "Ponged".into(),
-            schema_version: 1,
-            recorded_at: Timestamp::from_micros(0),
-            correlation_id: None,
-            causation_id: None,
-            metadata,
-            trace_context: None,
-        };
-        StoredEvent::new(envelope, bytes::Bytes::default())
+        let place = (StreamId::new("Ping", 1), Version::new(1), Position::new(1));
+        let envelope = Envelope::new(uuid::Uuid::now_v7(), place, ("Ponged", 1), Timestamp::from_micros(0));
+        StoredEvent::new(Envelope { metadata, ..envelope }, bytes::Bytes::default())
     }
 
     #[test]

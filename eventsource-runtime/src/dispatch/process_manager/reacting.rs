@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::ProcessManager;
 use super::chain::{Chain, unchained};
@@ -295,9 +294,4 @@ fn evolve<M: ProcessManager>(
         evolve_as_read(&mut process.state, event.as_event(), &process.stream, place)??;
     }
     Ok(())
-}
-
-/// The id of a scheduled event once it is due.
-pub(super) fn due_id(manager: &str, scheduled: Uuid) -> Uuid {
-    derived(manager, scheduled, Purpose::Due, 0)
 }

@@ -193,7 +193,7 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     pub fn dead_letters<M: ProcessManager>(&self) -> ManagerDeadLetters<S> {
         let mut context = self.context.clone();
         context.names.push(Names::of::<M>());
-        let store = ManagerStore { context: Arc::new(context), ..self.runner.store().clone() };
+        let store = ManagerStore { context: Arc::new(context), ..self.runner.store.clone() };
         self.runner.dead_letters_on(store, ManagerProjection::<M>::new())
     }
 
@@ -205,7 +205,7 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn spawn(mut self) -> Projections {
-        self.runner.store_mut().context = Arc::new(self.context);
+        self.runner.store.context = Arc::new(self.context);
         let timers = self.timers;
         self.runner.spawn_beside(|store, stopped| timers.iter().map(|spawn| spawn(store, stopped.clone())).collect())
     }

@@ -32,6 +32,9 @@ impl<S: ProjectionStore> Backend for ManagerBackend<S> {
     }
 }
 
+/// Any manager.
+type Manager<S> = dyn Projection<ManagerBackend<S>>;
+
 /// A manager, as its runner sees it.
 pub(super) struct ManagerProjection<M>(PhantomData<fn() -> M>);
 
@@ -88,12 +91,7 @@ impl<S: ProjectionStore> ManagerStore<S> {
     }
 
     /// Reacts to an event, in the manager's span.
-    async fn step(
-        &self,
-        manager: &dyn Projection<ManagerBackend<S>>,
-        event: &StoredEvent,
-        scope: Scope,
-    ) -> Result<(), ProjectionError> {
+    async fn step(&self, manager: &Manager<S>, event: &StoredEvent, scope: Scope) -> StepResult {
         let reacted = scope.run(catch_panic(async { manager.apply(event, self).await })).await;
         let own = |error: &ProjectionError| !error.is_trouble() && !error.is_lease_lost();
         reacted.map_err(|error| if own(&error) { error.at(event) } else { error })
@@ -116,7 +114,7 @@ impl<S: ProjectionStore> ManagerStore<S> {
     /// who saw none behind it, nobody would retry this one.
     async fn park(
         &self,
-        manager: Arc<dyn Projection<ManagerBackend<S>>>,
+        manager: Arc<Manager<S>>,
         event: &StoredEvent,
         batch: Batch,
         scope: Scope,
@@ -135,7 +133,7 @@ impl<S: ProjectionStore> ManagerStore<S> {
     /// Settles the letter of an event that was not tried. If the event fails, the letter stays, as after any retry.
     async fn unpark(
         &self,
-        manager: Arc<dyn Projection<ManagerBackend<S>>>,
+        manager: Arc<Manager<S>>,
         event: &StoredEvent,
         scope: Scope,
     ) -> Result<bool, ProjectionError> {
@@ -144,13 +142,11 @@ impl<S: ProjectionStore> ManagerStore<S> {
             settled => settled,
         }
     }
-}
 
-impl<S: ProjectionStore> ManagerStore<S> {
     /// Settles a letter; false if there is none any more.
     async fn settle(
         &self,
-        manager: Arc<dyn Projection<ManagerBackend<S>>>,
+        manager: Arc<Manager<S>>,
         position: Position,
         event: Option<StoredEvent>,
         scope: Scope,
@@ -169,12 +165,7 @@ impl<S: ProjectionStore> ManagerStore<S> {
 impl<S: ProjectionStore> ProjectionStore for ManagerStore<S> {
     type Backend = ManagerBackend<S>;
 
-    async fn open_projection(
-        &self,
-        manager: Arc<dyn Projection<ManagerBackend<S>>>,
-        partitions: u32,
-        after: Position,
-    ) -> Result<(), ProjectionError> {
+    async fn open_projection(&self, manager: Arc<Manager<S>>, partitions: u32, after: Position) -> StepResult {
         self.store.open_projection(self.checkpoint(manager.name()), partitions, after).await
     }
 
@@ -190,7 +181,7 @@ impl<S: ProjectionStore> ProjectionStore for ManagerStore<S> {
     /// then, because every id is derived from the event's.
     async fn apply_batch(
         &self,
-        manager: Arc<dyn Projection<ManagerBackend<S>>>,
+        manager: Arc<Manager<S>>,
         batch: Batch,
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
@@ -215,11 +206,7 @@ impl<S: ProjectionStore> ProjectionStore for ManagerStore<S> {
         Ok(Applied { took: None, ..applied })
     }
 
-    async fn reset_projection(
-        &self,
-        manager: Arc<dyn Projection<ManagerBackend<S>>>,
-        _: Uuid,
-    ) -> Result<(), ProjectionError> {
+    async fn reset_projection(&self, manager: Arc<Manager<S>>, _: Uuid) -> StepResult {
         Err(ProjectionError::new(format!("process manager `{}` is never run over the past again", manager.name())))
     }
 
@@ -233,7 +220,7 @@ impl<S: ProjectionStore> ProjectionStore for ManagerStore<S> {
 
     async fn settle_dead_letter(
         &self,
-        manager: Arc<dyn Projection<ManagerBackend<S>>>,
+        manager: Arc<Manager<S>>,
         position: Position,
         event: Option<StoredEvent>,
         scope: Scope,

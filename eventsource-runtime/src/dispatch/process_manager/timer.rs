@@ -21,8 +21,7 @@ use uuid::Uuid;
 
 use super::ProcessManager;
 use super::pending::{EventIdentity, Pending, Waiting};
-use super::reacting::due_id;
-use super::record::{Scheduled, is_own};
+use super::record::{Purpose, Scheduled, derived, is_own};
 use crate::clock::Clock;
 use crate::domain::{EventDef, EventSet, StoredEvent};
 use crate::poll::unless;
@@ -317,7 +316,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     fn take(&mut self, event: &StoredEvent) -> StepResult {
         if event.is::<Scheduled>() {
             let due = event.decode::<Scheduled>()?.into_payload().due;
-            self.pending.insert(Waiting { due, id: due_id(M::name(), event.id), asked: EventIdentity::of(event) });
+            let id = derived(M::name(), event.id, Purpose::Due, 0);
+            self.pending.insert(Waiting { due, id, asked: EventIdentity::of(event) });
         } else if let Some(cause) = event.causation_id
             && self.pending.get(cause).is_some_and(|waiting| waiting.id == event.id)
         {

@@ -170,13 +170,6 @@ impl ProjectionError {
         Self::new(format!("the store of projection `{projection}` cannot build it aside; rebuild it in place"))
     }
 
-    /// A build aside of several parts.
-    pub(super) fn aside_in_parts(projection: &str) -> Self {
-        Self::new(format!(
-            "projection `{projection}` runs in several partitions and cannot be built aside; rebuild it in place"
-        ))
-    }
-
     /// A batch for a projection that the store does not know.
     pub(crate) fn not_open(projection: &str) -> Self {
         Self::new(format!("projection `{projection}` has no checkpoint in this store; open it first"))
@@ -210,11 +203,6 @@ impl ProjectionError {
             *error = failed.about(on, advice);
         }
         self
-    }
-
-    /// Two projections of one runner would share a checkpoint.
-    pub(super) fn same_name(projection: &str) -> Self {
-        Self::new(format!("the runner has another projection of the name `{projection}`; give one of them its own"))
     }
 
     /// The error of a step, or of the projection's task, that panicked.
