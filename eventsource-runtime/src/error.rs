@@ -77,8 +77,9 @@ const LONGEST_LOOK: usize = 96;
 ///
 /// It is the first word of the error's `Debug` output if that word is all of it, or if it continues as the derive does:
 /// `Name(` or `Name {`. Any other output may be prose with user data in it, and the type's name is used instead. An
-/// [`std::io::Error`] is named by its kind, and an error of `tokio-postgres` is a `PostgresError`. Formatting stops
-/// shortly after the first word and nothing else is kept, so the error's fields stay out of telemetry.
+/// [`std::io::Error`] is named by its kind, and an error of `tokio-postgres` is a `PostgresError`. What would be an
+/// `Error` and no more is named with its module, such as `serde_json::Error`. Formatting stops shortly after the first
+/// word and nothing else is kept, so the error's fields stay out of telemetry.
 ///
 /// ```
 /// # use eventsource_runtime::error::error_type;
@@ -90,7 +91,8 @@ const LONGEST_LOOK: usize = 96;
 /// assert_eq!(error_type(&OrderError::WrongStatus("already placed")), "WrongStatus");
 /// ```
 pub fn error_type<E: Debug + ?Sized>(error: &E) -> Cow<'static, str> {
-    named(type_name::<E>(), &mut |head| write!(head, "{error:?}"))
+    let path = type_name::<E>();
+    of_module(path, named(path, &mut |head| write!(head, "{error:?}")))
 }
 
 /// As [`error_type`], for an error that has been boxed: `E` is its original type. If that can be any error, and its
@@ -107,7 +109,8 @@ pub(crate) fn error_type_behind<E>(error: &(dyn Error + 'static)) -> Cow<'static
     let path = type_name::<E>();
     let name = named(path, &mut |head| write!(head, "{error:?}"));
     let is_any = writes_messages(path) || path.contains("dyn ");
-    if is_any && matches!(&*name, "Error" | "Report") { known_name(error).unwrap_or(name) } else { name }
+    let known = if is_any && matches!(&*name, "Error" | "Report") { known_name(error) } else { None };
+    known.unwrap_or_else(|| of_module(path, name))
 }
 
 /// Whether the type can be made from any error, and its `Debug` output is that one's message.
@@ -134,20 +137,38 @@ fn named(path: &'static str, print: &mut dyn FnMut(&mut Head) -> fmt::Result) ->
     kind.or_else(|| head.name()).map_or(of_type, |name| Cow::Owned(name.to_owned()))
 }
 
+/// An `Error` with the module that tells whose it is; that of a `dyn Error` would tell nothing.
+fn of_module(path: &'static str, name: Cow<'static, str>) -> Cow<'static, str> {
+    let own = pointee(path);
+    let module = own.rsplit("::").skip(1).find(|module| !matches!(*module, "error" | "errors"));
+    match module {
+        Some(module) if name == "Error" && own.ends_with("::Error") && !path.contains("dyn ") => {
+            Cow::Owned(format!("{module}::Error"))
+        }
+        _ => name,
+    }
+}
+
 /// The last segment of a type's path, without its parameters.
 pub(crate) fn short_name<T: ?Sized>() -> &'static str {
     last_segment(type_name::<T>())
 }
 
 fn last_segment(path: &'static str) -> &'static str {
+    let path = pointee(path);
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+/// The path of a type, without its parameters, behind pointers; of a tuple or an array, the first element's.
+fn pointee(path: &'static str) -> &'static str {
     let mut path = path.trim_start_matches('&');
     // The name of the pointee says more than that of the pointer.
     for pointer in ["alloc::boxed::Box<", "alloc::sync::Arc<", "alloc::rc::Rc<"] {
         path = path.strip_prefix(pointer).unwrap_or(path);
     }
     path = path.strip_prefix("dyn ").unwrap_or(path);
-    let path = path.split(['<', '>', ' ']).next().unwrap_or(path);
-    path.rsplit("::").next().unwrap_or(path)
+    let first = path.trim_start_matches(['(', '[', '&']).split(['<', '>', ' ', ',', ';', ')', ']']).next();
+    first.filter(|first| !first.is_empty()).unwrap_or(path)
 }
 
 /// Captures the beginning of what is written, enough to tell whether a derive wrote it, and refuses the rest.
@@ -259,6 +280,19 @@ mod tests {
         assert_eq!(error_type(&boxed), "Error");
         assert_eq!(error_type_or::<BoxError>(&boxed), "Error");
         assert_eq!(error_type(&Box::new(Failure::Tuple("secret"))), "Tuple");
+    }
+
+    /// It was `(u16,`, and `Error` whether JSON or formatting had failed.
+    #[test]
+    fn a_tuple_has_its_first_name_and_a_bare_error_that_of_its_module() {
+        assert_eq!(error_type(&(404_u16, "no such cart".to_owned())), "u16");
+        assert_eq!(error_type(&[Shouting, Shouting]), "Shouting");
+        assert_eq!(error_type(&()), "()");
+        let json = || serde_json::from_str::<u8>("Alice").unwrap_err();
+        assert_eq!(error_type(&json()), "serde_json::Error");
+        assert_eq!(error_type(&Box::new(json())), "serde_json::Error");
+        assert_eq!(error_type_or::<serde_json::Error>(&json().into()), "serde_json::Error");
+        assert_eq!(error_type(&fmt::Error), "fmt::Error");
     }
 
     #[test]

@@ -118,3 +118,75 @@ impl<C> fmt::Debug for Rejected<C> {
         f.debug_struct("Rejected").field("error_type", &self.error_type).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Error;
+
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::domain::{AnyEvent, EventDef, EventSet};
+
+    enum Nothing {}
+
+    impl EventSet for Nothing {
+        const EVENTS: &'static [EventDef<Self>] = &[];
+
+        fn as_event(&self) -> &dyn AnyEvent {
+            match *self {}
+        }
+    }
+
+    #[derive(Default)]
+    struct Parcel;
+
+    impl Aggregate for Parcel {
+        const NAME: &'static str = "Parcel";
+        type Id = u32;
+        type Event = Nothing;
+        type Error = Error;
+
+        fn evolve(&mut self, event: Nothing) {
+            match event {}
+        }
+    }
+
+    #[derive(Clone, Deserialize)]
+    struct Ship(u32);
+
+    impl Command for Ship {
+        const NAME: &'static str = "Ship";
+        type Aggregate = Parcel;
+
+        fn id(&self) -> &u32 {
+            &self.0
+        }
+    }
+
+    #[derive(Clone, Deserialize)]
+    struct Return(u32);
+
+    impl Command for Return {
+        const NAME: &'static str = "Return";
+        type Aggregate = Parcel;
+
+        fn id(&self) -> &u32 {
+            &self.0
+        }
+    }
+
+    /// A command of any other type was read whose JSON fitted.
+    #[test]
+    fn a_refused_command_is_read_as_its_own_type_only() {
+        let command = RawValue::from_string("42".to_owned()).expect("it is JSON");
+        let refusal: BoxError = Error.into();
+        let (name, error_type) = ("Ship".to_owned(), "Lost".to_owned());
+        let rejection = Rejection::new(command, name, error_type, refusal);
+        let ship = rejection.decode::<Ship>().ok();
+        assert_eq!(ship.as_ref().map(|ship| *ship.id()), Some(42));
+        assert_eq!(ship.map(|ship| ship.to_string()), Some(Error.to_string()));
+        let other = rejection.decode::<Return>().expect_err("it is another command");
+        assert_eq!(other.to_string(), "the refused command is a `Ship`, not a `Return`");
+    }
+}
