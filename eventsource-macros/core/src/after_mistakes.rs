@@ -3,66 +3,56 @@
 
 use proc_macro2::TokenStream;
 
-use crate::seeds::tokens;
+use crate::seeds::{AGGREGATE, Expansion, tokens};
 
-type Expansion = fn(TokenStream, TokenStream) -> TokenStream;
-
-/// Options and an item with one mistake, and what an expansion that used it would contain.
-const MISTAKES: [(Expansion, &str, &str, &str); 16] = [
-    (crate::command_handler, "", "impl A { unsafe fn place(&self, c: C) -> R { r } }", "Self :: place"),
-    (crate::command_handler, "", "impl A { fn place(&self, c: &C) -> R { r } }", "Self :: place"),
-    (crate::command_handler, "", "impl A { fn place(self, c: C) -> R { r } }", "Self :: place"),
-    (crate::command_handler, "", "impl A { fn place(&self, c: &C) -> R { r } }", "Handle < &"),
-    (crate::command_handler, "", "impl A { fn place<C>(&self, c: C) -> R { r } }", "Handle < C >"),
-    (crate::command_handler, "", "impl A { fn place(&self, c: impl C) -> R { r } }", "Handle < impl"),
-    (crate::query_handler, "", "impl A { fn find<const N: usize>(&self, q: Q) -> R { r } }", "Self :: find"),
+/// An item with one mistake, and what an expansion that used it would contain.
+const MISTAKES: [(Expansion, &str, &str); 16] = [
+    (crate::command_handler, "impl A { unsafe fn place(&self, c: C) -> R { r } }", "Self :: place"),
+    (crate::command_handler, "impl A { fn place(&self, c: &C) -> R { r } }", "Self :: place"),
+    (crate::command_handler, "impl A { fn place(self, c: C) -> R { r } }", "Self :: place"),
+    (crate::command_handler, "impl A { fn place(&self, c: &C) -> R { r } }", "Handle < &"),
+    (crate::command_handler, "impl A { fn place<C>(&self, c: C) -> R { r } }", "Handle < C >"),
+    (crate::command_handler, "impl A { fn place(&self, c: impl C) -> R { r } }", "Handle < impl"),
+    (crate::query_handler, "impl A { fn find<const N: usize>(&self, q: Q) -> R { r } }", "Self :: find"),
+    (crate::projection, "impl A { fn on(self, e: &Recorded<E>) {} fn to(&self, e: &Recorded<F>) {} }", "Self :: on"),
     (
         crate::projection,
-        "",
-        "impl A { fn on(self, e: &Recorded<E>) {} fn to(&self, e: &Recorded<F>) {} }",
-        "Self :: on",
-    ),
-    (
-        crate::projection,
-        "",
         "impl A { unsafe fn on(&self, e: &Recorded<E>) {} fn to(&self, e: &Recorded<F>) {} }",
         "Self :: on",
     ),
     (
         crate::process_manager,
-        "",
         "impl A { fn on(self, e: &Recorded<E>) {} fn to(&self, e: &Recorded<F>) {} }",
         "Self :: on",
     ),
     (
         crate::process_manager,
-        "",
         "impl A { fn on<const N: usize>(&self, e: &Recorded<E>) {} fn to(&self, e: &Recorded<F>) {} }",
         "Self :: on",
     ),
     (
         crate::process_manager,
-        "",
         "impl A { async fn on(&self, e: &Recorded<E>) {} fn to(&self, e: &Recorded<F>) {} }",
         "Self :: on",
     ),
     (
         crate::process_manager,
-        "",
         "impl A { fn on(&self, #[cfg(a)] e: &Recorded<E>, #[cfg(b)] e: &R<F>) {} fn to(&self, e: &Recorded<F>) {} }",
         "Self :: on",
     ),
-    (AGGREGATE, "", "#[aggregate(id = I, events(E, 1))] struct A;", "Apply"),
-    (AGGREGATE, "", "#[aggregate(id = I, events(E))] struct A<T>;", "Apply"),
-    (AGGREGATE, "", "#[aggregate(id = I, events(E, 1))] struct A;", "type Event = AEvent"),
+    (AGGREGATE, "#[aggregate(id = I, events(E, 1))] struct A;", "Apply"),
+    (AGGREGATE, "#[aggregate(id = I, events(E))] struct A<T>;", "Apply"),
+    (AGGREGATE, "#[aggregate(id = I, events(E, 1))] struct A;", "type Event = AEvent"),
 ];
 
-const AGGREGATE: Expansion = |_, item| crate::aggregate(item);
+fn expanded(expand: Expansion, item: &str) -> String {
+    expand(TokenStream::new(), tokens(item)).to_string()
+}
 
 #[test]
 fn what_is_wrong_is_not_made_use_of() {
-    for (expand, options, item, used) in MISTAKES {
-        let expansion = expand(tokens(options), tokens(item)).to_string();
+    for (expand, item, used) in MISTAKES {
+        let expansion = expanded(expand, item);
         assert!(expansion.contains("compile_error"), "{item} is right");
         assert!(!expansion.contains(used), "{item} leads to `{used}`:\n{expansion}");
     }
@@ -70,18 +60,19 @@ fn what_is_wrong_is_not_made_use_of() {
 
 #[test]
 fn what_is_right_is_made_use_of() {
-    let handler = crate::command_handler(TokenStream::new(), tokens("impl A { fn place(&self, c: C) -> R { r } }"));
-    assert!(handler.to_string().contains("Self :: place"), "{handler}");
-    assert!(handler.to_string().contains("Handle < C >"), "{handler}");
-    let answer = crate::query_handler(TokenStream::new(), tokens("impl A { fn find(&self, q: Q) -> R { r } }"));
-    assert!(
-        answer.to_string().contains("where Q : :: eventsource_runtime :: Query < > , R : :: eventsource_runtime"),
-        "{answer}"
-    );
-    for listener in [crate::projection, crate::process_manager] {
-        let expansion = listener(TokenStream::new(), tokens("impl A { fn on(&self, e: &Recorded<E>) {} }"));
-        assert!(expansion.to_string().contains("Self :: on"), "{expansion}");
+    let rights: [(Expansion, &str, &[&str]); 5] = [
+        (crate::command_handler, "impl A { fn place(&self, c: C) -> R { r } }", &["Self :: place", "Handle < C >"]),
+        (
+            crate::query_handler,
+            "impl A { fn find(&self, q: Q) -> R { r } }",
+            &["where Q : :: eventsource_runtime :: Query < > , R : :: eventsource_runtime"],
+        ),
+        (crate::projection, "impl A { fn on(&self, e: &Recorded<E>) {} }", &["Self :: on"]),
+        (crate::process_manager, "impl A { fn on(&self, e: &Recorded<E>) {} }", &["Self :: on"]),
+        (AGGREGATE, "#[aggregate(id = I, events(E))] struct A;", &["Apply", "type Event = AEvent"]),
+    ];
+    for (expand, item, used) in rights {
+        let expansion = expanded(expand, item);
+        assert!(used.iter().all(|used| expansion.contains(used)), "{item} does not lead to `{used:?}`:\n{expansion}");
     }
-    let expansion = crate::aggregate(tokens("#[aggregate(id = I, events(E))] struct A;")).to_string();
-    assert!(expansion.contains("Apply") && expansion.contains("type Event = AEvent"), "{expansion}");
 }

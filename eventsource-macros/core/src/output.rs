@@ -262,53 +262,25 @@ mod tests {
 
     #[test]
     fn what_is_deprecated_or_lets_it_be_used_lets_what_is_generated() {
-        let inputs: [DeriveInput; 5] = [
-            parse_quote!(
-                #[deprecated = "late"]
-                struct A;
-            ),
-            parse_quote!(
-                #[allow(unused, deprecated)]
-                struct A;
-            ),
-            parse_quote!(
-                #[expect(deprecated)]
-                struct A;
-            ),
-            parse_quote!(
-                struct A {
-                    b: B,
-                    #[deprecated]
-                    c: C,
-                }
-            ),
-            parse_quote!(
-                enum A {
-                    B,
-                    C(#[allow(deprecated)] D),
-                }
-            ),
-        ];
-        for input in inputs {
-            let lints = deprecated(&input).map(|lints| lints.to_string());
-            assert_eq!(lints.as_deref(), Some("# [allow (deprecated)]"), "{}", input.to_token_stream());
+        let lints = |input: &str| {
+            let input: DeriveInput = syn::parse_str(input).expect("the test's own type");
+            deprecated(&input).map(|lints| lints.to_string())
+        };
+        for input in [
+            r#"#[deprecated = "late"] struct A;"#,
+            "#[allow(unused, deprecated)] struct A;",
+            "#[expect(deprecated)] struct A;",
+            "struct A { b: B, #[deprecated] c: C }",
+            "enum A { B, C(#[allow(deprecated)] D) }",
+        ] {
+            assert_eq!(lints(input).as_deref(), Some("# [allow (deprecated)]"), "{input}");
         }
-        let others: [DeriveInput; 3] = [
-            parse_quote!(
-                struct A(B);
-            ),
-            parse_quote!(
-                #[allow(unused)]
-                struct A;
-            ),
-            parse_quote!(
-                #[deny(deprecated)]
-                #[doc(alias = "deprecated")]
-                struct A;
-            ),
-        ];
-        for input in others {
-            assert!(deprecated(&input).is_none(), "{}", input.to_token_stream());
+        for input in [
+            "struct A(B);",
+            "#[allow(unused)] struct A;",
+            r#"#[deny(deprecated)] #[doc(alias = "deprecated")] struct A;"#,
+        ] {
+            assert_eq!(lints(input), None, "{input}");
         }
     }
 

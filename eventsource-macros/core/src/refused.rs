@@ -12,7 +12,7 @@ use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItemFn, Item, ItemFn, ItemImpl, Meta, TraitItemFn};
 
-use crate::Instrumentation;
+use crate::seeds::{AGGREGATE, COMMAND, EVENT, Expansion, QUERY, TRACED};
 
 /// An error: line and column from 1, and the message.
 type Reported = (usize, usize, String);
@@ -38,22 +38,17 @@ fn every_case_reports_its_mistakes_and_nothing_else() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder of cases is readable");
-    let mut sources = Vec::new();
-    for path in entries.map(|entry| entry.expect("an entry is readable").path()) {
-        if path.is_dir() {
-            sources.extend(sources_of_macro(&path));
-        }
-    }
+/// The sources in the folders of all macros.
+fn sources(cases: &Path) -> Vec<PathBuf> {
+    let entries = |folder: &Path| {
+        let entries = fs::read_dir(folder).expect("a folder of cases is readable");
+        entries.map(|entry| entry.expect("an entry is readable").path())
+    };
+    let of_macros = entries(cases).filter(|path| path.is_dir());
+    let all = of_macros.flat_map(|folder| entries(&folder));
+    let mut sources: Vec<_> = all.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect();
     sources.sort();
     sources
-}
-
-fn sources_of_macro(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder of cases is readable");
-    let paths = entries.map(|entry| entry.expect("an entry is readable").path());
-    paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
 fn check(source: &str, printed: &str) -> Result<(), String> {
@@ -170,35 +165,27 @@ impl Expanded {
         for attribute in attrs.iter().filter(|attribute| attribute.path().is_ident("derive")) {
             let Meta::List(list) = &attribute.meta else { continue };
             for word in list.tokens.clone() {
-                if let Some(expand) = derive_of(&word.to_string()) {
-                    self.tokens.extend(expand(item.to_token_stream()));
+                if let Some(expand) = macro_of(&word.to_string()) {
+                    self.tokens.extend(expand(TokenStream::new(), item.to_token_stream()));
                 }
             }
         }
     }
 }
 
-type Expand = fn(TokenStream, TokenStream) -> TokenStream;
-
-fn macro_of(name: &str) -> Option<Expand> {
-    match name {
-        "traced" => Some(|options, item| crate::traced(Instrumentation::On, options, item)),
-        "command_handler" => Some(crate::command_handler),
-        "query_handler" => Some(crate::query_handler),
-        "process_manager" => Some(crate::process_manager),
-        "projection" => Some(crate::projection),
-        _ => None,
-    }
-}
-
-fn derive_of(name: &str) -> Option<fn(TokenStream) -> TokenStream> {
-    match name {
-        "Event" => Some(crate::event),
-        "Aggregate" => Some(crate::aggregate),
-        "Command" => Some(crate::command),
-        "Query" => Some(crate::query),
-        _ => None,
-    }
+fn macro_of(name: &str) -> Option<Expansion> {
+    Some(match name {
+        "traced" => TRACED,
+        "command_handler" => crate::command_handler,
+        "query_handler" => crate::query_handler,
+        "process_manager" => crate::process_manager,
+        "projection" => crate::projection,
+        "Event" => EVENT,
+        "Aggregate" => AGGREGATE,
+        "Command" => COMMAND,
+        "Query" => QUERY,
+        _ => return None,
+    })
 }
 
 /// The item without the attribute at that place.

@@ -2,18 +2,18 @@
 
 use std::str::FromStr as _;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 use crate::Instrumentation;
 
-type Expansion = fn(TokenStream, TokenStream) -> TokenStream;
+pub(crate) type Expansion = fn(TokenStream, TokenStream) -> TokenStream;
 
-const TRACED: Expansion = |options, item| crate::traced(Instrumentation::On, options, item);
-const TRACED_OFF: Expansion = |options, item| crate::traced(Instrumentation::Off, options, item);
-const EVENT: Expansion = |_, item| crate::event(item);
-const AGGREGATE: Expansion = |_, item| crate::aggregate(item);
-const COMMAND: Expansion = |_, item| crate::command(item);
-const QUERY: Expansion = |_, item| crate::query(item);
+pub(crate) const TRACED: Expansion = |options, item| crate::traced(Instrumentation::On, options, item);
+pub(crate) const TRACED_OFF: Expansion = |options, item| crate::traced(Instrumentation::Off, options, item);
+pub(crate) const EVENT: Expansion = |_, item| crate::event(item);
+pub(crate) const AGGREGATE: Expansion = |_, item| crate::aggregate(item);
+pub(crate) const COMMAND: Expansion = |_, item| crate::command(item);
+pub(crate) const QUERY: Expansion = |_, item| crate::query(item);
 
 /// Options and an item for each macro.
 pub(crate) const SEEDS: [(Expansion, &str, &str); 10] = [
@@ -64,4 +64,9 @@ pub(crate) const SEEDS: [(Expansion, &str, &str); 10] = [
 /// The tokens of a source.
 pub(crate) fn tokens(source: &str) -> TokenStream {
     TokenStream::from_str(source).expect("the test's own tokens")
+}
+
+/// Tokens in a group that cannot be seen, as what a macro's `$name:expr` stands for.
+pub(crate) fn in_group(tokens: TokenStream) -> TokenTree {
+    Group::new(Delimiter::None, tokens).into()
 }

@@ -313,6 +313,7 @@ pub(crate) fn plain(diagnostics: &mut Diagnostics, method: &Function, what: &str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seeds::in_group;
 
     #[test]
     fn a_shared_receiver_may_be_written_with_its_type() {
@@ -333,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_body_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
-        let body = TokenTree::from(Group::new(Delimiter::None, quote!({ 1 })));
+        let body = in_group(quote!({ 1 }));
         let function: Function = syn::parse_quote!(fn f() -> u8 #body);
         assert_eq!(function.body.map(|body| body.to_string()), Some("{ 1 }".to_owned()));
         assert!(syn::parse2::<Function>(quote!(fn f() (1))).is_err());
@@ -341,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_type_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
-        let grouped = TokenTree::from(Group::new(Delimiter::None, quote!(a::B<C>)));
+        let grouped = in_group(quote!(a::B<C>));
         for ty in [quote!(a::B<C>), quote!(#grouped), quote!((#grouped))] {
             let ty: Type = syn::parse2(ty).expect("the test's own tokens");
             assert!(last_segment(&ty).is_some_and(|segment| segment.ident == "B"));
@@ -350,7 +351,7 @@ mod tests {
 
     #[test]
     fn what_a_macro_puts_into_a_group_is_found_there() {
-        let grouped = TokenTree::from(Group::new(Delimiter::None, quote!(&Recorded<A>)));
+        let grouped = in_group(quote!(&Recorded<A>));
         let ty: Type = syn::parse_quote!(#grouped);
         assert!(inside_reference(&ty, "Recorded").is_some());
         assert!(matches!(ungrouped(&syn::parse_quote!((#grouped))), Type::Reference(_)));

@@ -162,33 +162,24 @@ fn called(model: &Model, Taker { method, .. }: &Taker, state: &TokenStream, argu
 
 #[cfg(test)]
 mod tests {
-    use proc_macro2::TokenStream;
-    use quote::quote;
+    use crate::seeds::tokens;
+
+    fn expanded(methods: &str) -> String {
+        crate::process_manager(tokens(""), tokens(&format!("impl A {{ {methods} }}"))).to_string()
+    }
 
     #[test]
     fn an_event_that_changes_in_the_body_does_not_where_its_process_is_found() {
-        let block = quote! {
-            impl A {
-                #[process_manager(id = event.by)]
-                fn on(&self, mut event: &Recorded<B>) {}
-            }
-        };
-        let expansion = crate::process_manager(TokenStream::new(), block).to_string();
+        let expansion = expanded("#[process_manager(id = event.by)] fn on(&self, mut event: &Recorded<B>) {}");
         assert!(expansion.contains("let event = &"), "{expansion}");
     }
 
     #[test]
     fn of_two_refused_commands_the_names_are_compared() {
-        let first = quote!(
-            fn first(&self, refused: &Rejected<B>) {}
-        );
-        let one = crate::process_manager(TokenStream::new(), quote!(impl A { #first })).to_string();
+        let first = "fn first(&self, refused: &Rejected<B>) {}";
+        let one = expanded(first);
         assert!(!one.contains("distinct_commands"), "{one}");
-        let second = quote!(
-            #[cfg(c)]
-            fn second(&self, refused: &Rejected<D>) {}
-        );
-        let two = crate::process_manager(TokenStream::new(), quote!(impl A { #first #second })).to_string();
+        let two = expanded(&format!("{first} #[cfg(c)] fn second(&self, refused: &Rejected<D>) {{}}"));
         let (_, compared) = two.split_once("distinct_commands").expect("they are compared");
         let names =
             ["B", "D"].map(|command| compared.find(&format!("< {command} as :: eventsource_runtime :: Command >")));

@@ -160,13 +160,13 @@ fn around_rest(elements: &Punctuated<Pat, Token![,]>) -> (impl Iterator<Item = &
 
 #[cfg(test)]
 mod tests {
-    use proc_macro2::TokenTree;
     use quote::quote;
     use syn::{ReturnType, parse_quote};
 
     use super::*;
     use crate::diagnostics::Diagnostics;
     use crate::options::Options;
+    use crate::seeds::{in_group, tokens};
     use crate::traced;
 
     /// What is checked, as `Type.field`.
@@ -202,7 +202,7 @@ mod tests {
         let function = parse_quote!(fn f(a: A, b: B, c: (C), d: Holder<D>, e: Box<(E)>));
         let named = checked(&function, &quote!("1" = a.0, "2" = b.1.2, "3" = c.x, "4" = d.x, "5" = e.x));
         assert_eq!(named, ["A.0", "B.1", "C.x", "E.x", "Holder < D >.x"]);
-        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(A)));
+        let grouped = in_group(quote!(A));
         let from_a_macro = parse_quote!(fn f(a: #grouped, &Place { card, .. }: &Place));
         assert_eq!(checked(&from_a_macro, &quote!("1" = a.x, "2" = card)), ["A.x", "Place.card"]);
     }
@@ -211,10 +211,10 @@ mod tests {
     fn what_a_pattern_looks_through_is_looked_through() {
         let borrowed = parse_quote!(fn f(&(a, _): &(A, B), (c): C));
         assert_eq!(checked(&borrowed, &quote!("1" = a.x, "2" = c.x)), ["A.x", "C.x"]);
-        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(&A)));
+        let grouped = in_group(quote!(&A));
         let from_a_macro = parse_quote!(fn f(&a: #grouped));
         assert_eq!(checked(&from_a_macro, &quote!("1" = a.x)), ["A.x"]);
-        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!((C, D))));
+        let grouped = in_group(quote!((C, D)));
         let by_itself = parse_quote!(fn f((a, _): &(A, B), &(_, b): (&(A, B)), (c, (d)): &mut #grouped));
         assert_eq!(
             checked(&by_itself, &quote!("1" = a.x, "2" = b.x, "3" = c.x, "4" = d.x)),
@@ -289,20 +289,10 @@ mod tests {
         let function = parse_quote!(fn f(a: A, b: &B, c: C));
         let within = quote!("1" = format!("{:?}", (a, 7, [&b])), "2" = format!("{:?}", (c)));
         assert_eq!(checked(&function, &within), ["A.", "B.", "C."]);
-        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(c)));
+        let grouped = in_group(quote!(c));
         let shown = quote!("1" = format!("{:?}", *a), "2" = format!("{}", (&**b)), "3" = format!("{:?}", #grouped));
         assert_eq!(checked(&function, &shown), ["A.", "B.", "C."]);
-        let blocks = quote!(
-            "1" = format!("{:?}", { a }),
-            "2" = format!(
-                "{:?}{}",
-                unsafe {
-                    x;
-                    &b
-                },
-                c.clone()
-            )
-        );
+        let blocks = tokens(r#""1" = format!("{:?}", { a }), "2" = format!("{:?}{}", unsafe { x; &b }, c.clone())"#);
         assert_eq!(checked(&function, &blocks), ["A.", "B.", "C."]);
         // The type of a value says what it shows.
         assert!(
@@ -317,33 +307,15 @@ mod tests {
     #[test]
     fn fields_are_found_behind_parentheses_and_in_lists() {
         let function = parse_quote!(fn f(a: A, b: &B, c: &[C], d: Vec<D>));
-        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(*b)));
+        let grouped = in_group(quote!(*b));
         let named = quote!("1" = (*a).x, "2" = #grouped.x.y(), "3" = c[0].x, "4" = match (d[1]).x { _ => 1 });
         assert_eq!(checked(&function, &named), ["A.x", "B.x", "C.x", "D.x"]);
-        let named = checked(
-            &function,
-            &quote!(
-                "1" = 1 < (&a).0,
-                "2" = match (b).x {
-                    _ => (*b).y(),
-                }
-            ),
+        let named = tokens(r#""1" = 1 < (&a).0, "2" = match (b).x { _ => (*b).y() }"#);
+        assert_eq!(checked(&function, &named), ["A.0", "B.x"]);
+        let named = tokens(
+            r#""1" = { a }.x, "2" = unsafe { let e = 1; b }.x, "3" = [e, &c[e]][1].x, "4" = if e { 1 } else { d[0] }.x"#,
         );
-        assert_eq!(named, ["A.0", "B.x"]);
-        let named = checked(
-            &function,
-            &quote!(
-                "1" = { a }.x,
-                "2" = unsafe {
-                    let e = 1;
-                    b
-                }
-                .x,
-                "3" = [e, &c[e]][1].x,
-                "4" = if e { 1 } else { d[0] }.x
-            ),
-        );
-        assert_eq!(named, ["A.x", "B.x", "C.x", "D.x"]);
+        assert_eq!(checked(&function, &named), ["A.x", "B.x", "C.x", "D.x"]);
         let named = quote!(
             "1" = a.clone().x,
             "2" = (b.as_ref()).x,
@@ -371,17 +343,14 @@ mod tests {
     #[test]
     fn what_an_expression_takes_out_of_an_argument_is_known() {
         let function = parse_quote!(fn f(a: Option<A>, b: &[B], c: Result<C, E>, d: D, e: Mutex<E>));
-        let named = quote!(
-            "1" = a.as_ref().map(|p| p.iter().map(|q| q.x)),
-            "2" = b.iter().map(|(_, q)| format!("{:?}", q.y.len())).count(),
-            "3" = match c {
-                Ok(q) | Err((q)) => q.x,
-            },
-            "4" = if let D { z: q, .. } = &d { q } else { 1 },
-            "5" = {
-                let q: &E = &e.lock().unwrap();
-                q.v
-            }
+        let named = tokens(
+            r#"
+                "1" = a.as_ref().map(|p| p.iter().map(|q| q.x)),
+                "2" = b.iter().map(|(_, q)| format!("{:?}", q.y.len())).count(),
+                "3" = match c { Ok(q) | Err((q)) => q.x },
+                "4" = if let D { z: q, .. } = &d { q } else { 1 },
+                "5" = { let q: &E = &e.lock().unwrap(); q.v }
+            "#,
         );
         assert_eq!(checked(&function, &named), ["A.x", "B.y", "C.x", "D.z", "E.v", "E.x"]);
         // Of another type, as far as can be seen.

@@ -214,19 +214,22 @@ mod tests {
     use syn::parse_quote;
 
     use super::*;
+    use crate::diagnostics::shown;
+    use crate::seeds::{TRACED, in_group, tokens};
+    use crate::signature::Function;
 
     #[test]
     fn what_is_yielded_is_found_by_its_name() {
         let ty: Type = parse_quote!(impl Trait<Other = A> + Stream<Item = B> + Future<Output = C>);
-        let shown = |covers: Covers| covers.item(&ty).map(crate::diagnostics::shown);
-        assert_eq!(shown(Covers::Future).as_deref(), Some("C"));
-        assert_eq!(shown(Covers::Stream).as_deref(), Some("B"));
-        assert_eq!(shown(Covers::Call), None);
+        let yielded = |covers: Covers| covers.item(&ty).map(shown);
+        assert_eq!(yielded(Covers::Future).as_deref(), Some("C"));
+        assert_eq!(yielded(Covers::Stream).as_deref(), Some("B"));
+        assert_eq!(yielded(Covers::Call), None);
     }
 
     #[test]
     fn what_is_recorded_is_what_the_covered_future_ends_with() {
-        let result = |covers: Covers, sig: &Signature| covers.result(sig).map(crate::diagnostics::shown);
+        let result = |covers: Covers, sig: &Signature| covers.result(sig).map(shown);
         let futures: [Signature; 5] = [
             parse_quote!(fn f() -> impl Future<Output = T>),
             parse_quote!(fn f() -> Pin<Box<dyn Future<Output = T> + Send + '_>>),
@@ -266,7 +269,7 @@ mod tests {
     #[test]
     fn a_type_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
         let ty: Type = parse_quote!(impl Future<Output = u8>);
-        let grouped = proc_macro2::Group::new(proc_macro2::Delimiter::None, quote::quote!(#ty));
+        let grouped = in_group(quote::quote!(#ty));
         assert_eq!(seen(&parse_quote!(#grouped)), Covers::Future);
     }
 
@@ -315,10 +318,9 @@ mod tests {
     #[test]
     fn what_may_be_a_future_is_let_be_one() {
         let may_be = |ty: &str| {
-            let item: proc_macro2::TokenStream = format!("async fn f() {ty} {{ a() }}").parse().expect("a function");
-            let function: crate::signature::Function = syn::parse2(item.clone()).expect("the test's own function");
-            let expansion =
-                crate::traced(crate::Instrumentation::On, proc_macro2::TokenStream::new(), item).to_string();
+            let item = tokens(&format!("async fn f() {ty} {{ a() }}"));
+            let function: Function = syn::parse2(item.clone()).expect("the test's own function");
+            let expansion = TRACED(tokens(""), item).to_string();
             let is_let = expansion.contains("# [allow (clippy :: async_yields_async)]");
             assert_eq!(is_let, may_be_future(&function.sig), "{ty}");
             is_let

@@ -71,10 +71,10 @@ fn widen(expr: &mut Expr) {
 
 #[cfg(test)]
 mod tests {
-    use proc_macro2::{Delimiter, Group, TokenTree};
     use quote::{ToTokens as _, quote};
 
     use super::*;
+    use crate::seeds::in_group;
 
     /// What is known of a number.
     fn known(source: &str) -> String {
@@ -113,7 +113,7 @@ mod tests {
     fn a_literal_may_stand_in_parentheses_or_in_a_group_that_cannot_be_seen() {
         assert_eq!(all("(3000000000) -(7) (-(1.5)) -(-(7)) ((true))"), "3000000000 -7 -1.5 7 no number");
         assert_eq!(known("-(9223372036854775808)"), i64::MIN.to_string());
-        let grouped = TokenTree::from(Group::new(Delimiter::None, quote!(3000000000)));
+        let grouped = in_group(quote!(3000000000));
         for (source, number) in [(quote!(#grouped), "3000000000"), (quote!(-#grouped), "-3000000000")] {
             let expr = syn::parse2(source).expect("the test's own expression");
             assert!(matches!(literal(&expr), Some(Literal::Int(found)) if found.to_string() == number), "{number}");

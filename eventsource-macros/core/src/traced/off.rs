@@ -81,17 +81,16 @@ fn returned(model: &Model) -> Option<TokenStream> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::seeds::{TRACED_OFF, tokens};
 
     #[test]
     fn what_is_recorded_is_checked_where_its_type_can_be_written() {
-        let checks = |returned: TokenStream| {
-            let function = quote!(fn f() -> #returned { g() });
-            let options = quote!(record("k" = result.len()));
-            let expansion = crate::traced(crate::Instrumentation::Off, options, function);
-            expansion.to_string().contains("| __es_returned |")
+        let checks = |returned: &str| {
+            let function = tokens(&format!("fn f() -> {returned} {{ g() }}"));
+            let options = tokens("record(\"k\" = result.len())");
+            TRACED_OFF(options, function).to_string().contains("| __es_returned |")
         };
-        assert!(checks(quote!(Result<Vec<u8>, E>)));
-        assert!(!checks(quote!(Result<impl Sized, E>)));
+        assert!(checks("Result<Vec<u8>, E>"));
+        assert!(!checks("Result<impl Sized, E>"));
     }
 }

@@ -78,132 +78,57 @@ fn is_field(mut ahead: impl Iterator<Item = TokenTree>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use quote::quote;
-
     use super::*;
     use crate::signature::Function;
 
-    fn owned_of(function: TokenStream) -> Vec<String> {
-        let function: Function = syn::parse2(function).expect("the test's own function");
+    fn owned_of(function: &str) -> Vec<String> {
+        let function: Function = syn::parse_str(function).expect("the test's own function");
         let body = function.body.clone().expect("the test's own body");
         arguments(&function.sig, &body).iter().map(|bound| bound.name.to_string()).collect()
     }
 
     #[test]
     fn what_is_owned_comes_last_first() {
-        assert_eq!(
-            owned_of(quote!(
-                fn f(self, a: A, (b, _): (B, C), r#d: D) {
-                    b;
-                    self;
-                    a;
-                    d
-                }
-            )),
-            ["r#d", "b", "a", "self"]
-        );
-        assert_eq!(
-            owned_of(quote!(
-                fn f(&self, a: A, _b: B) {
-                    self.a;
-                }
-            ))[..],
-            ["_b"]
-        );
+        let owned = owned_of("fn f(self, a: A, (b, _): (B, C), r#d: D) { b; self; a; d }");
+        assert_eq!(owned, ["r#d", "b", "a", "self"]);
+        assert_eq!(owned_of("fn f(&self, a: A, _b: B) { self.a; }"), ["_b"]);
     }
 
     /// A closure captures only the fields that it names.
     #[test]
     fn what_is_used_in_part_is_named_as_a_whole() {
-        let bodies = [
-            quote!({
-                a.b.run();
-            }),
-            quote!({
-                drop([a.0]);
-            }),
-            quote!({
-                let A { b, .. } = a;
-            }),
-            quote!({
-                match a {
-                    A { b, .. } => b,
-                }
-            }),
-            quote!({
-                a.list[0].run();
-            }),
-            quote!({ &a.0[..] }),
-            quote!({ if a.flag {} }),
-            quote!({ for b in a.items {} }),
-            quote!({ matches!(a, A { b: Some(_), .. }) }),
-            quote!({ A { b, ..a } }),
-        ];
-        for body in bodies {
-            assert_eq!(owned_of(quote!(fn f(a: A) #body)), ["a"], "{body}");
-        }
         for body in [
-            quote!({
-                a.run();
-            }),
-            quote!({ a.await? }),
-            quote!({ a..0 }),
-            quote!({ b(a, 1.0) }),
-            quote!({ b!(1, a) }),
-            quote!({ if a {} }),
+            "a.b.run();",
+            "drop([a.0]);",
+            "let A { b, .. } = a;",
+            "match a { A { b, .. } => b }",
+            "a.list[0].run();",
+            "&a.0[..]",
+            "if a.flag {}",
+            "for b in a.items {}",
+            "matches!(a, A { b: Some(_), .. })",
+            "A { b, ..a }",
         ] {
-            assert!(owned_of(quote!(fn f(a: A) #body)).is_empty(), "{body}");
+            assert_eq!(owned_of(&format!("fn f(a: A) {{ {body} }}")), ["a"], "{body}");
+        }
+        for body in ["a.run();", "a.await?", "a..0", "b(a, 1.0)", "b!(1, a)", "if a {}"] {
+            assert!(owned_of(&format!("fn f(a: A) {{ {body} }}")).is_empty(), "{body}");
         }
     }
 
     #[test]
     fn what_has_no_order_is_not_named() {
-        let nothing = [
-            quote!(
-                fn f(a: A) {
-                    a
-                }
-            ),
-            quote!(
-                fn f(a: A, b: &B, c: u8, d: &mut D) {
-                    a;
-                    b;
-                    c;
-                    d
-                }
-            ),
-            quote!(
-                fn f(a: A, b: B) {
-                    a;
-                    c.b
-                }
-            ),
-            quote!(
-                fn f(a: A, b: B) {}
-            ),
-            quote!(
-                fn f(a: A, b: B) -> C {
-                    C { a: A::new(), b }
-                }
-            ),
-            quote!(
-                fn f(&mut self, _b: &B) {
-                    self
-                }
-            ),
-        ];
-        for function in nothing {
-            assert!(owned_of(function.clone()).is_empty(), "{function}");
+        for function in [
+            "fn f(a: A) { a }",
+            "fn f(a: A, b: &B, c: u8, d: &mut D) { a; b; c; d }",
+            "fn f(a: A, b: B) { a; c.b }",
+            "fn f(a: A, b: B) {}",
+            "fn f(a: A, b: B) -> C { C { a: A::new(), b } }",
+            "fn f(&mut self, _b: &B) { self }",
+        ] {
+            assert!(owned_of(function).is_empty(), "{function}");
         }
-        assert_eq!(
-            owned_of(quote!(
-                fn f(a: A, b: B) {
-                    a;
-                    0..b
-                }
-            )),
-            ["b", "a"]
-        );
+        assert_eq!(owned_of("fn f(a: A, b: B) { a; 0..b }"), ["b", "a"]);
     }
 
     #[test]
@@ -215,24 +140,15 @@ mod tests {
             ("let c = \"{a}\"; b.c", &["b"]),
         ];
         for (body, owned) in named {
-            let body: TokenStream = body.parse().expect("the test's own body");
-            assert_eq!(owned_of(quote!(fn f(a: A, b: B) { #body })), owned, "{body}");
+            assert_eq!(owned_of(&format!("fn f(a: A, b: B) {{ {body} }}")), owned, "{body}");
         }
     }
 
     /// A body is not parsed, which would take longer than all the rest.
     #[test]
     fn what_has_the_name_of_an_argument_counts_as_the_argument() {
-        for body in [
-            quote!(let a = b; a),
-            quote!(b.map(|a| a)),
-            quote!(match b {
-                C { a, .. } => a,
-            }),
-            quote!(c::a(b)),
-            quote!(let a = b; let = a),
-        ] {
-            assert_eq!(owned_of(quote!(fn f(a: A, b: B) { #body })), ["b", "a"], "{body}");
+        for body in ["let a = b; a", "b.map(|a| a)", "match b { C { a, .. } => a }", "c::a(b)", "let a = b; let = a"] {
+            assert_eq!(owned_of(&format!("fn f(a: A, b: B) {{ {body} }}")), ["b", "a"], "{body}");
         }
     }
 }

@@ -129,6 +129,7 @@ mod tests {
     use quote::ToTokens as _;
 
     use super::*;
+    use crate::seeds::in_group;
 
     fn hoisted(source: &str) -> String {
         let mut function: Function = syn::parse_str(source).expect("the test's own function");
@@ -150,15 +151,14 @@ mod tests {
 
     #[test]
     fn a_name_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
-        let grouped = |tokens: TokenStream| TokenTree::from(Group::new(Delimiter::None, tokens));
         let named = |first: TokenTree| {
             let mut diagnostics = Diagnostics::default();
             let written = read(&mut diagnostics, quote!(#first, root));
             (written.name.map(|name| name.value()), diagnostics.count())
         };
-        assert_eq!(named(grouped(quote!("a"))), (Some("a".to_owned()), 0));
-        assert_eq!(named(grouped(grouped(quote!("a")).into())), (Some("a".to_owned()), 0));
-        assert_eq!(named(grouped(quote!("a" "b"))), (None, 1));
+        assert_eq!(named(in_group(quote!("a"))), (Some("a".to_owned()), 0));
+        assert_eq!(named(in_group(in_group(quote!("a")).into())), (Some("a".to_owned()), 0));
+        assert_eq!(named(in_group(quote!("a" "b"))), (None, 1));
         assert_eq!(named(TokenTree::from(Group::new(Delimiter::Parenthesis, quote!("a")))), (None, 1));
     }
 
