@@ -20,6 +20,12 @@ impl Diagnostics {
         self.errors.push(syn::Error::new_spanned(tokens, message));
     }
 
+    /// Reports a mistake in place of the value that it leaves out.
+    pub(crate) fn none<T>(&mut self, tokens: impl ToTokens, message: impl Display) -> Option<T> {
+        self.error(tokens, message);
+        None
+    }
+
     /// Reports what a parser found.
     pub(crate) fn push(&mut self, error: syn::Error) {
         self.errors.push(error);

@@ -2,13 +2,13 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
-use syn::ext::IdentExt as _;
 use syn::parse::Parse as _;
-use syn::{Data, DataStruct, DeriveInput, LitStr, Member};
+use syn::spanned::Spanned as _;
+use syn::{Data, DataStruct, DeriveInput, Field, LitStr, Member};
 
 use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
-use crate::names::find;
+use crate::names::{as_text, find};
 use crate::options::{Form, Given, Options, Value, Word, Words};
 use crate::output::{by_place, local, located};
 
@@ -40,10 +40,13 @@ pub(crate) struct Marked {
 /// The fields of a struct with their options; none for an enum, whose fields may not have any.
 pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: Words, helper: &str) -> Vec<Marked> {
     match &input.data {
-        Data::Struct(data) => {
+        Data::Struct(DataStruct { fields, .. }) => {
             let is_packed = is_packed(&input.attrs);
-            let fields = of_struct(diagnostics, data, words, helper);
-            fields.into_iter().map(|marked| Marked { is_packed, ..marked }).collect()
+            let marked = |(index, (member, field)): (usize, (Member, &Field))| {
+                let options = Options::from_attributes(diagnostics, words, &field.attrs, helper);
+                Marked { member, from_end: fields.len() - index, options, is_packed }
+            };
+            fields.members().zip(fields).enumerate().map(marked).collect()
         }
         Data::Enum(data) => {
             for variant in &data.variants {
@@ -65,43 +68,25 @@ pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: 
 pub(crate) fn item(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<DeriveInput> {
     let input = diagnostics.take(diagnostics::parse(item, DeriveInput::parse))?;
     if let Data::Union(data) = &input.data {
-        diagnostics.error(data.union_token, "a union cannot be stored; make it a struct");
-        return None;
+        return diagnostics.none(data.union_token, "a union cannot be stored; make it a struct");
     }
     Some(input)
-}
-
-fn of_struct(diagnostics: &mut Diagnostics, data: &DataStruct, words: Words, helper: &str) -> Vec<Marked> {
-    data.fields
-        .members()
-        .zip(&data.fields)
-        .enumerate()
-        .map(|(index, (member, field))| {
-            let options = Options::from_attributes(diagnostics, words, &field.attrs, helper);
-            Marked { member, from_end: data.fields.len() - index, options, is_packed: false }
-        })
-        .collect()
 }
 
 /// Reads `attribute` of a field.
 pub(crate) fn attribute(diagnostics: &mut Diagnostics, marked: &mut Marked) -> Option<Attribute> {
     let Given { key, value } = marked.options.take(keys::ATTRIBUTE)?;
-    let (member, is_packed) = (marked.member.clone(), marked.is_packed);
-    match (value, &member) {
+    let key = match (value, &marked.member) {
         (Value::Text(text), _) if text.value().is_empty() => {
-            diagnostics.error(text, "the key of an attribute is empty; write `attribute = \"..\"`");
-            None
+            diagnostics.none(text, "the key of an attribute is empty; write `attribute = \"..\"`")
         }
-        (Value::Text(key), _) => Some(Attribute { key, member, is_packed }),
-        (_, Member::Named(name)) => {
-            let key = LitStr::new(&name.unraw().to_string(), name.span());
-            Some(Attribute { key, member, is_packed })
-        }
+        (Value::Text(key), _) => Some(key),
+        (_, Member::Named(name)) => Some(as_text(name)),
         (_, Member::Unnamed(_)) => {
-            diagnostics.error(key, "a field without a name needs a key; write `attribute = \"..\"`");
-            None
+            diagnostics.none(key, "a field without a name needs a key; write `attribute = \"..\"`")
         }
-    }
+    };
+    Some(Attribute { key: key?, member: marked.member.clone(), is_packed: marked.is_packed })
 }
 
 /// Reports keys that are given to two fields.
@@ -122,7 +107,8 @@ pub(crate) fn record(private: &TokenStream, attributes: &[Attribute]) -> TokenSt
     let (out, slot) = (local("__es_attributes"), local("__es_slot"));
     let keys = attributes.iter().map(|attribute| &attribute.key);
     let records = attributes.iter().map(|Attribute { member, is_packed, .. }| {
-        let value = if *is_packed { copied(member) } else { borrowed(member) };
+        let place = located(member.span());
+        let value = if *is_packed { quote_spanned!(place=> &{ self.#member }) } else { borrowed(member) };
         quote_spanned!(Span::mixed_site()=> #private::record_field(#slot, #value))
     });
     let values = by_place(private, None, &slot, records);
@@ -139,12 +125,7 @@ fn is_packed(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident("repr") && says(attribute))
 }
 
-/// `&{ self.field }`, placed as below.
-fn copied(member: &Member) -> TokenStream {
-    quote_spanned!(located(syn::spanned::Spanned::span(member))=> &{ self.#member })
-}
-
 /// `&self.field`, placed so that an error about its type is on the field.
 pub(crate) fn borrowed(member: &Member) -> TokenStream {
-    quote_spanned!(located(syn::spanned::Spanned::span(member))=> &self.#member)
+    quote_spanned!(located(member.span())=> &self.#member)
 }

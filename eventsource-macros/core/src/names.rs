@@ -19,6 +19,11 @@ pub(crate) fn check_kept(diagnostics: &mut Diagnostics, name: &LitStr, noun: &st
     }
 }
 
+/// An identifier as a text, without `r#`.
+pub(crate) fn as_text(ident: &Ident) -> LitStr {
+    LitStr::new(&ident.unraw().to_string(), ident.span())
+}
+
 /// The first identifier with that name, at any depth, that is not a field or method after a dot.
 pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<Ident> {
     find_before(tokens, name, |_| true)

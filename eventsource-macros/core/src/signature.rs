@@ -209,8 +209,7 @@ pub(crate) fn parse_item<T: Parse>(
     if parsed.is_ok() || item.clone().into_iter().any(|token| is_word(&token, keyword)) {
         return diagnostics.take(parsed);
     }
-    diagnostics.error(item.into_iter().next(), belongs);
-    None
+    diagnostics.none(item.into_iter().next(), belongs)
 }
 
 /// Whether the last segment of a path has this name.
@@ -252,21 +251,20 @@ pub(crate) fn alike(one: &impl ToTokens, other: &impl ToTokens) -> bool {
     one.to_token_stream().to_string() == other.to_token_stream().to_string()
 }
 
-/// Reports a receiver that is not `&self`; `what` takes it, `instead` is what the user may have wanted.
+/// Reports a receiver that is not `&self`; `what` takes it.
 pub(crate) fn shared_receiver<'a>(
     diagnostics: &mut Diagnostics,
     sig: &'a Signature,
     what: &str,
 ) -> Option<&'a Receiver> {
-    let Some(receiver) = sig.receiver() else {
-        diagnostics.error(&sig.ident, format!("{what} takes `&self`; move other functions into another `impl`"));
-        return None;
-    };
-    if !is_shared(receiver) {
-        diagnostics.error(receiver, format!("{what} takes `&self`, not `{}`", shown(receiver)));
-        return None;
+    match sig.receiver() {
+        Some(receiver) if is_shared(receiver) => Some(receiver),
+        Some(other) => diagnostics.none(other, format!("{what} takes `&self`, not `{}`", shown(other))),
+        None => {
+            let message = format!("{what} takes `&self`; move other functions into another `impl`");
+            diagnostics.none(&sig.ident, message)
+        }
     }
-    Some(receiver)
 }
 
 /// Whether a receiver is `&self`, also written as `self: &Self`.

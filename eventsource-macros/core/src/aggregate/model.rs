@@ -10,7 +10,7 @@ use syn::{
 use super::parse::{self, Parsed};
 use super::shape;
 use crate::diagnostics::Diagnostics;
-use crate::names::check_kept;
+use crate::names::{as_text, check_kept};
 use crate::options::at_least_one;
 use crate::output::deprecated;
 use crate::paths::Runtime;
@@ -181,7 +181,7 @@ fn is_error(diagnostics: &mut Diagnostics, ty: &Type) -> bool {
 }
 
 fn stored_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, ident: &Ident) -> LitStr {
-    let Some(name) = name else { return LitStr::new(&ident.unraw().to_string(), ident.span()) };
+    let Some(name) = name else { return as_text(ident) };
     check_kept(diagnostics, &name, "stored name", "`name = \"..\"`");
     if name.value().contains('-') {
         let message = "the stored name has no hyphen, which divides it from the id in a stream's; write `_`";
@@ -207,23 +207,14 @@ fn apart(diagnostics: &mut Diagnostics, set: Ident, events: &[Path]) -> Ident {
 }
 
 fn kept(diagnostics: &mut Diagnostics, written: &parse::Snapshot, hash: u64) -> Option<Snapshot> {
-    let every = every(diagnostics, written);
-    let version = written.version.as_ref();
-    let version = version.map_or(Some(1), |version| at_least_one(diagnostics, version, "a version"));
-    Some(Snapshot { every: every?, version: version?, hash })
-}
-
-fn every(
-    diagnostics: &mut Diagnostics,
-    parse::Snapshot { key, every, is_unclear, .. }: &parse::Snapshot,
-) -> Option<u64> {
-    let Some(written) = every else {
-        if !is_unclear {
-            diagnostics.error(key, "`snapshot` says how often; write `snapshot(every = 100)`");
-        }
-        return None;
+    let parse::Snapshot { key, every, version, is_unclear } = written;
+    let every = match every {
+        Some(every) => at_least_one(diagnostics, every, "a number of events"),
+        None if *is_unclear => None,
+        None => diagnostics.none(key, "`snapshot` says how often; write `snapshot(every = 100)`"),
     };
-    at_least_one(diagnostics, written, "a number of events")
+    let version = version.as_ref().map_or(Some(1), |version| at_least_one(diagnostics, version, "a version"));
+    Some(Snapshot { every: every?, version: version?, hash })
 }
 
 /// Whether the word may be a path but names nothing by itself.

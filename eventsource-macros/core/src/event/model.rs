@@ -3,14 +3,13 @@
 use std::cmp::Ordering;
 
 use proc_macro2::TokenStream;
-use syn::ext::IdentExt as _;
 use syn::{Generics, Ident, LitInt, LitStr, Path};
 
 use super::parse::{Parsed, Upcast};
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::generics::refuse_lifetimes;
-use crate::names::check_kept;
+use crate::names::{as_text, check_kept};
 use crate::options::at_least_one;
 use crate::output::deprecated;
 use crate::paths::Runtime;
@@ -38,7 +37,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     let Parsed { input, runtime, name, version, is_version_unclear, aliases, upcasts, attributes, sensitive } = parsed;
     refuse_lifetimes(diagnostics, &input.generics, "an event");
     fields::distinct(diagnostics, &attributes);
-    let name = name.unwrap_or_else(|| LitStr::new(&input.ident.unraw().to_string(), input.ident.span()));
+    let name = name.unwrap_or_else(|| as_text(&input.ident));
     names(diagnostics, &name, &aliases);
     let version = match &version {
         Some(written) => number(diagnostics, written),

@@ -52,8 +52,7 @@ fn traced(diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Option<Wri
         Meta::Path(_) | Meta::NameValue(_) => {
             let message =
                 "a handler has its span already; name attributes, `#[traced(attributes(..))]`, or remove this";
-            diagnostics.error(first, message);
-            None
+            diagnostics.none(first, message)
         }
     }
 }

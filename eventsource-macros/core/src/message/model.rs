@@ -1,7 +1,6 @@
 //! What a message's options mean; every check is here.
 
 use proc_macro2::TokenStream;
-use syn::ext::IdentExt as _;
 use syn::{Data, DeriveInput, Generics, Ident, LitStr, Member, Type};
 
 use super::Kind;
@@ -9,6 +8,7 @@ use super::parse::Parsed;
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::generics::refuse_lifetimes;
+use crate::names::as_text;
 use crate::output::deprecated;
 use crate::paths::Runtime;
 use crate::sensitive;
@@ -37,7 +37,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     let what = kind.word();
     refuse_lifetimes(diagnostics, &input.generics, &format!("a {what}"));
     fields::distinct(diagnostics, &attributes);
-    let name = name.unwrap_or_else(|| LitStr::new(&input.ident.unraw().to_string(), input.ident.span()));
+    let name = name.unwrap_or_else(|| as_text(&input.ident));
     if name.value().is_empty() {
         diagnostics.error(&name, "the name is empty; write `name = \"..\"`");
     }
@@ -68,8 +68,7 @@ fn id(
     is_unclear: bool,
 ) -> Option<Member> {
     if let Data::Enum(data) = &input.data {
-        diagnostics.error(data.enum_token, "a command is no enum; write a struct for each intention");
-        return None;
+        return diagnostics.none(data.enum_token, "a command is no enum; write a struct for each intention");
     }
     for (word, _) in ids.iter().filter(|(_, member)| sensitive.iter().any(|it| it.member == *member)) {
         diagnostics.error(word, format!("`{word}` would show on every span what is `sensitive`; keep one"));

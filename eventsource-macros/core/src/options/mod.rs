@@ -15,10 +15,8 @@ use words::Mistake;
 impl Given {
     /// The value, if it is an expression.
     pub(crate) fn expr(self) -> Option<Expr> {
-        match self.value {
-            Value::Expr(expr) => Some(*expr),
-            _ => None,
-        }
+        let Value::Expr(expr) = self.value else { return None };
+        Some(*expr)
     }
 }
 
@@ -114,31 +112,23 @@ impl Options {
     }
 
     pub(crate) fn text(&mut self, key: &str) -> Option<LitStr> {
-        match self.take(key)?.value {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
+        let Value::Text(text) = self.take(key)?.value else { return None };
+        Some(text)
     }
 
     pub(crate) fn number(&mut self, key: &str) -> Option<LitInt> {
-        match self.take(key)?.value {
-            Value::Number(number) => Some(number),
-            _ => None,
-        }
+        let Value::Number(number) = self.take(key)?.value else { return None };
+        Some(number)
     }
 
     pub(crate) fn ty(&mut self, key: &str) -> Option<Type> {
-        match self.take(key)?.value {
-            Value::Type(ty) => Some(*ty),
-            _ => None,
-        }
+        let Value::Type(ty) = self.take(key)?.value else { return None };
+        Some(*ty)
     }
 
     pub(crate) fn path(&mut self, key: &str) -> Option<Path> {
-        match self.take(key)?.value {
-            Value::Path(path) => Some(path),
-            _ => None,
-        }
+        let Value::Path(path) = self.take(key)?.value else { return None };
+        Some(path)
     }
 
     pub(crate) fn expr(&mut self, key: &str) -> Option<Expr> {
@@ -146,10 +136,8 @@ impl Options {
     }
 
     pub(crate) fn list(&mut self, key: &str) -> Option<Group> {
-        match self.take(key)?.value {
-            Value::List(list) => Some(list),
-            _ => None,
-        }
+        let Value::List(list) = self.take(key)?.value else { return None };
+        Some(list)
     }
 }
 

@@ -93,15 +93,13 @@ pub(crate) struct Words {
     here: &'static [Word],
     /// Words that do not belong here, and the message about them.
     elsewhere: &'static [(&'static str, &'static str)],
-    /// The message about a string without a word.
-    text: Option<&'static str>,
-    /// How that string is written, if there is one.
-    text_form: Option<&'static str>,
+    /// If there is a string without a word, the message about one in another place, and how it is written.
+    text: Option<(&'static str, &'static str)>,
 }
 
 impl Words {
     pub(crate) const fn new(here: &'static [Word]) -> Self {
-        Self { here, elsewhere: &[], text: None, text_form: None }
+        Self { here, elsewhere: &[], text: None }
     }
 
     /// Adds words that belong elsewhere, each with the end of the message that says where.
@@ -111,7 +109,7 @@ impl Words {
 
     /// Adds the message about a string without a word, and about a name that may stand for one.
     pub(crate) const fn with_text(self, message: &'static str, form: &'static str) -> Self {
-        Self { text: Some(message), text_form: Some(form), ..self }
+        Self { text: Some((message, form)), ..self }
     }
 
     /// The name of each.
@@ -160,7 +158,7 @@ impl Words {
 
     fn expected(self, input: ParseStream<'_>) -> syn::Error {
         if input.peek(LitStr)
-            && let Some(message) = self.text
+            && let Some((message, _)) = self.text
         {
             return input.error(message);
         }
@@ -177,8 +175,8 @@ impl Words {
         let meant = nearest(name, &known);
         // A constant's name, or a macro that makes a text.
         let is_value = input.is_empty() || input.peek(Token![,]) || input.peek(Token![!]) || input.peek(Token![::]);
-        let told = match self.text_form {
-            Some(form) if is_value && meant.is_none() => form.to_owned(),
+        let told = match self.text {
+            Some((_, form)) if is_value && meant.is_none() => form.to_owned(),
             _ => hint(name, &known),
         };
         Mistake { error: syn::Error::new(key.span(), format!("unknown option `{name}`; {told}")), meant }

@@ -2,7 +2,6 @@
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::ToTokens as _;
-use syn::ext::IdentExt as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Ident, LitStr, ReturnType, Signature, Type, TypeParamBound, parse_quote_spanned};
 
@@ -14,7 +13,7 @@ use super::literals::Literal;
 use super::parse::{Parsed, Written};
 use crate::diagnostics::{Diagnostics, hint};
 use crate::keys;
-use crate::names::find;
+use crate::names::{as_text, find};
 use crate::options::Options;
 use crate::output::{local, located};
 use crate::paths::Runtime;
@@ -105,7 +104,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
     let (constants, attributes) = split(attributes);
     Ok(Model {
         owner: owner(&function.sig).filter(|_| name.is_none()),
-        name: name.unwrap_or_else(|| LitStr::new(&function.sig.ident.unraw().to_string(), function.sig.ident.span())),
+        name: name.unwrap_or_else(|| as_text(&function.sig.ident)),
         is_held: record.is_empty() && fault.is_none() && covers == Covers::Call && is_held(&function.sig),
         returned,
         runtime,
@@ -129,8 +128,7 @@ fn fault(diagnostics: &mut Diagnostics, options: &mut Options, sig: &Signature, 
     let has_value = matches!(&sig.output, ReturnType::Type(..)) && !matches!(returned, Returned::Never);
     if !has_value || matches!(returned, Returned::Opaque(None)) {
         let message = "`fault` is asked about an `Err`, and the function's type shows no `Result`; remove this";
-        diagnostics.error(&given.key, message);
-        return None;
+        return diagnostics.none(&given.key, message);
     }
     given.expr()
 }
@@ -149,16 +147,12 @@ fn is_unsized(ty: &Type) -> bool {
 
 fn body(diagnostics: &mut Diagnostics, function: &Function) -> Option<Group> {
     if let Some(word) = &function.sig.constness {
-        diagnostics.error(word, "a `const fn` cannot make a span; remove `const` or `#[traced]`");
-        return None;
+        return diagnostics.none(word, "a `const fn` cannot make a span; remove `const` or `#[traced]`");
     }
-    if function.body.is_none() {
-        diagnostics.error(
-            &function.sig.ident,
-            "a method without a body makes no span; write `#[traced]` where it is implemented",
-        );
-    }
-    function.body.clone()
+    function.body.clone().or_else(|| {
+        let message = "a method without a body makes no span; write `#[traced]` where it is implemented";
+        diagnostics.none(&function.sig.ident, message)
+    })
 }
 
 fn kind(diagnostics: &mut Diagnostics, options: &mut Options) -> Ident {

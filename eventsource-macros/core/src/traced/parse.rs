@@ -89,10 +89,7 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, options: TokenStream) -> Writt
     };
     let name = name.and_then(|literal| match Lit::new(literal) {
         Lit::Str(name) => Some(name),
-        other => {
-            diagnostics.error(other, "the span's name is a text; write `#[traced(\"component.operation\")]`");
-            None
-        }
+        other => diagnostics.none(other, "the span's name is a text; write `#[traced(\"component.operation\")]`"),
     });
     let mut options = Options::parse(diagnostics, OPTIONS, tokens);
     let attributes = options.list(keys::ATTRIBUTES).map(|list| attributes::read(diagnostics, list.stream()));
