@@ -1,20 +1,33 @@
 //! Blocks whose methods take events, with options for the block and for each method: the grammar that `#[projection]`
 //! and `#[process_manager]` share.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Expr, LitStr, Type};
+use syn::{Attribute, Expr, Generics, Ident, LitStr, Type};
 
 use crate::diagnostics::Diagnostics;
 use crate::keys;
-use crate::names::{Bound, bound_under, check_kept, find};
-use crate::options::{Options, Words};
-use crate::output::{dead, is_underscored, like, shape_lints};
-use crate::paths::Runtime;
+use crate::names::{Bound, as_text, bound_under, check_kept, find};
+use crate::options::{Form, Options, Word, Words};
+use crate::output::{dead, first_span, impl_attributes, is_underscored, like, local, shape_lints};
+use crate::paths::{self, Runtime};
 use crate::seen::seen;
 use crate::signature::{Function, ImplBlock, last_segment, parse_item};
 use crate::tokens::is_sign;
+use crate::traced::refuse_jumps;
+
+/// What the blocks' attributes take.
+pub(crate) const BLOCK: Words =
+    Words::new(&[Word::new(keys::NAME, Form::Text), Word::new(keys::ENABLE_TRACING, Form::Expr), paths::CRATE]);
+
+/// Its words, which the methods' attributes do not take.
+pub(crate) const ON_BLOCK: &[(&str, &str)] =
+    &[(keys::NAME, WHOLE), (keys::ENABLE_TRACING, WHOLE), (keys::CRATE, WHOLE)];
+const WHOLE: &str = "belongs on the `impl` block; this is a method";
+
+/// The end of messages about a method's option on the block.
+pub(crate) const ON_METHOD: &str = "belongs on a method; this is the block of them";
 
 /// What differs between the two.
 pub(crate) struct Grammar {
@@ -36,6 +49,76 @@ pub(crate) struct Parsed {
     pub(crate) block: ImplBlock,
     /// One for each method; none after a mistake.
     pub(crate) methods: Vec<Option<Options>>,
+}
+
+/// What is made of a block, whatever its methods are.
+pub(crate) struct Listener {
+    pub(crate) runtime: Runtime,
+    /// Those of the impls.
+    pub(crate) attributes: TokenStream,
+    pub(crate) generics: Generics,
+    pub(crate) self_ty: Type,
+    pub(crate) name: LitStr,
+    /// The attribute, a dot, and the name.
+    pub(crate) span: LitStr,
+    pub(crate) enable_tracing: Option<Expr>,
+}
+
+impl Listener {
+    pub(crate) fn new(
+        diagnostics: &mut Diagnostics,
+        attribute: &str,
+        name: LitStr,
+        (runtime, block, enable_tracing): (Runtime, ImplBlock, Option<Expr>),
+    ) -> Self {
+        let attributes = impl_attributes(&block);
+        let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
+        let span = LitStr::new(&format!("{attribute}.{}", name.value()), name.span());
+        let ImplBlock { generics, self_ty, .. } = block;
+        Self { runtime, attributes, generics, self_ty, name, span, enable_tracing }
+    }
+
+    /// The method that switches the spans on or off; `this` is its receiver.
+    pub(crate) fn switch(&self, this: Option<&Ident>) -> Option<TokenStream> {
+        let (enabled, on) = (self.enable_tracing.as_ref()?, local("__es_on"));
+        let this = this.map(|this| quote_spanned!(Span::mixed_site()=> &#this));
+        Some(quote_spanned! {Span::mixed_site()=>
+            fn enable_tracing(#this) -> ::core::option::Option<::core::primitive::bool> {
+                let #on: ::core::primitive::bool = #enabled;
+                ::core::option::Option::Some(#on)
+            }
+        })
+    }
+
+    /// The item that the list of events' names needs, and the list, refused if two of them share one: a constant item,
+    /// which `cargo check` evaluates; with type parameters or `Self`, on which it may depend, an inline constant.
+    pub(crate) fn names<'a>(
+        &self,
+        events: impl Iterator<Item = (&'a [Attribute], &'a Type)>,
+    ) -> (Option<TokenStream>, TokenStream) {
+        let private = self.runtime.private();
+        let names = events.map(|(cfgs, event)| {
+            let follow = follow(&self.runtime, event);
+            quote_spanned!(Span::mixed_site()=> #(#cfgs)* #private::Follow::names(&#follow))
+        });
+        let names = quote_spanned!(Span::mixed_site()=> &[#(#names),*]);
+        if !self.generics.params.is_empty() || find(names.clone(), "Self").is_some() {
+            // The inner one makes the list `'static`, like its names.
+            let list = quote_spanned!(Span::mixed_site()=> const { #private::distinct_handlers(const { #names }) });
+            return (None, list);
+        }
+        let checked = quote_spanned!(Span::mixed_site()=> #private::distinct_handlers(#names));
+        let list = local("__ES_EVENTS");
+        let item = quote_spanned!(Span::mixed_site()=> const #list: #private::EventNames = #checked;);
+        (Some(item), list.into_token_stream())
+    }
+}
+
+/// The only place that requires an event's type to be one, so that the compiler reports a violation once.
+pub(crate) fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
+    let place = first_span(event);
+    let (at, follow) = (runtime.private_at(place), local("follow"));
+    quote_spanned!(place=> #at::#follow::<#event>())
 }
 
 /// The block under the attribute; `None` if it is none, which is reported.
@@ -69,13 +152,13 @@ pub(crate) fn name(
         return Some(name);
     }
     if let Some(segment) = last_segment(self_ty) {
-        return Some(LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span()));
+        return Some(as_text(&segment.ident));
     }
-    if !is_unclear {
-        let message = format!("this type has no name for its checkpoint; write `#[{attribute}(name = \"..\")]`");
-        diagnostics.error(self_ty, message);
+    if is_unclear {
+        return None;
     }
-    None
+    let message = format!("this type has no name for its checkpoint; write `#[{attribute}(name = \"..\")]`");
+    diagnostics.none(self_ty, message)
 }
 
 /// Names in the body what of the arguments only an option's expression names, which is evaluated elsewhere: the compiler

@@ -2,12 +2,9 @@
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
-use syn::{Generics, Type};
 
 use crate::keys;
-use crate::names::find;
 use crate::options::{Form, Options, Word};
-use crate::output::{first_span, local};
 
 /// `crate = path`, which every macro takes.
 pub(crate) const CRATE: Word = Word::new(keys::CRATE, Form::Path);
@@ -59,33 +56,6 @@ impl ToTokens for Runtime {
             None => tokens.extend(quote_spanned!(Span::mixed_site()=> ::eventsource_runtime)),
         }
     }
-}
-
-/// The only place that requires an event's type to be one, so that the compiler reports a violation once.
-pub(crate) fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
-    let place = first_span(event);
-    let (at, follow) = (runtime.private_at(place), local("follow"));
-    quote_spanned!(place=> #at::#follow::<#event>())
-}
-
-/// The item that a list of events' names needs, and the list, refused if two of them share one: a constant item, which
-/// `cargo check` evaluates; with type parameters or `Self`, on which it may depend, an inline constant.
-pub(crate) fn distinct(
-    runtime: &Runtime,
-    generics: &Generics,
-    events: impl Iterator<Item = TokenStream>,
-) -> (Option<TokenStream>, TokenStream) {
-    let private = runtime.private();
-    let events = quote_spanned!(Span::mixed_site()=> &[#(#events),*]);
-    if !generics.params.is_empty() || find(events.clone(), "Self").is_some() {
-        // The inner one makes the list `'static`, like its names.
-        let list = quote_spanned!(Span::mixed_site()=> const { #private::distinct_handlers(const { #events }) });
-        return (None, list);
-    }
-    let checked = quote_spanned!(Span::mixed_site()=> #private::distinct_handlers(#events));
-    let list = local("__ES_EVENTS");
-    let item = quote_spanned!(Span::mixed_site()=> const #list: #private::EventNames = #checked;);
-    (Some(item), list.into_token_stream())
 }
 
 #[cfg(test)]

@@ -18,31 +18,18 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 }
 
 fn register(model: &Model) -> TokenStream {
-    let Model { kind, runtime, self_ty, handlers, .. } = model;
+    let Model { kind, runtime, self_ty, services, handlers, .. } = model;
     // Of several handlers, a mistaken one would keep the others from being handlers.
-    let only = if let [only] = &handlers[..] { Some(only) } else { None };
-    let only = only.filter(|handler| handler.cfgs.is_empty());
-    let generics = assuming(model, only.into_iter().flat_map(|handler| needed(model, handler)));
+    let only = handlers.iter().filter(|only| handlers.len() == 1 && only.cfgs.is_empty());
+    let generics = assuming(model, only.flat_map(|handler| needed(model, handler)));
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let registry = local("__es_registry");
-    let (target, registry_trait, add, services) = match kind {
-        Kind::Command => {
-            let services = services(model);
-            (
-                quote_spanned!(Span::mixed_site()=> Handlers),
-                quote_spanned!(Span::mixed_site()=> Registry),
-                quote_spanned!(Span::mixed_site()=> command),
-                associated("Services", &services),
-            )
-        }
-        Kind::Query => (
-            quote_spanned!(Span::mixed_site()=> QueryHandlers),
-            quote_spanned!(Span::mixed_site()=> QueryRegistry),
-            quote_spanned!(Span::mixed_site()=> query),
-            TokenStream::new(),
-        ),
+    let (names, services) = match kind {
+        Kind::Command => (["Handlers", "Registry", "command"], Some(associated("Services", services))),
+        Kind::Query => (["QueryHandlers", "QueryRegistry", "query"], None),
     };
-    let calls = model.handlers.iter().map(|Handler { cfgs, message: ty, .. }| {
+    let [target, registry_trait, add] = names.map(local);
+    let calls = handlers.iter().map(|Handler { cfgs, message: ty, .. }| {
         let place = first_span(ty);
         let at = runtime.at(place);
         let (of, this) = (local("__EsRegistry"), local("Self"));
@@ -58,13 +45,6 @@ fn register(model: &Model) -> TokenStream {
             }
         }
     }
-}
-
-fn services(model: &Model) -> TokenStream {
-    model.services.as_ref().map_or_else(
-        || quote_spanned!(Span::mixed_site()=> ()),
-        |services| quote_spanned!(Span::mixed_site()=> #services),
-    )
 }
 
 /// The bounds on a handler's types. The code that needs them assumes them, at one place, so that a violation is
@@ -131,10 +111,9 @@ fn handle(model: &Model, handler: &Handler) -> TokenStream {
 
 /// `handle` of a command: what the method returns becomes events.
 fn decide(model: &Model, Handler { method, message: ty, call, .. }: &Handler) -> TokenStream {
-    let runtime = &model.runtime;
+    let Model { runtime, services, .. } = model;
     let private = runtime.private();
     let command = local("__es_command");
-    let services = services(model);
     let takes_services = call.as_ref().is_some_and(|call| call.services.is_some());
     let (bound, given) = if takes_services {
         let services = local("__es_services");
@@ -246,8 +225,7 @@ fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #enable_tracing #attributes)
 }
 
-fn services_argument(model: &Model, call: &Call) -> TokenStream {
-    let services = services(model);
+fn services_argument(Model { services, .. }: &Model, call: &Call) -> TokenStream {
     let pattern = call.services.as_ref().map(|argument| argument.pattern.to_token_stream());
     let pattern = pattern.unwrap_or_else(|| quote_spanned!(Span::mixed_site()=> _));
     quote_spanned!(Span::mixed_site()=> #pattern: &#services,)

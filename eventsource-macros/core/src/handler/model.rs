@@ -1,8 +1,8 @@
 //! What the methods mean: which one handles which message. Every check is here.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeReference};
+use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeReference, parse_quote_spanned};
 
 use super::Kind;
 use super::parse::Parsed;
@@ -25,8 +25,8 @@ pub(super) struct Model {
     pub(super) attributes: TokenStream,
     pub(super) generics: Generics,
     pub(super) self_ty: Type,
-    /// What all handlers borrow; none means `()`.
-    pub(super) services: Option<Type>,
+    /// What all handlers borrow.
+    pub(super) services: Type,
     pub(super) handlers: Vec<Handler>,
 }
 
@@ -136,8 +136,7 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
     let Some(message) = arguments.next() else {
         let fault =
             format!("{} takes `&self` and one {word}; move what is no handler into another `impl`", kind.handler());
-        diagnostics.error(&method.sig.ident, fault);
-        return None;
+        return diagnostics.none(&method.sig.ident, fault);
     };
     let (second, third) = (arguments.next(), arguments.next());
     if let (Kind::Command, true, Some(second)) = (kind, is_reference(message), second)
@@ -181,24 +180,21 @@ fn borrowed(diagnostics: &mut Diagnostics, argument: &PatType) -> Option<Argumen
         Type::Reference(TypeReference { elem, .. }) if matches!(ungrouped(elem), Type::TraitObject(_)) => {
             let ty = shown(elem);
             let message = format!("services have a size; write `&std::sync::Arc<{ty}>`, or a struct that holds one");
-            diagnostics.error(elem, message);
-            None
+            diagnostics.none(elem, message)
         }
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
             let pattern = unchanged_pattern((*argument.pat).clone());
             Some(Argument { pattern, ty: with_static_lifetimes((**elem).clone()) })
         }
         Type::Reference(TypeReference { mutability: Some(word), .. }) => {
-            diagnostics.error(word, "a command handler shares its services; remove the `mut`");
-            None
+            diagnostics.none(word, "a command handler shares its services; remove the `mut`")
         }
         ty => {
             let name = shown(ty);
             let message = format!(
                 "a command handler takes one command and borrows its services; write `&{name}`, or a method for a second command"
             );
-            diagnostics.error(ty, message);
-            None
+            diagnostics.none(ty, message)
         }
     }
 }
@@ -209,13 +205,9 @@ fn returned(diagnostics: &mut Diagnostics, kind: Kind, method: &Function) -> Opt
         Kind::Query => "`-> Result<the query's output, an error>`",
     };
     match method.returned() {
-        None => {
-            diagnostics.error(&method.sig.ident, format!("{} returns a `Result`; write {instead}", kind.handler()));
-            None
-        }
+        None => diagnostics.none(&method.sig.ident, format!("{} returns a `Result`; write {instead}", kind.handler())),
         Some(ty) if has_impl_trait(ty) => {
-            diagnostics.error(ty, format!("{} names what it returns; write {instead}", kind.handler()));
-            None
+            diagnostics.none(ty, format!("{} names what it returns; write {instead}", kind.handler()))
         }
         Some(ty) => Some(with_static_lifetimes(ty.clone())),
     }
@@ -278,10 +270,12 @@ fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: Vec<Handler>) -
     kept
 }
 
-/// The services of the first handler that takes some; different ones in another are a mistake.
-fn services(diagnostics: &mut Diagnostics, handlers: &mut [Handler]) -> Option<Type> {
+/// The services of the first handler that takes some, or else `()`; different ones in another are a mistake.
+fn services(diagnostics: &mut Diagnostics, handlers: &mut [Handler]) -> Type {
     let taken = |handler: &Handler| handler.call.as_ref()?.services.as_ref().map(|services| services.ty.clone());
-    let first = handlers.iter().find_map(taken)?;
+    let Some(first) = handlers.iter().find_map(taken) else {
+        return parse_quote_spanned!(Span::mixed_site()=> ());
+    };
     for handler in handlers {
         let Some(ty) = taken(handler).filter(|ty| !alike(ty, &first)) else { continue };
         let (first, other) = (shown(&first), shown(&ty));
@@ -291,5 +285,5 @@ fn services(diagnostics: &mut Diagnostics, handlers: &mut [Handler]) -> Option<T
         diagnostics.error(ty, message);
         handler.call = None;
     }
-    Some(first)
+    first
 }

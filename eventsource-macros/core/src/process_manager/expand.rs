@@ -5,30 +5,18 @@ use quote::quote_spanned;
 use syn::Ident;
 
 use super::model::{Model, Taker};
+use crate::listeners::{Listener, follow};
 use crate::output::{block, first_span, local, located, unused};
-use crate::paths::{distinct, follow};
 use crate::sensitive::Scope;
 use crate::traced::{Value, shown};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model {
-        runtime, self_ty, name, span, timer, letters, enable_tracing, reactions, compensations, generics, ..
-    } = model;
+    let Model { listener, timer, letters, reactions, compensations } = model;
+    let Listener { runtime, attributes, generics, self_ty, name, span, .. } = listener;
     let private = runtime.private();
     let (impl_generics, _, where_clause) = generics.split_for_impl();
-    let enable_tracing = enable_tracing.as_ref().map(|enabled| {
-        let on = local("__es_on");
-        quote_spanned! {Span::mixed_site()=>
-            fn enable_tracing() -> ::core::option::Option<::core::primitive::bool> {
-                let #on: ::core::primitive::bool = #enabled;
-                ::core::option::Option::Some(#on)
-            }
-        }
-    });
-    let events = reactions.iter().map(|Taker { cfgs, message, .. }| {
-        let follow = follow(runtime, message);
-        quote_spanned!(Span::mixed_site()=> #(#cfgs)* #private::Follow::names(&#follow))
-    });
+    let enable_tracing = listener.switch(None);
+    let (assertion, events) = listener.names(reactions.iter().map(|it| (&*it.cfgs, &it.message)));
     let met = reactions.iter().map(|method| reaction(model, method));
     let refused = compensations.iter().map(|method| compensation(model, method));
     let refusable = refusable(model);
@@ -40,7 +28,6 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let place = first_span(self_ty);
     let at = runtime.at(place);
     let manager = quote_spanned!(place=> #at::dispatch::ProcessManager);
-    let (assertion, events) = distinct(runtime, generics, events);
     let impls = quote_spanned! {Span::mixed_site()=>
         #assertion
 
@@ -80,11 +67,11 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             }
         }
     };
-    block(Some(&model.attributes), &impls)
+    block(Some(attributes), &impls)
 }
 
 /// Asserts that no two refused commands share a name, which identifies them; if they are known to be commands.
-fn refusable(Model { runtime, compensations, .. }: &Model) -> Option<TokenStream> {
+fn refusable(Model { listener: Listener { runtime, .. }, compensations, .. }: &Model) -> Option<TokenStream> {
     let private = runtime.private();
     let names = compensations.iter().map(|Taker { cfgs, message, .. }| {
         quote_spanned!(Span::mixed_site()=> #(#cfgs)* <#message as #runtime::Command>::NAME)
@@ -95,7 +82,7 @@ fn refusable(Model { runtime, compensations, .. }: &Model) -> Option<TokenStream
 
 /// Decodes one event, finds its process, and says how the process reacts.
 fn reaction(model: &Model, method: &Taker) -> TokenStream {
-    let runtime = &model.runtime;
+    let runtime = &model.listener.runtime;
     let private = runtime.private();
     let Taker { cfgs, pattern, message, id, .. } = method;
     let (stored, state, process) = (local("__es_stored"), local("__es_state"), local("__es_process"));
@@ -137,7 +124,7 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
 
 /// Reads one refused command, and says how the process reacts.
 fn compensation(model: &Model, method: &Taker) -> TokenStream {
-    let runtime = &model.runtime;
+    let runtime = &model.listener.runtime;
     let Taker { cfgs, message, .. } = method;
     let rejection = local("__es_rejection");
     let command = local("__es_command");
@@ -156,7 +143,7 @@ fn compensation(model: &Model, method: &Taker) -> TokenStream {
 /// The call of the user's method, as a reaction.
 fn called(model: &Model, Taker { method, .. }: &Taker, state: &TokenStream, argument: &Ident) -> TokenStream {
     let place = located(method.span());
-    let at = model.runtime.at(place);
+    let at = model.listener.runtime.at(place);
     quote_spanned!(place=> #at::dispatch::IntoReaction::<Self>::into_reaction(Self::#method(#state, &#argument)))
 }
 

@@ -1,16 +1,14 @@
 //! What the methods mean: which takes which event or refused command. Every check is here.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::Span;
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Expr, Generics, Ident, LitStr, Pat, PatType, Token, Type};
+use syn::{Attribute, Expr, Ident, LitStr, Pat, PatType, Token, Type};
 
 use crate::diagnostics::{Diagnostics, shown};
 use crate::keys;
-use crate::listeners::{self, Parsed, is_inherent};
+use crate::listeners::{self, Listener, Parsed, is_inherent};
 use crate::names::unchanged_pattern;
 use crate::options::{Given, Options};
-use crate::output::impl_attributes;
-use crate::paths::Runtime;
 use crate::seen::seen;
 use crate::signature::{Function, alike, inside_reference, plain, shared_receiver, unconditional};
 use crate::traced::refuse_jumps;
@@ -19,19 +17,11 @@ const METHOD: &str = "a process manager's method";
 const TAKES: &str = "`&Recorded<Event>` or `&Rejected<Command>`";
 
 pub(super) struct Model {
-    pub(super) runtime: Runtime,
-    /// Those of the impls.
-    pub(super) attributes: TokenStream,
-    pub(super) generics: Generics,
-    pub(super) self_ty: Type,
-    pub(super) name: LitStr,
-    /// `process_manager.` and the name.
-    pub(super) span: LitStr,
+    pub(super) listener: Listener,
     /// `process_timer.` and the name.
     pub(super) timer: LitStr,
     /// `process_letters.` and the name.
     pub(super) letters: LitStr,
-    pub(super) enable_tracing: Option<Expr>,
     pub(super) reactions: Vec<Taker>,
     pub(super) compensations: Vec<Taker>,
 }
@@ -55,10 +45,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
         return None;
     }
     let before = diagnostics.count();
-    let mut are_read = true;
+    let are_read = methods.iter().all(Option::is_some);
     let (mut reactions, mut compensations) = (Vec::new(), Vec::new());
     for (method, options) in block.methods.iter().zip(methods) {
-        are_read &= options.is_some();
         if let Some(options) = options {
             add(diagnostics, (&mut reactions, &mut compensations), method, options);
         }
@@ -69,35 +58,22 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     }
     let name = listeners::name(diagnostics, name, is_name_unclear, &block.self_ty, keys::PROCESS_MANAGER);
     let name = name.unwrap_or_else(|| LitStr::new("", Span::call_site()));
-    let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
+    let called = |prefix: &str| LitStr::new(&format!("{prefix}.{}", name.value()), name.span());
+    let [timer, letters] = ["process_timer", "process_letters"].map(called);
+    let mut listener = Listener::new(diagnostics, keys::PROCESS_MANAGER, name, (runtime, block, enable_tracing));
     let before_a_process =
         "`enable_tracing` is asked before there is a process; write a constant, or the call of a function";
-    let enable_tracing = enable_tracing.filter(|expr| has_no_self(diagnostics, expr, before_a_process));
-    let called = |prefix: &str| LitStr::new(&format!("{prefix}.{}", name.value()), name.span());
-    let [span, timer, letters] = ["process_manager", "process_timer", "process_letters"].map(called);
-    let attributes = impl_attributes(&block);
-    let (generics, self_ty) = (block.generics, block.self_ty);
-    Some(Model {
-        runtime,
-        attributes,
-        generics,
-        self_ty,
-        name,
-        span,
-        timer,
-        letters,
-        enable_tracing,
-        reactions,
-        compensations,
-    })
+    listener.enable_tracing.take_if(|expr| !has_no_self(diagnostics, expr, before_a_process));
+    Some(Model { listener, timer, letters, reactions, compensations })
 }
 
+/// `None` after a mistake.
 fn add(
     diagnostics: &mut Diagnostics,
     (reactions, compensations): (&mut Vec<Taker>, &mut Vec<Taker>),
     method: &Function,
     mut options: Options,
-) {
+) -> Option<()> {
     let is_sound = shared_receiver(diagnostics, &method.sig, METHOD).is_some();
     let is_sound = plain(diagnostics, method, METHOD) && is_sound;
     if let Some(word) = &method.sig.asyncness {
@@ -105,23 +81,22 @@ fn add(
         diagnostics.error(word, message);
     }
     let is_sound = is_sound && method.sig.asyncness.is_none();
-    let Some(argument) = argument(diagnostics, method) else { return };
+    let argument = argument(diagnostics, method)?;
     let event = inside_reference(&argument.ty, "Recorded");
     let command = inside_reference(&argument.ty, "Rejected");
     let id = options.take(keys::ID);
     if let (Some(given), Some(_)) = (&id, &command) {
-        diagnostics.error(
-            &given.key,
-            "`id` belongs on a method for an event, and a refused command is of one process; remove it",
-        );
+        let message = "`id` belongs on a method for an event, and a refused command is of one process; remove it";
+        diagnostics.error(&given.key, message);
     }
-    let Some(message) = event.as_ref().or(command.as_ref()).filter(|_| is_sound).cloned() else {
-        if event.is_none() && command.is_none() {
-            diagnostics.error(&argument.ty, format!("{METHOD} takes {TAKES}; this is `{}`", shown(&argument.ty)));
-        }
-        return;
-    };
     let (methods, what) = if event.is_some() { (reactions, "event") } else { (compensations, "refused command") };
+    let Some(message) = event.or(command) else {
+        let message = format!("{METHOD} takes {TAKES}; this is `{}`", shown(&argument.ty));
+        return diagnostics.none(&argument.ty, message);
+    };
+    if !is_sound {
+        return None;
+    }
     let method = Taker {
         cfgs: method.cfgs(),
         method: method.sig.ident.clone(),
@@ -140,10 +115,10 @@ fn add(
         let message = format!(
             "`{name}` is taken by `{earlier}` already, and a process manager has one method per {what}; keep one"
         );
-        diagnostics.error(&method.message, message);
-        return;
+        return diagnostics.none(&method.message, message);
     }
     methods.push(method);
+    Some(())
 }
 
 /// Whether an expression does not use `self`: it is evaluated before there is a process.
@@ -159,12 +134,11 @@ fn has_no_self(diagnostics: &mut Diagnostics, expr: &Expr, message: &str) -> boo
 fn argument<'a>(diagnostics: &mut Diagnostics, method: &'a Function) -> Option<&'a PatType> {
     let mut arguments = method.arguments();
     let Some(first) = arguments.next() else {
-        diagnostics.error(&method.sig.ident, format!("{METHOD} takes {TAKES}; this one takes nothing"));
-        return None;
+        return diagnostics.none(&method.sig.ident, format!("{METHOD} takes {TAKES}; this one takes nothing"));
     };
     if let Some(second) = unconditional(arguments.next()) {
-        diagnostics.error(second, format!("{METHOD} takes `&self` and one event or refused command; remove this"));
-        return None;
+        let message = format!("{METHOD} takes `&self` and one event or refused command; remove this");
+        return diagnostics.none(second, message);
     }
     Some(first)
 }

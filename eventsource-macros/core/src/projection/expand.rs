@@ -5,35 +5,29 @@ use quote::{ToTokens as _, quote_spanned};
 use syn::{Ident, parse_quote_spanned};
 
 use super::model::{Handler, Model, Step};
+use crate::listeners::{Listener, follow};
 use crate::names::find;
 use crate::output::{block, first_span, local, located};
-use crate::paths::{Runtime, distinct, follow};
+use crate::paths::Runtime;
 
 /// What several templates need.
-struct Names {
-    runtime: Runtime,
+struct Names<'a> {
+    runtime: &'a Runtime,
     private: TokenStream,
     /// The back end, as the impl names it.
     backend: Ident,
 }
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let runtime = model.runtime.clone();
-    let private = runtime.private();
+    let Listener { runtime, self_ty, name, span, attributes, .. } = &model.listener;
     // If a transaction determines the back end, errors about it belong there.
     let place = model.transaction.as_ref().map_or_else(Span::mixed_site, first_span);
-    let backend = backend_at(place);
-    let names = Names { runtime, private, backend };
-    let Names { runtime, private, backend } = &names;
-    let Model { self_ty, name, span, .. } = model;
+    let names = Names { runtime, private: runtime.private(), backend: backend_at(place) };
+    let Names { private, backend, .. } = &names;
     let (alias, generics) = backend_of(model, &names);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let enable_tracing = enable_tracing(model);
-    let events = model.handlers.iter().map(|Handler { step: Step { cfgs, .. }, event, .. }| {
-        let follow = follow(runtime, event);
-        quote_spanned!(Span::mixed_site()=> #(#cfgs)* #private::Follow::names(&#follow))
-    });
-    let (assertion, events) = distinct(runtime, &model.generics, events);
+    let (assertion, events) = model.listener.names(model.handlers.iter().map(|it| (&*it.step.cfgs, &it.event)));
     let setup = model.setup.as_ref().map(|step| slot(&names, step, "setup"));
     let reset = model.reset.as_ref().map(|step| slot(&names, step, "reset"));
     let apply = apply(model, &names);
@@ -64,12 +58,12 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #apply
         }
     };
-    block(Some(&model.attributes), &impls)
+    block(Some(attributes), &impls)
 }
 
 /// The name of the back end: an alias if a transaction determines it, otherwise a parameter.
-fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenStream, syn::Generics) {
-    let mut generics = model.generics.clone();
+fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names<'_>) -> (TokenStream, syn::Generics) {
+    let mut generics = model.listener.generics.clone();
     if let Some(transaction) = &model.transaction {
         let place = first_span(transaction);
         let at = runtime.at(place);
@@ -92,22 +86,14 @@ fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenSt
 }
 
 /// The expression may use `self`, as the user writes it.
-fn enable_tracing(model: &Model) -> Option<TokenStream> {
-    model.enable_tracing.as_ref().map(|enabled| {
-        // Another macro may have made the expression.
-        let said = find(enabled.to_token_stream(), "self");
-        let (this, on) = (said.unwrap_or_else(|| Ident::new("self", Span::call_site())), local("__es_on"));
-        quote_spanned! {Span::mixed_site()=>
-            fn enable_tracing(&#this) -> ::core::option::Option<::core::primitive::bool> {
-                let #on: ::core::primitive::bool = #enabled;
-                ::core::option::Option::Some(#on)
-            }
-        }
-    })
+fn enable_tracing(Model { listener, .. }: &Model) -> Option<TokenStream> {
+    // Another macro may have made the expression.
+    let said = find(listener.enable_tracing.to_token_stream(), "self");
+    listener.switch(Some(&said.unwrap_or_else(|| Ident::new("self", Span::call_site()))))
 }
 
 /// `setup` or `reset`.
-fn slot(names: &Names, step: &Step, name: &str) -> TokenStream {
+fn slot(names: &Names<'_>, step: &Step, name: &str) -> TokenStream {
     let Names { runtime, private, backend } = names;
     let Step { cfgs, method, asyncness, takes_transaction } = step;
     let name = local(name);
@@ -141,7 +127,7 @@ fn slot(names: &Names, step: &Step, name: &str) -> TokenStream {
 
 /// A type of the back end. Like the back end's name it is placed on the transaction, so that an error about that is
 /// reported once.
-fn associated(Names { runtime, backend, .. }: &Names, name: &str) -> TokenStream {
+fn associated(Names { runtime, backend, .. }: &Names<'_>, name: &str) -> TokenStream {
     let place = backend.span();
     let (at, name) = (runtime.at(place), Ident::new(name, place));
     quote_spanned!(place=> <#backend as #at::projection::Backend>::#name)
@@ -152,13 +138,13 @@ fn backend_at(span: Span) -> Ident {
 }
 
 /// Boxes a step, on the word `async`: errors belong there if the back end has no futures.
-fn boxed(Names { runtime, .. }: &Names, word: syn::Token![async]) -> TokenStream {
+fn boxed(Names { runtime, .. }: &Names<'_>, word: syn::Token![async]) -> TokenStream {
     let place = located(word.span);
     let (at, backend) = (runtime.at(place), backend_at(place));
     quote_spanned!(place=> <#backend as #at::projection::AsyncBackend>::boxed)
 }
 
-fn apply(model: &Model, names: &Names) -> TokenStream {
+fn apply(model: &Model, names: &Names<'_>) -> TokenStream {
     let Names { runtime, backend, .. } = names;
     let (stored, transaction) = (local("__es_stored"), local("__es_tx"));
     let arms = model.handlers.iter().map(|handler| arm(names, handler));
@@ -179,7 +165,7 @@ fn apply(model: &Model, names: &Names) -> TokenStream {
 }
 
 /// Decodes one event and runs its method.
-fn arm(names: &Names, handler: &Handler) -> TokenStream {
+fn arm(names: &Names<'_>, handler: &Handler) -> TokenStream {
     let Names { runtime, private, backend } = names;
     let Handler { step: Step { cfgs, method, asyncness, takes_transaction }, event: ty, name, span } = handler;
     let (stored, follows, error) = (local("__es_stored"), local("__es_follow"), local("__es_error"));

@@ -1,35 +1,21 @@
 //! What the methods mean: which takes which event. Every check is here.
 
-use proc_macro2::TokenStream;
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
-use syn::{
-    Attribute, Expr, GenericParam, Generics, Ident, LitStr, PatType, PathArguments, Type, TypeReference, parse_quote,
-};
+use syn::{Attribute, GenericParam, Generics, Ident, PatType, PathArguments, Type, TypeReference, parse_quote};
 
 use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::{has_no_lifetimes, with_static_lifetimes};
 use crate::keys;
-use crate::listeners::{self, Parsed, is_inherent};
+use crate::listeners::{self, Listener, Parsed, is_inherent};
 use crate::names::find;
 use crate::options::Options;
-use crate::output::impl_attributes;
-use crate::paths::Runtime;
 use crate::signature::{Function, alike, inside_reference, plain, shared_receiver, ungrouped};
-use crate::traced::refuse_jumps;
 
 const METHOD: &str = "a projection's method";
 
 pub(super) struct Model {
-    pub(super) runtime: Runtime,
-    /// Those of the impls.
-    pub(super) attributes: TokenStream,
-    pub(super) generics: Generics,
-    pub(super) self_ty: Type,
-    pub(super) name: LitStr,
-    /// `projection.` and the name.
-    pub(super) span: LitStr,
-    pub(super) enable_tracing: Option<Expr>,
+    pub(super) listener: Listener,
     /// The transaction that the methods write with, with `'static` for its lifetimes; `None` runs on every store.
     pub(super) transaction: Option<Type>,
     pub(super) setup: Option<Step>,
@@ -58,7 +44,7 @@ pub(super) struct Handler {
 /// The methods by their role.
 #[derive(Default)]
 struct Found {
-    transactions: Vec<Type>,
+    transaction: Option<Type>,
     setup: Option<Step>,
     reset: Option<Step>,
     handlers: Vec<Handler>,
@@ -73,43 +59,26 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
         return None;
     }
     let before = diagnostics.count();
-    let mut are_read = true;
+    let are_read = methods.iter().all(Option::is_some);
     let mut found = Found::default();
     for (method, options) in block.methods.iter().zip(methods) {
-        are_read &= options.is_some();
         if let Some(options) = options {
             add(diagnostics, &mut found, method, options);
         }
     }
-    if found.handlers.is_empty() && diagnostics.count() == before && are_read {
+    let Found { transaction, setup, reset, handlers } = found;
+    if handlers.is_empty() && diagnostics.count() == before && are_read {
         let message = "`#[projection]` follows no event; add a method that takes `&Recorded<Event>`";
         diagnostics.error(&block.self_ty, message);
     }
-    let transaction = found.transactions.into_iter().next();
     if let Some(transaction) = &transaction
         && !is_one_kind(diagnostics, transaction, &block.generics)
     {
         return None;
     }
     let name = listeners::name(diagnostics, name, is_name_unclear, &block.self_ty, keys::PROJECTION)?;
-    let span = LitStr::new(&format!("projection.{}", name.value()), name.span());
-    let Found { setup, reset, handlers, .. } = found;
-    let attributes = impl_attributes(&block);
-    let (generics, self_ty) = (block.generics, block.self_ty);
-    let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
-    Some(Model {
-        runtime,
-        attributes,
-        generics,
-        self_ty,
-        name,
-        span,
-        enable_tracing,
-        transaction,
-        setup,
-        reset,
-        handlers,
-    })
+    let listener = Listener::new(diagnostics, keys::PROJECTION, name, (runtime, block, enable_tracing));
+    Some(Model { listener, transaction, setup, reset, handlers })
 }
 
 /// Whether the transaction is independent of the block's parameters: it determines the impl's store.
@@ -129,25 +98,22 @@ fn is_one_kind(diagnostics: &mut Diagnostics, transaction: &Type, generics: &Gen
     named.is_none()
 }
 
-fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut options: Options) {
+/// `None` after a mistake.
+fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut options: Options) -> Option<()> {
     let is_sound = shared_receiver(diagnostics, &method.sig, METHOD).is_some();
     let is_sound = plain(diagnostics, method, METHOD) && is_sound;
     let (setup, reset) = (options.flag(keys::SETUP), options.flag(keys::RESET));
     if let (Some(_), Some(reset)) = (&setup, &reset) {
-        diagnostics.error(reset, "`reset` contradicts `setup`; write two methods");
+        return diagnostics.none(reset, "`reset` contradicts `setup`; write two methods");
     }
     if !is_sound {
-        return;
+        return None;
     }
     let arguments: Vec<&PatType> = method.arguments().collect();
+    let Found { transaction, .. } = found;
     match (setup, reset) {
-        (Some(_), Some(_)) => (),
-        (Some(word), None) => {
-            slot(diagnostics, &mut found.transactions, &mut found.setup, (method, &arguments), &word);
-        }
-        (None, Some(word)) => {
-            slot(diagnostics, &mut found.transactions, &mut found.reset, (method, &arguments), &word);
-        }
+        (Some(word), _) => slot(diagnostics, (transaction, &mut found.setup), (method, &arguments), &word),
+        (_, Some(word)) => slot(diagnostics, (transaction, &mut found.reset), (method, &arguments), &word),
         (None, None) => handler(diagnostics, found, method, &arguments),
     }
 }
@@ -155,44 +121,36 @@ fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut 
 /// A method that takes at most the transaction.
 fn slot(
     diagnostics: &mut Diagnostics,
-    transactions: &mut Vec<Type>,
-    slot: &mut Option<Step>,
+    (transaction, slot): (&mut Option<Type>, &mut Option<Step>),
     (method, arguments): (&Function, &[&PatType]),
     word: &Ident,
-) {
+) -> Option<()> {
     if let Some(earlier) = slot {
         let earlier = earlier.method.unraw();
         let message = format!("`{earlier}` is the `{word}` already, and a projection has one; keep one");
-        diagnostics.error(word, message);
-        return;
+        return diagnostics.none(word, message);
     }
     if let Some(argument) = arguments.get(1) {
-        diagnostics.error(argument, format!("the `{word}` takes `&self` and the transaction; remove this"));
-        return;
+        return diagnostics.none(argument, format!("the `{word}` takes `&self` and the transaction; remove this"));
     }
-    let Some(takes_transaction) = takes_transaction(diagnostics, transactions, arguments.first().copied()) else {
-        return;
-    };
+    let takes_transaction = takes_transaction(diagnostics, transaction, arguments.first())?;
     *slot = Some(step(method, takes_transaction));
+    Some(())
 }
 
-fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, arguments: &[&PatType]) {
+fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, arguments: &[&PatType]) -> Option<()> {
     let Some(first) = arguments.first() else {
         let message = format!("{METHOD} takes `&Recorded<Event>`; this one takes nothing");
-        diagnostics.error(&method.sig.ident, message);
-        return;
+        return diagnostics.none(&method.sig.ident, message);
     };
     let Some(event) = inside_reference(&first.ty, "Recorded") else {
         let message = format!("{METHOD} takes `&Recorded<Event>` first; this is `{}`", shown(&first.ty));
-        diagnostics.error(&first.ty, message);
-        return;
+        return diagnostics.none(&first.ty, message);
     };
     if let Some(argument) = arguments.get(2) {
-        diagnostics.error(argument, format!("{METHOD} takes one event and the transaction; remove this"));
-        return;
+        return diagnostics.none(argument, format!("{METHOD} takes one event and the transaction; remove this"));
     }
-    let second = arguments.get(1).copied();
-    let Some(takes_transaction) = takes_transaction(diagnostics, &mut found.transactions, second) else { return };
+    let takes_transaction = takes_transaction(diagnostics, &mut found.transaction, arguments.get(1))?;
     let cfgs = method.cfgs();
     let same = |earlier: &&Handler| alike(&earlier.event, &event) && earlier.step.cfgs.is_empty() && cfgs.is_empty();
     if let Some(earlier) = found.handlers.iter().find(same) {
@@ -201,12 +159,12 @@ fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, 
             "`{name}` is taken by `{}` already, and a projection has one method per event; keep one",
             earlier.name
         );
-        diagnostics.error(&event, message);
-        return;
+        return diagnostics.none(&event, message);
     }
     let name = method.sig.ident.unraw().to_string();
     let span = format!("handler.{name}");
     found.handlers.push(Handler { step: step(method, takes_transaction), event, name, span });
+    Some(())
 }
 
 fn step(method: &Function, takes_transaction: bool) -> Step {
@@ -216,29 +174,24 @@ fn step(method: &Function, takes_transaction: bool) -> Step {
 /// Whether there is a transaction among the arguments; `None` after a mistake.
 fn takes_transaction(
     diagnostics: &mut Diagnostics,
-    transactions: &mut Vec<Type>,
-    argument: Option<&PatType>,
+    transaction: &mut Option<Type>,
+    argument: Option<&&PatType>,
 ) -> Option<bool> {
     let Some(argument) = argument else { return Some(false) };
     match ungrouped(&argument.ty) {
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
-            let transaction = with_static_lifetimes(with_lifetime((**elem).clone()));
-            if transactions.first().is_some_and(|first| !alike(first, &transaction)) {
+            let ty = with_static_lifetimes(with_lifetime((**elem).clone()));
+            if transaction.as_ref().is_some_and(|first| !alike(first, &ty)) {
                 let message = "the methods of a projection take one kind of transaction, and another stands above; write a block for each, and put a `#[cfg(..)]` on the block";
-                diagnostics.error(elem, message);
-                return None;
+                return diagnostics.none(elem, message);
             }
-            transactions.push(transaction);
+            transaction.get_or_insert(ty);
             Some(true)
         }
         Type::Reference(TypeReference { mutability: Some(word), .. }) => {
-            diagnostics.error(word, format!("{METHOD} shares the transaction; remove the `mut`"));
-            None
+            diagnostics.none(word, format!("{METHOD} shares the transaction; remove the `mut`"))
         }
-        ty => {
-            diagnostics.error(ty, format!("{METHOD} borrows the transaction; write `&` before its type"));
-            None
-        }
+        ty => diagnostics.none(ty, format!("{METHOD} borrows the transaction; write `&` before its type")),
     }
 }
 
