@@ -64,6 +64,15 @@ pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: 
     }
 }
 
+/// All fields of a type; none of a union, which is a mistake.
+pub(crate) fn all(input: &DeriveInput) -> Vec<&Field> {
+    match &input.data {
+        Data::Struct(data) => data.fields.iter().collect(),
+        Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.fields).collect(),
+        Data::Union(_) => Vec::new(),
+    }
+}
+
 /// The item of a derive; `None` for a union, for which an impl would cause other errors.
 pub(crate) fn item(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<DeriveInput> {
     let input = diagnostics.take(diagnostics::parse(item, DeriveInput::parse))?;

@@ -3,8 +3,9 @@
 use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Visibility, parse_quote};
+use syn::{Attribute, DeriveInput, Expr, Ident, Pat, Token, Visibility, parse_quote};
 
+use crate::fields;
 use crate::names::{Bound, bound_under, find};
 use crate::seen::seen;
 use crate::signature::{ImplBlock, cfgs};
@@ -44,12 +45,7 @@ pub(crate) fn impl_attributes(block: &ImplBlock) -> TokenStream {
 
 /// `#[allow(deprecated)]` if the user's item allows, expects or is deprecated: generated code uses it too.
 pub(crate) fn deprecated(input: &DeriveInput) -> Option<TokenStream> {
-    let fields: Vec<&Field> = match &input.data {
-        Data::Struct(data) => data.fields.iter().collect(),
-        Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.fields).collect(),
-        Data::Union(_) => Vec::new(),
-    };
-    deprecated_by(input.attrs.iter().chain(fields.into_iter().flat_map(|field| &field.attrs)))
+    deprecated_by(input.attrs.iter().chain(fields::all(input).into_iter().flat_map(|field| &field.attrs)))
 }
 
 /// The same for any attributes.

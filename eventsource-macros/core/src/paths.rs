@@ -24,7 +24,6 @@ fn relocated(path: TokenStream, span: Span) -> TokenStream {
 }
 
 /// The runtime crate, as the expansion names it.
-#[derive(Clone)]
 pub(crate) struct Runtime(Option<syn::Path>);
 
 impl Runtime {

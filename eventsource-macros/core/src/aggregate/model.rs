@@ -3,13 +3,14 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::{
-    Attribute, Data, DeriveInput, Expr, Field, GenericArgument, Generics, Ident, LitStr, Path, PathArguments, Token,
-    Type, Visibility, parse_quote_spanned,
+    Attribute, Data, DeriveInput, Expr, GenericArgument, Generics, Ident, LitStr, Path, PathArguments, Token, Type,
+    Visibility, parse_quote_spanned,
 };
 
 use super::parse::{self, Parsed};
 use super::shape;
 use crate::diagnostics::Diagnostics;
+use crate::fields;
 use crate::names::{as_text, check_kept};
 use crate::options::at_least_one;
 use crate::output::deprecated;
@@ -114,15 +115,9 @@ fn refuse_generics(diagnostics: &mut Diagnostics, input: &DeriveInput) {
 
 /// A field that serde leaves out is not in a snapshot: a load with one would lose what the events had made of it.
 fn refuse_skipped(diagnostics: &mut Diagnostics, input: &DeriveInput) {
-    let fields: Vec<&Field> = match &input.data {
-        Data::Struct(data) => data.fields.iter().collect(),
-        Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.fields).collect(),
-        // A mistake, which is reported elsewhere.
-        Data::Union(_) => Vec::new(),
-    };
     refuse_serde(
         diagnostics,
-        fields.iter().flat_map(|field| &field.attrs),
+        fields::all(input).into_iter().flat_map(|field| &field.attrs),
         &["skip", "skip_serializing", "skip_deserializing"],
         "a snapshot lacks this field, and a load with one would lose it; store it, or leave out `snapshot(..)`",
     );

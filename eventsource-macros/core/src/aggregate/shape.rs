@@ -10,7 +10,7 @@ use syn::{Attribute, Data, DeriveInput, Fields};
 /// Hashes the names and types of the fields, the variants, and all `serde` attributes, but not the type's own name,
 /// visibilities or comments, which do not change what is written.
 pub(super) fn hash(input: &DeriveInput) -> u64 {
-    let mut hash = Hash::default();
+    let mut hash = Hash(0xcbf2_9ce4_8422_2325);
     hash.serde(&input.attrs);
     match &input.data {
         Data::Struct(data) => hash.fields(&data.fields),
@@ -29,12 +29,6 @@ pub(super) fn hash(input: &DeriveInput) -> u64 {
 
 /// FNV-1a.
 struct Hash(u64);
-
-impl Default for Hash {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
 
 impl Hash {
     fn fields(&mut self, fields: &Fields) {

@@ -106,13 +106,13 @@ fn handler(diagnostics: &mut Diagnostics, kind: Kind, method: &Function, written
     let enable_tracing = enable_tracing.filter(|expr| sees(diagnostics, method, expr));
     let arguments = arguments(diagnostics, kind, method);
     let (cfgs, name) = (method.cfgs(), method.sig.ident.clone());
-    let Arguments { message, is_owned, services } = arguments?;
+    let (message, services) = arguments?;
     if method.sig.generics.type_params().next().is_some() || has_impl_trait(&message.ty) {
         return None;
     }
     let pattern = borrowed_pattern((*message.pat).clone());
     let call = match (receiver, returned, services) {
-        (Some(receiver), Some(returned), Ok(services)) if is_plain && is_owned => {
+        (Some(receiver), Some(returned), Ok(services)) if is_plain => {
             let (is_async, receiver) = (method.sig.asyncness.is_some(), receiver.clone());
             Some(Call { is_async, receiver, message: pattern, services, returned, attributes, enable_tracing })
         }
@@ -121,16 +121,12 @@ fn handler(diagnostics: &mut Diagnostics, kind: Kind, method: &Function, written
     Some(Handler { cfgs, method: name, message: with_static_lifetimes(unreferenced(&message.ty).clone()), call })
 }
 
-/// The arguments of a handler, as far as they are valid.
-struct Arguments<'a> {
-    message: &'a PatType,
-    is_owned: bool,
-    /// An `Err` was reported.
-    services: Result<Option<Argument>, ()>,
-}
-
-/// `None` if there is no message.
-fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function) -> Option<Arguments<'a>> {
+/// The message and the services, or an `Err` if what is wrong with either was reported; `None` if there is no message.
+fn arguments<'a>(
+    diagnostics: &mut Diagnostics,
+    kind: Kind,
+    method: &'a Function,
+) -> Option<(&'a PatType, Result<Option<Argument>, ()>)> {
     let word = kind.word();
     let mut arguments = method.arguments();
     let Some(message) = arguments.next() else {
@@ -143,17 +139,17 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
         && !is_reference(second)
     {
         diagnostics.error(message, "the command comes first, and then its services; swap the two");
-        return Some(Arguments { message: second, is_owned: false, services: Err(()) });
+        return Some((second, Err(())));
     }
     let is_owned = is_owned(diagnostics, kind, message);
     let too_many = if kind == Kind::Command { third } else { second };
     if let Some(argument) = unconditional(too_many) {
         let takes = if kind == Kind::Command { "one command and its services" } else { "one query" };
         diagnostics.error(argument, format!("{} takes `&self` and {takes}; remove this", kind.handler()));
-        return Some(Arguments { message, is_owned, services: Err(()) });
+        return Some((message, Err(())));
     }
     let services = second.map(|argument| borrowed(diagnostics, argument).ok_or(())).transpose();
-    Some(Arguments { message, is_owned, services })
+    Some((message, if is_owned { services } else { Err(()) }))
 }
 
 fn is_reference(argument: &PatType) -> bool {

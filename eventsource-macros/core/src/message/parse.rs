@@ -59,11 +59,10 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream
         Kind::Query => (QUERY, QUERY_FIELD, keys::OUTPUT),
     };
     let mut options = Options::from_attributes(diagnostics, words, &input.attrs, kind.word());
-    let is_enum = matches!(input.data, Data::Enum(_));
-    let mut marked = match kind {
+    let mut marked = match (kind, &input.data) {
         // The enum itself is reported; its contents are not another mistake.
-        Kind::Command if is_enum => Vec::new(),
-        Kind::Command | Kind::Query => fields::marked(diagnostics, &input, field_words, kind.word()),
+        (Kind::Command, Data::Enum(_)) => Vec::new(),
+        _ => fields::marked(diagnostics, &input, field_words, kind.word()),
     };
     let is_id_unclear = options.is_unclear(keys::ID) || marked.iter().any(|it| it.options.is_unclear(keys::ID));
     let ids = marked.iter_mut().filter_map(|it| Some((it.options.flag(keys::ID)?, it.member.clone()))).collect();

@@ -77,8 +77,8 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
         return Err(input.error(message));
     }
     refuse_constant(input)?;
-    let before = Sigil::parse(input)?;
-    if input.peek(LitStr) && matches!(before, Sigil::None) {
+    let before = sigil(input)?;
+    if input.peek(LitStr) && before.is_none() {
         let key: LitStr = input.parse()?;
         if !input.peek(Token![=]) {
             let message = format!("attribute `{0}` has no value; write `\"{0}\" = expression`", key.value());
@@ -90,13 +90,13 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
         return Err(input.error("expected an attribute, such as `\"key\" = expression`"));
     }
     let (key, expr) = dotted(input)?;
-    if input.peek(Token![=]) && matches!(before, Sigil::None) {
+    if input.peek(Token![=]) && before.is_none() {
         return assigned(key, input);
     }
     if goes_on(input) {
         return Err(syn::Error::new(key.span(), "an expression needs a key; write `\"key\" = ..`"));
     }
-    Ok(Entry { key, value: before.value(expr?) })
+    Ok(Entry { key, value: value(before, expr?) })
 }
 
 /// An error if the key is a constant's path, whose value is not known here.
@@ -124,8 +124,8 @@ fn assigned(key: LitStr, input: ParseStream<'_>) -> syn::Result<Entry> {
         return Err(input.error(format!("an attribute takes one `=`; write `\"{}\" = ..`", key.value())));
     }
     input.parse::<Token![=]>()?;
-    let sigil = Sigil::parse(input)?;
-    Ok(Entry { key, value: sigil.value(input.parse()?) })
+    let sigil = sigil(input)?;
+    Ok(Entry { key, value: value(sigil, input.parse()?) })
 }
 
 /// A name, or a name and its fields: a key, and also its value if no other is given and none of them is a keyword.
@@ -156,30 +156,23 @@ fn no_keyword(input: ParseStream<'_>) -> syn::Result<()> {
     }
 }
 
-/// The sign before a value.
-enum Sigil {
-    None,
-    Display,
-    Debug,
+/// What the sign before a value makes of it, if there is one.
+type Sigil = Option<fn(Expr) -> Value>;
+
+fn sigil(input: ParseStream<'_>) -> syn::Result<Sigil> {
+    Ok(if input.parse::<Option<Token![%]>>()?.is_some() {
+        Some(Value::Display)
+    } else if input.parse::<Option<Token![?]>>()?.is_some() {
+        Some(Value::Debug)
+    } else {
+        None
+    })
 }
 
-impl Sigil {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        if input.parse::<Option<Token![%]>>()?.is_some() {
-            Ok(Self::Display)
-        } else if input.parse::<Option<Token![?]>>()?.is_some() {
-            Ok(Self::Debug)
-        } else {
-            Ok(Self::None)
-        }
-    }
-
-    fn value(self, expr: Expr) -> Value {
-        match self {
-            Self::None => literal(&expr).map_or_else(|| Value::Typed(wide(expr)), Value::Literal),
-            Self::Display => Value::Display(expr),
-            Self::Debug => Value::Debug(expr),
-        }
+fn value(sigil: Sigil, expr: Expr) -> Value {
+    match sigil {
+        Some(value) => value(expr),
+        None => literal(&expr).map_or_else(|| Value::Typed(wide(expr)), Value::Literal),
     }
 }
 
