@@ -1,6 +1,7 @@
 //! Which messages of a batch must not be published any more.
 
 use std::collections::HashSet;
+use std::future::Future;
 
 use super::error::PublishError;
 use super::message::Message;
@@ -11,10 +12,20 @@ use crate::store::StreamId;
 pub(super) struct Behind(HashSet<StreamId>);
 
 impl Behind {
+    /// What becomes of publishing a message, which is refused if it comes after one that was not published.
+    pub(super) async fn publish<T>(
+        &mut self,
+        message: &Message,
+        publishing: impl Future<Output = Result<T, PublishError>>,
+    ) -> Result<T, PublishError> {
+        self.check(message)?;
+        publishing.await.inspect_err(|_| self.note(message))
+    }
+
     /// Refuses a message that comes after one that was not published.
     pub(super) fn check(&self, message: &Message) -> Result<(), PublishError> {
         match message.stream() {
-            Some(stream) if self.0.contains(stream) => Err(PublishError::Behind { stream: stream.to_string() }),
+            Some(stream) if self.0.contains(stream) => Err(PublishError::behind(stream.as_str())),
             _ => Ok(()),
         }
     }

@@ -81,12 +81,6 @@ struct Done<S> {
     since: Option<Instant>,
 }
 
-impl<S> Default for Done<S> {
-    fn default() -> Self {
-        Self { settles: Vec::new(), since: None }
-    }
-}
-
 impl<S> Done<S> {
     fn is_due(&self, now: Instant) -> bool {
         self.settles.len() >= TOGETHER || self.since.is_some_and(|since| now.duration_since(since) >= TOGETHER_FOR)
@@ -122,7 +116,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     }
 
     pub(super) async fn run(mut self) {
-        let (mut taken, mut done) = (Vec::new(), Done::default());
+        let (mut taken, mut done) = (Vec::new(), Done { settles: Vec::new(), since: None });
         while self.taken.recv_many(&mut taken, usize::from(self.handling.intake.prefetch)).await > 0 {
             self.is_measured = self.handling.telemetry.is_measured();
             let mut taken = taken.drain(..).flatten();
@@ -305,7 +299,8 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         if done.settles.is_empty() {
             return;
         }
-        let Done { settles, .. } = mem::take(done);
+        done.since = None;
+        let settles = mem::take(&mut done.settles);
         let count = settles.len();
         let failed = S::ack_all(settles).await;
         for error in &failed {

@@ -22,6 +22,8 @@
 
 mod as_event;
 mod behind;
+#[cfg(any(feature = "kafka", feature = "rabbitmq"))]
+mod brokers;
 mod counts;
 mod error;
 mod handler;
@@ -33,11 +35,7 @@ mod info;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod lane;
-#[cfg(any(feature = "kafka", feature = "rabbitmq"))]
-mod members;
 mod message;
-#[cfg(any(feature = "kafka", feature = "rabbitmq"))]
-mod pauses;
 mod propagation;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;

@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 use self::member::Member;
-
 use self::queue::Queue;
 use super::behind::Behind;
 use super::error::{BusError, PublishError};
@@ -348,13 +347,7 @@ impl EventBus for InProcess {
         let mut published = Vec::with_capacity(messages.len());
         let mut unhandled = Vec::new();
         for (index, message) in messages.into_iter().enumerate() {
-            let result = match behind.check(&message) {
-                Ok(()) => self.shared.publish(&mut attached, message.clone()).await,
-                Err(error) => Err(error),
-            };
-            if result.is_err() {
-                behind.note(&message);
-            }
+            let result = behind.publish(&message, self.shared.publish(&mut attached, message.clone())).await;
             published.push(result.map(|groups| {
                 unhandled.extend(groups.into_iter().map(|group| (index, group)));
                 Published::default()

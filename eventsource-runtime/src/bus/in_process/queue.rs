@@ -178,7 +178,7 @@ impl Queue {
     }
 
     fn full(&self) -> PublishError {
-        PublishError::Full { group: self.group.to_string() }
+        PublishError::full(&*self.group)
     }
 
     /// Puts an item back in its place.

@@ -11,7 +11,7 @@ use crate::sync::Mutex;
 
 /// The time in which a partition belongs to a member.
 pub(super) struct Assignment {
-    partition: i32,
+    pub(super) partition: i32,
     progress: Mutex<Progress>,
     /// Whether it is not fully ours any more; set under the lock, and read without it.
     is_ending: AtomicBool,
@@ -103,10 +103,6 @@ impl Assignment {
             progress.phase = Phase::Over;
         }
         ends
-    }
-
-    pub(super) fn partition(&self) -> i32 {
-        self.partition
     }
 
     /// The first offset that was taken.

@@ -25,8 +25,7 @@ pub(super) fn client(shared: &Shared, intake: &Intake, share: &Arc<Share>) -> Re
     Ok(Apart::new(client))
 }
 
-fn config(client: ClientConfig, options: &KafkaOptions, intake: &Intake) -> ClientConfig {
-    let mut config = client;
+fn config(mut config: ClientConfig, options: &KafkaOptions, intake: &Intake) -> ClientConfig {
     // Brokers identify a group by its name, whatever its topic: with the topic in the name, and no dot in its own, it
     // cannot collide with namesakes on other buses. The place in the dead letters has a name of its own.
     let suffix = if intake.dead_letters { ".dead" } else { "" };

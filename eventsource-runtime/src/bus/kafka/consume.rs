@@ -100,7 +100,7 @@ impl Member {
             self.insist()?;
             let origin = Arc::clone(&self.origin);
             let mut changed = pin!(origin.share.changed.notified());
-            let again = self.refusal.as_ref().map(Refusal::again).into_iter().chain(look).min();
+            let again = self.refusal.as_ref().map(|refusal| refusal.again).into_iter().chain(look).min();
             let mut again = pin!(async move {
                 match again {
                     Some(again) => sleep_until(again).await,
@@ -167,9 +167,7 @@ impl Member {
                     letters.ended(partition);
                 }
             }
-            Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
-                return Err(stopped(error));
-            }
+            Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(stopped(error)),
             Err(error) => self.failed(error)?,
         }
         Ok(None)
@@ -178,7 +176,7 @@ impl Member {
     /// Looks up the assignment of a partition, mostly that of the last message. What is about to go to another member is
     /// left to it.
     fn is_ours(&mut self, partition: i32) -> bool {
-        let is_last = |held: &Arc<Held>| held.assignment.partition() == partition && !held.assignment.is_ending();
+        let is_last = |held: &Arc<Held>| held.assignment.partition == partition && !held.assignment.is_ending();
         if !self.held.as_ref().is_some_and(is_last) {
             let assignment = self.origin.share.assignment(partition);
             self.held = assignment.map(|assignment| Arc::new(Held { origin: Arc::clone(&self.origin), assignment }));
@@ -218,10 +216,10 @@ impl Member {
             self.permitted();
         }
         let now = Instant::now();
-        let Some(mut refusal) = self.refusal.take_if(|refusal| refusal.again() <= now) else { return Ok(()) };
+        let Some(mut refusal) = self.refusal.take_if(|refusal| refusal.again <= now) else { return Ok(()) };
         match refusal.next(now, self.origin.share.is_member()) {
             Next::GoOn => log::kafka::permitted(&self.origin.share.group),
-            Next::Stop => return Err(stopped(refusal.error())),
+            Next::Stop => return Err(stopped(refusal.error)),
             Next::Provoke => {
                 let provoked = self.provoke();
                 refusal.later(now, self.origin.shared.options.patience, provoked);

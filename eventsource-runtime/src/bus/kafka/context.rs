@@ -17,9 +17,8 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::options;
 use super::partitions::Share;
-use crate::bus::Lag;
+use crate::bus::brokers::Members;
 use crate::bus::error::BusError;
-use crate::bus::members::Members;
 use crate::sync::Mutex;
 use crate::telemetry::log;
 
@@ -104,14 +103,6 @@ impl State {
     pub(super) fn failed_at(&self, error: &KafkaError) {
         if let Some(code) = error.rdkafka_error_code() {
             self.failed(code);
-        }
-    }
-
-    pub(super) fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
-        for share in self.members.living() {
-            for (partition, messages) in share.lags() {
-                tell(Lag { group: &share.group, destination: &share.topic, partition, messages });
-            }
         }
     }
 }

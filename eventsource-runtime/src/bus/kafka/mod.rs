@@ -184,7 +184,11 @@ impl Health for Shared {
     }
 
     fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
-        self.state.lags(tell);
+        for share in self.state.members.living() {
+            for (partition, messages) in share.lags() {
+                tell(Lag { group: &share.group, destination: &share.topic, partition, messages });
+            }
+        }
     }
 }
 

@@ -58,15 +58,9 @@ pub struct KafkaOptions {
     pub(super) patience: Duration,
     pub(super) largest: u32,
     tls: bool,
-    credentials: Option<Credentials>,
+    /// The name and the password that a client authenticates with.
+    credentials: Option<(String, String)>,
     settings: BTreeMap<String, String>,
-}
-
-/// Whom a client authenticates as.
-#[derive(Clone)]
-struct Credentials {
-    name: String,
-    password: String,
 }
 
 /// The properties of a topic that is created.
@@ -151,7 +145,7 @@ impl KafkaOptions {
     /// `security.protocol` is set to `PLAINTEXT` or `SSL`, the client does not authenticate, and name and password have
     /// no effect.
     pub fn credentials(self, name: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { credentials: Some(Credentials { name: name.into(), password: password.into() }), ..self }
+        Self { credentials: Some((name.into(), password.into())), ..self }
     }
 
     /// Sets any other option of librdkafka, such as `ssl.ca.location` or `client.rack`. Those on which the guarantees
@@ -208,7 +202,7 @@ impl KafkaOptions {
         addresses::check(brokers, protocol)?;
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("security.protocol", protocol);
-        if let Some(Credentials { name, password }) = &self.credentials {
+        if let Some((name, password)) = &self.credentials {
             config.set("sasl.username", name).set("sasl.password", password);
             // By its other name it would be a second setting, and which of them counts would be a matter of luck.
             if !self.settings.contains_key("sasl.mechanisms") {

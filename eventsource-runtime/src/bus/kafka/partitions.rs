@@ -53,7 +53,7 @@ impl Inside {
     /// A partition that was to be given back was lost before. It may be assigned anew, and must not be given back then.
     fn gone(&mut self, partition: i32) {
         for assignment in self.returning.iter().flat_map(|returning| &returning.assignments) {
-            if assignment.partition() == partition {
+            if assignment.partition == partition {
                 assignment.enter(Phase::Over);
             }
         }
@@ -90,7 +90,7 @@ impl Returning {
         let mut partitions = TopicPartitionList::new();
         for assignment in &self.assignments {
             if assignment.end() {
-                partitions.add_partition(topic, assignment.partition());
+                partitions.add_partition(topic, assignment.partition);
             }
         }
         partitions

@@ -52,8 +52,7 @@ pub(super) enum Fault {
 }
 
 /// How the producers of a bus are set up.
-pub(super) fn config(client: ClientConfig, options: &KafkaOptions) -> ClientConfig {
-    let mut config = client;
+pub(super) fn config(mut config: ClientConfig, options: &KafkaOptions) -> ClientConfig {
     config.set("enable.idempotence", "true");
     config.set("acks", "all");
     // No later message may overtake one that the brokers refuse for good: the client stops.

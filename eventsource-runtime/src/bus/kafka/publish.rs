@@ -16,9 +16,9 @@ use super::options::refused;
 use super::pipeline::{self, Fault, Pipeline, Target};
 use crate::bus::Published;
 use crate::bus::behind::Behind;
+use crate::bus::brokers::Pauses;
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
-use crate::bus::pauses::Pauses;
 use crate::sync::Mutex;
 use crate::timer::until;
 
@@ -340,7 +340,7 @@ fn is_of_one_message(error: &KafkaError) -> bool {
 }
 
 fn too_large(to: Target<'_>, size: usize) -> PublishError {
-    PublishError::TooLarge { destination: to.topic.to_owned(), size, limit: to.largest }
+    PublishError::too_large(to.topic, size, to.largest)
 }
 
 fn at_fault(topic: &str, error: &KafkaError) -> PublishError {
@@ -350,7 +350,7 @@ fn at_fault(topic: &str, error: &KafkaError) -> PublishError {
         }
         _ => ("the message", "the brokers call it invalid"),
     };
-    PublishError::Invalid { destination: topic.to_owned(), part, problem }
+    PublishError::invalid(topic, part, problem)
 }
 
 fn failed(error: KafkaError) -> End {

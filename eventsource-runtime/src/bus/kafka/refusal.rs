@@ -44,11 +44,11 @@ impl Kind {
 /// A permission that was missing, and may be still. The client reports it once, and not that it is there again.
 pub(super) struct Refusal {
     kind: Kind,
-    error: KafkaError,
+    pub(super) error: KafkaError,
     /// When the member stops, if somebody has looked by then.
     until: Instant,
     /// When it is looked again.
-    again: Instant,
+    pub(super) again: Instant,
     /// Whether it was reported since somebody last had the client report it anew.
     reported: bool,
     looked: bool,
@@ -74,14 +74,6 @@ impl Refusal {
     /// It is reported again.
     pub(super) fn goes_on(&mut self, kind: Kind, error: KafkaError) {
         (self.kind, self.error, self.reported) = (kind, error, true);
-    }
-
-    pub(super) fn again(&self) -> Instant {
-        self.again
-    }
-
-    pub(super) fn error(self) -> KafkaError {
-        self.error
     }
 
     /// Whether it is over when the topic may be read, as with each message of it.
@@ -134,16 +126,16 @@ mod tests {
     fn a_refusal_that_is_not_reported_again_is_over() {
         let begun = Instant::now();
         let mut refused = refusal(RDKafkaErrorCode::TopicAuthorizationFailed, begun);
-        assert_eq!(refused.again(), begun + PATIENCE / 4);
-        let mut now = refused.again();
+        assert_eq!(refused.again, begun + PATIENCE / 4);
+        let mut now = refused.again;
         assert_eq!(refused.next(now, true), Next::Provoke, "it was reported");
         refused.later(now, PATIENCE, Some(true));
-        assert_eq!(refused.next(refused.again(), true), Next::GoOn, "it was not");
+        assert_eq!(refused.next(refused.again, true), Next::GoOn, "it was not");
         refused.goes_on(Kind::OfTopic, KafkaError::MessageConsumption(RDKafkaErrorCode::TopicAuthorizationFailed));
         while refused.next(now, true) == Next::Provoke {
             // Nothing was there that could report it.
             refused.later(now, PATIENCE, Some(false));
-            now = refused.again();
+            now = refused.again;
         }
         assert_eq!((refused.next(now, true), now), (Next::Stop, begun + PATIENCE));
     }
@@ -165,11 +157,11 @@ mod tests {
         let begun = Instant::now();
         let error = KafkaError::MessageConsumption(RDKafkaErrorCode::TopicAuthorizationFailed);
         let mut refused = Refusal::new(Kind::OfTopic, error, begun, Duration::ZERO);
-        assert_eq!(refused.next(refused.again(), false), Next::Provoke);
+        assert_eq!(refused.next(refused.again, false), Next::Provoke);
         refused.later(begun, Duration::ZERO, Some(true));
-        assert_eq!((refused.next(refused.again(), false), refused.again()), (Next::GoOn, begun + SOON));
+        assert_eq!((refused.next(refused.again, false), refused.again), (Next::GoOn, begun + SOON));
         refused.later(begun, Duration::ZERO, Some(false));
         refused.reported = true;
-        assert_eq!(refused.next(refused.again(), false), Next::Stop);
+        assert_eq!(refused.next(refused.again, false), Next::Stop);
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn look(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> 
     // At the beginning of time.
     let begins = client.offsets_for_times(list(share, unseen.iter())?, ASKING)?;
     unseen.retain(|unseen| {
-        let partition = unseen.assignment.partition();
+        let partition = unseen.assignment.partition;
         let Some(committed) = unseen.committed else { return true };
         let Some(begin) = offset(&begins, share, partition) else { return true };
         if let Offset::Offset(begin) = begin {
@@ -63,7 +63,7 @@ fn find_committed(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> K
         if unseen.committed.is_some() {
             return true;
         }
-        match offset(&told, share, unseen.assignment.partition()) {
+        match offset(&told, share, unseen.assignment.partition) {
             Some(Offset::Offset(committed)) => unseen.committed = Some(committed),
             Some(_) => return false,
             None => {}
@@ -76,7 +76,7 @@ fn find_committed(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> K
 fn list<'u>(share: &Share, unseen: impl Iterator<Item = &'u Unseen>) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for unseen in unseen {
-        list.add_partition_offset(&share.topic, unseen.assignment.partition(), Offset::Beginning)?;
+        list.add_partition_offset(&share.topic, unseen.assignment.partition, Offset::Beginning)?;
     }
     Ok(list)
 }

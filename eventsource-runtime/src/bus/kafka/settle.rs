@@ -10,7 +10,8 @@ use super::assignment::Assignment;
 use super::client::Client;
 use super::partitions::Share;
 use crate::bus::Settle;
-use crate::bus::error::{BusError, PublishError};
+use crate::bus::brokers::not_kept;
+use crate::bus::error::BusError;
 use crate::bus::message::Message;
 
 /// What deliveries need of their member.
@@ -35,7 +36,7 @@ pub struct Unsettled {
 
 impl Unsettled {
     fn partition(&self) -> i32 {
-        self.held.assignment.partition()
+        self.held.assignment.partition
     }
 
     /// Stores how far a partition is done. If that is refused, it has gone to another member.
@@ -70,11 +71,7 @@ impl Settle for Unsettled {
     async fn park(&self, message: &Message) -> Result<(), BusError> {
         let Origin { shared, share, .. } = &*self.held.origin;
         let topic = shared.dead_topic(&share.group)?;
-        let parked = shared.letters().await?.park(&topic, message).await;
-        parked.map_err(|source| match source {
-            PublishError::TooLarge { .. } | PublishError::Invalid { .. } => BusError::Unkeepable { source },
-            source => BusError::backend("keep a dead letter", source),
-        })
+        shared.letters().await?.park(&topic, message).await.map_err(not_kept)
     }
 }
 

@@ -68,16 +68,13 @@ impl Queue {
         if !self.state.lock().is_ours && !round.is_multiple_of(SELDOM) {
             return channel;
         }
-        let asked = match channel {
-            Some(channel) => Some(step(topology::look(channel, &self.name)).await),
-            None => None,
+        let (waiting, consumers) = match channel {
+            None => (None, None),
+            Some(channel) => match step(topology::look(channel, &self.name)).await {
+                Ok(found) => (Some(found.message_count()), Some(found.consumer_count())),
+                Err(error) => (None, topology::is_missing(&error).then_some(0)),
+            },
         };
-        let consumers = match &asked {
-            Some(Ok(found)) => Some(found.consumers),
-            Some(Err(error)) if topology::is_missing(error) => Some(0),
-            _ => None,
-        };
-        let waiting = asked.and_then(Result::ok).map(|found| found.messages);
         self.told(waiting, consumers);
         channel.filter(|_| waiting.is_some())
     }

@@ -41,7 +41,7 @@ pub(super) struct Publication {
 /// more is still accounted for.
 #[derive(Clone)]
 pub(super) struct Confirming {
-    channel: Channel,
+    pub(super) channel: Channel,
     requests: mpsc::UnboundedSender<(Publication, oneshot::Sender<Fate>)>,
 }
 
@@ -55,10 +55,6 @@ impl Confirming {
 
     pub(super) fn is_open(&self) -> bool {
         self.channel.status().connected() && !self.requests.is_closed()
-    }
-
-    pub(super) fn channel(&self) -> &Channel {
-        &self.channel
     }
 
     pub(super) async fn publish(&self, publication: Publication) -> Fate {

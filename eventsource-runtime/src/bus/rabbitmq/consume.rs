@@ -22,9 +22,9 @@ use super::backlog::{Backlog, Queue, UnderWay};
 use super::link::{late, step};
 use super::properties;
 use super::{Shared, connecting, declaring, topology};
+use crate::bus::brokers::{Pauses, not_kept};
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
-use crate::bus::pauses::Pauses;
 use crate::bus::{Consumer, Delivery, Destination, Intake, Settle};
 use crate::telemetry::log;
 
@@ -303,11 +303,7 @@ impl Settle for Unsettled {
             // Whatever the result, the lane retries.
             let _ = timeout(OPENING, topology.declare_dead_letters(&self.shared.links, &self.group)).await;
         }
-        parked.map_err(|error| match error {
-            // Nobody can write it: retried, it would hold up its lane forever.
-            PublishError::Invalid { .. } | PublishError::TooLarge { .. } => BusError::Unkeepable { source: error },
-            error => BusError::backend("keep a dead letter", error),
-        })
+        parked.map_err(not_kept)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use crate::bus::pauses::Pauses;
+use crate::bus::brokers::Pauses;
 use crate::driven::driven_by;
 use crate::telemetry::log;
 

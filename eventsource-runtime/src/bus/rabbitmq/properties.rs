@@ -52,7 +52,7 @@ pub(super) fn written(
     frame: usize,
 ) -> Result<BasicProperties, PublishError> {
     let headers = own_headers(message, came.is_some());
-    let mut headers = headers.map_err(|problem| invalid(destination, "a header's name", problem))?;
+    let mut headers = headers.map_err(|problem| PublishError::invalid(destination, "a header's name", problem))?;
     headers.insert(SLOT.into(), AMQPValue::LongString(slot(message).into()));
     let now = || std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
     let timestamp = came.and_then(|came| *came.timestamp()).unwrap_or_else(now);
@@ -79,7 +79,7 @@ pub(super) fn written(
     let size = length_of_headers(&headers) + texts.map(|text| text.as_str().len() + 1).sum::<usize>();
     let limit = room(message, frame);
     if size > limit {
-        return Err(PublishError::TooLarge { destination: destination.to_owned(), size, limit });
+        return Err(PublishError::too_large(destination, size, limit));
     }
     Ok(properties.with_headers(headers))
 }
@@ -129,11 +129,7 @@ fn room(message: &Message, frame: usize) -> usize {
 
 /// A routing key that the protocol can hold.
 pub(super) fn key(key: &str, destination: &str) -> Result<ShortString, PublishError> {
-    ShortString::try_new(key).map_err(|_| invalid(destination, "the routing key", LONG))
-}
-
-fn invalid(destination: &str, part: &'static str, problem: &'static str) -> PublishError {
-    PublishError::Invalid { destination: destination.to_owned(), part, problem }
+    ShortString::try_new(key).map_err(|_| PublishError::invalid(destination, "the routing key", LONG))
 }
 
 /// A message as it came.

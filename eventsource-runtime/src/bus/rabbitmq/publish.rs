@@ -19,9 +19,9 @@ use super::properties;
 use super::topology::{self, MISSING, Topology};
 use crate::bus::Published;
 use crate::bus::behind::Behind;
+use crate::bus::brokers::Pauses;
 use crate::bus::error::PublishError;
 use crate::bus::message::Message;
-use crate::bus::pauses::Pauses;
 use crate::timer::until;
 
 pub(super) struct Publisher {
@@ -42,7 +42,7 @@ impl Publisher {
     }
 
     pub(super) async fn channel(&self) -> lapin::Result<Channel> {
-        self.confirming().await.map(|confirming| confirming.channel().clone())
+        self.confirming().await.map(|confirming| confirming.channel)
     }
 
     /// The channel that all publications share.
@@ -89,17 +89,9 @@ impl Publisher {
         let mut behind = Behind::default();
         for place in chain {
             let message = &messages[place];
-            let result = match behind.check(message) {
-                Ok(()) => {
-                    let key = topology::routing_key(message);
-                    self.publish(self.exchange.name(), &key, message, None).await
-                }
-                Err(error) => Err(error),
-            };
-            if result.is_err() {
-                behind.note(message);
-            }
-            results.push((place, result));
+            let key = topology::routing_key(message);
+            let published = self.publish(self.exchange.name(), &key, message, None);
+            results.push((place, behind.publish(message, published).await));
         }
         results
     }

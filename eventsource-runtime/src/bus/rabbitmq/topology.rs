@@ -18,7 +18,7 @@ use lapin::options::{
 };
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ErrorKind, ExchangeKind};
+use lapin::{Channel, ErrorKind, ExchangeKind, Queue};
 
 use super::RabbitMqOptions;
 use super::link::Link;
@@ -132,7 +132,7 @@ impl Topology {
         let mut channel = link.another_channel().await?;
         self.declare_dead_exchange(&channel).await?;
         match declare_queue(&channel, &queue, keeping()).await {
-            Err(error) if is_declared_otherwise(&error) => {
+            Err(error) if code(&error) == Some(DECLARED_OTHERWISE) => {
                 channel = link.another_channel().await?;
                 declare_queue(&channel, &queue, quorum()).await?;
             }
@@ -212,10 +212,6 @@ fn keeping() -> FieldTable {
     arguments
 }
 
-fn is_declared_otherwise(error: &lapin::Error) -> bool {
-    refusal(error) == Some(DECLARED_OTHERWISE)
-}
-
 const DECLARED_OTHERWISE: &str = "PRECONDITION_FAILED";
 /// There is no such exchange or queue.
 pub(super) const MISSING: &str = "NOT_FOUND";
@@ -236,18 +232,10 @@ pub(super) fn refusal(error: &lapin::Error) -> Option<&'static str> {
     code(error).filter(|code| *code != MISSING)
 }
 
-/// What the broker knows of a queue.
-pub(super) struct Found {
-    /// How many messages wait.
-    pub(super) messages: u32,
-    pub(super) consumers: u32,
-}
-
-/// Looks at an existing queue.
-pub(super) async fn look(channel: &Channel, queue: &str) -> lapin::Result<Found> {
+/// What the broker knows of an existing queue.
+pub(super) async fn look(channel: &Channel, queue: &str) -> lapin::Result<Queue> {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let found = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
-    Ok(Found { messages: found.message_count(), consumers: found.consumer_count() })
+    channel.queue_declare(queue.into(), passive, FieldTable::default()).await
 }
 
 /// Whether there is such an exchange; asking for one that is missing closes the channel.
