@@ -1,6 +1,7 @@
 //! How far a partition is done while it belongs to a member.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
@@ -13,7 +14,7 @@ use crate::sync::Mutex;
 pub(super) struct Assignment {
     pub(super) partition: i32,
     progress: Mutex<Progress>,
-    /// Whether it is not fully ours any more; set under the lock, and read without it.
+    /// What is in flight may finish; nothing is begun.
     is_ending: AtomicBool,
     /// How many deliveries are in flight.
     alive: AtomicUsize,
@@ -23,7 +24,8 @@ pub(super) struct Assignment {
 
 #[derive(Default)]
 struct Progress {
-    phase: Phase,
+    /// Another member may have it.
+    is_over: bool,
     /// The offsets that were taken, in order, up from the first that is not done; each with whether it is. One that is
     /// done stands for all between the one before it and itself: what follows a slow message takes no room.
     taken: VecDeque<(i64, bool)>,
@@ -65,16 +67,6 @@ impl Progress {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Phase {
-    #[default]
-    Ours,
-    /// What is in flight may finish; nothing is begun.
-    Ending,
-    /// Another member may have it.
-    Over,
-}
-
 impl Assignment {
     pub(super) fn new(partition: i32) -> Self {
         Self {
@@ -86,23 +78,19 @@ impl Assignment {
         }
     }
 
-    pub(super) fn enter(&self, phase: Phase) {
-        self.progress.lock().phase = phase;
-        self.is_ending.store(phase != Phase::Ours, Ordering::Release);
+    /// Nothing of it may be begun any more.
+    pub(super) fn revoke(&self) {
+        self.is_ending.store(true, Ordering::Release);
+    }
+
+    /// Ends it; false if it was over before.
+    pub(super) fn end(&self) -> bool {
+        self.revoke();
+        !mem::replace(&mut self.progress.lock().is_over, true)
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.progress.lock().phase == Phase::Over
-    }
-
-    /// Ends it if it was ending.
-    pub(super) fn end(&self) -> bool {
-        let mut progress = self.progress.lock();
-        let ends = progress.phase == Phase::Ending;
-        if ends {
-            progress.phase = Phase::Over;
-        }
-        ends
+        self.progress.lock().is_over
     }
 
     /// The first offset that was taken.
@@ -130,7 +118,7 @@ impl Assignment {
         store: impl FnOnce(i64) -> Result<(), BusError>,
     ) -> Result<(), BusError> {
         let mut progress = self.progress.lock();
-        if progress.phase == Phase::Over {
+        if progress.is_over {
             return Err(BusError::Lost);
         }
         for offset in offsets {

@@ -12,7 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::assignment::{Assignment, Phase};
+use super::assignment::Assignment;
 use super::client::Client;
 use super::retention::{self, Unseen};
 use crate::sync::Mutex;
@@ -54,7 +54,7 @@ impl Inside {
     fn gone(&mut self, partition: i32) {
         for assignment in self.returning.iter().flat_map(|returning| &returning.assignments) {
             if assignment.partition == partition {
-                assignment.enter(Phase::Over);
+                assignment.end();
             }
         }
         self.keep_returning();
@@ -163,7 +163,11 @@ impl Share {
         let waits = !is_lost && !self.leaving.load(Ordering::Relaxed);
         let mut is_busy = false;
         for assignment in &assignments {
-            assignment.enter(if waits { Phase::Ending } else { Phase::Over });
+            if waits {
+                assignment.revoke();
+            } else {
+                assignment.end();
+            }
             is_busy |= assignment.is_busy();
         }
         let waits = waits && is_busy;

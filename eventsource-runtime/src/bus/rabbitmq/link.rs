@@ -36,12 +36,7 @@ pub(super) struct Link {
     runtime: Handle,
     /// Locked by tasks alone: a caller may not be polled for a while.
     current: Mutex<Option<Current>>,
-    state: Arc<State>,
-}
-
-/// Which connection is the current one, its state, and how many were lost.
-#[derive(Default)]
-struct State {
+    /// How the current connection is, and how many were lost.
     standing: watch::Sender<Condition>,
     losses: watch::Sender<u64>,
 }
@@ -88,7 +83,18 @@ impl Condition {
     }
 }
 
-impl State {
+struct Current {
+    connection: Connection,
+    number: u64,
+}
+
+impl Link {
+    pub(super) fn new(uri: AMQPUri, authority: Option<Arc<str>>) -> Arc<Self> {
+        let (runtime, current) = (Handle::current(), Mutex::default());
+        let (standing, losses) = Default::default();
+        Arc::new(Self { uri, authority, runtime, current, standing, losses })
+    }
+
     /// Makes a connection the current one, and returns its number.
     fn begin(&self, frame: Option<usize>) -> u64 {
         let mut begun = 0;
@@ -120,28 +126,6 @@ impl State {
         self.standing.send_if_modified(block);
     }
 
-    fn now(&self) -> Condition {
-        *self.standing.borrow()
-    }
-
-    /// Waits while the broker takes no messages over the current connection.
-    async fn unblocked(&self) {
-        let mut standing = self.standing.subscribe();
-        // This fails only if the sender is dropped, and that is here.
-        let _ = standing.wait_for(|now| !now.is_blocked()).await;
-    }
-}
-
-struct Current {
-    connection: Connection,
-    number: u64,
-}
-
-impl Link {
-    pub(super) fn new(uri: AMQPUri, authority: Option<Arc<str>>) -> Arc<Self> {
-        Arc::new(Self { uri, authority, runtime: Handle::current(), current: Mutex::default(), state: Arc::default() })
-    }
-
     /// What a task of the runtime makes of the link. Whatever the task spawns is driven there, too, and nobody who waits
     /// for it holds what it locks.
     pub(super) async fn apart<F>(self: &Arc<Self>, work: impl Fn(Arc<Self>) -> F) -> F::Output
@@ -153,17 +137,19 @@ impl Link {
 
     /// How the current connection is.
     pub(super) fn now(&self) -> Condition {
-        self.state.now()
+        *self.standing.borrow()
     }
 
     /// Reports each loss of a connection from now on.
     pub(super) fn losses(&self) -> watch::Receiver<u64> {
-        self.state.losses.subscribe()
+        self.losses.subscribe()
     }
 
     /// Waits while the broker takes no messages over the current connection.
     pub(super) async fn unblocked(&self) {
-        self.state.unblocked().await;
+        let mut standing = self.standing.subscribe();
+        // This fails only if the sender is dropped, and that is here.
+        let _ = standing.wait_for(|now| !now.is_blocked()).await;
     }
 
     /// Gives up the connection of a step that began then and did not end; not one that was made since, and not one that
@@ -181,7 +167,7 @@ impl Link {
 
     fn give_up(&self, current: &mut Option<Current>) {
         if let Some(current) = current.take() {
-            self.state.lose(current.number);
+            self.lose(current.number);
         }
     }
 
@@ -218,12 +204,12 @@ impl Link {
         let connection = DefaultConnectionBuilder::new()?.with_uri(self.uri.clone()).with_properties(properties);
         let connection = connection.with_tls_config(tls);
         let connection = timeout(CONNECTING, connection.connect()).await.unwrap_or_else(|_| Err(late()))?;
-        let number = self.state.begin(usize::try_from(connection.configuration().frame_max()).ok());
+        let number = self.begin(usize::try_from(connection.configuration().frame_max()).ok());
         log::rabbitmq::connected();
         let status = connection.status().clone();
         let stands = move || status.connected();
-        let watching = watch_events(connection.events_listener(), number, Arc::downgrade(&self.state), stands);
         let this = Arc::downgrade(self);
+        let watching = watch_events(connection.events_listener(), number, Weak::clone(&this), stands);
         tokio::spawn(async move {
             watching.await;
             restore(this).await;
@@ -261,24 +247,24 @@ pub(super) fn late() -> lapin::Error {
 async fn watch_events(
     events: impl futures_util::Stream<Item = Event>,
     number: u64,
-    state: Weak<State>,
+    link: Weak<Link>,
     stands: impl Fn() -> bool,
 ) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
-        let Some(state) = state.upgrade() else { return };
+        let Some(link) = link.upgrade() else { return };
         match event {
             Event::Error(_) if !stands() => break,
             Event::ConnectionBlocked(_) => {
-                state.block(number, true);
+                link.block(number, true);
                 log::rabbitmq::blocked();
             }
-            Event::ConnectionUnblocked => state.block(number, false),
+            Event::ConnectionUnblocked => link.block(number, false),
             _ => {}
         }
     }
-    if let Some(state) = state.upgrade() {
-        state.lose(number);
+    if let Some(link) = link.upgrade() {
+        link.lose(number);
     }
 }
 
@@ -289,73 +275,77 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn an_old_connection_that_ends_late_says_nothing_about_the_current_one() {
-        let state = State::default();
-        let first = state.begin(None);
-        state.lose(first);
-        state.lose(first);
-        let second = state.begin(None);
-        state.lose(first);
-        assert_eq!((state.now().lost, *state.losses.borrow()), (false, 1));
-        state.block(first, true);
-        let is_blocked = |begun| state.now().is_blocked_since(begun);
+    fn link() -> Arc<Link> {
+        Link::new(AMQPUri::default(), None)
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_that_ends_late_says_nothing_about_the_current_one() {
+        let link = link();
+        let first = link.begin(None);
+        link.lose(first);
+        link.lose(first);
+        let second = link.begin(None);
+        link.lose(first);
+        assert_eq!((link.now().lost, *link.losses.borrow()), (false, 1));
+        link.block(first, true);
+        let is_blocked = |begun| link.now().is_blocked_since(begun);
         let begun = Instant::now();
         assert!(!is_blocked(begun));
-        state.block(second, true);
+        link.block(second, true);
         assert!(is_blocked(begun));
-        state.lose(second);
-        assert_eq!((state.now().lost, *state.losses.borrow()), (true, 2));
+        link.lose(second);
+        assert_eq!((link.now().lost, *link.losses.borrow()), (true, 2));
     }
 
     /// A publication was given up, with its connection, as soon as the broker took it.
-    #[test]
-    fn the_time_for_which_a_broker_takes_nothing_counts_for_no_step() {
-        let state = State::default();
-        let number = state.begin(None);
+    #[tokio::test]
+    async fn the_time_for_which_a_broker_takes_nothing_counts_for_no_step() {
+        let link = link();
+        let number = link.begin(None);
         let begun = Instant::now();
-        assert_eq!(state.now().goes_on_since(begun), begun);
-        state.block(number, true);
-        state.block(number, false);
-        let unblocked = state.now().goes_on_since(begun);
+        assert_eq!(link.now().goes_on_since(begun), begun);
+        link.block(number, true);
+        link.block(number, false);
+        let unblocked = link.now().goes_on_since(begun);
         assert!(unblocked > begun);
-        state.block(number, false);
-        assert_eq!(state.now().goes_on_since(begun), unblocked, "it was told so twice");
+        link.block(number, false);
+        assert_eq!(link.now().goes_on_since(begun), unblocked, "it was told so twice");
         let later = Instant::now();
-        assert_eq!(state.now().goes_on_since(later), later);
-        state.begin(None);
-        assert_eq!(state.now().goes_on_since(begun), begun, "another connection was never blocked");
+        assert_eq!(link.now().goes_on_since(later), later);
+        link.begin(None);
+        assert_eq!(link.now().goes_on_since(begun), begun, "another connection was never blocked");
     }
 
     /// All deliveries counted as lost, and the gauge stood at nothing until the next connection.
-    #[test]
-    fn a_channel_that_the_broker_closes_is_no_loss_of_its_connection() {
-        let state = Arc::new(State::default());
-        let number = state.begin(None);
+    #[tokio::test]
+    async fn a_channel_that_the_broker_closes_is_no_loss_of_its_connection() {
+        let link = link();
+        let number = link.begin(None);
         let watched = |stands: bool| {
             let events = iter([Event::Error(late()), Event::ConnectionBlocked("no memory".into())]).chain(pending());
-            watch_events(events, number, Arc::downgrade(&state), move || stands).now_or_never().is_some()
+            watch_events(events, number, Arc::downgrade(&link), move || stands).now_or_never().is_some()
         };
         assert!(!watched(true), "it watches on");
-        assert_eq!((state.now().lost, state.now().blocked), (false, true));
+        assert_eq!((link.now().lost, link.now().blocked), (false, true));
         assert!(watched(false));
-        assert_eq!((state.now().lost, *state.losses.borrow()), (true, 1));
+        assert_eq!((link.now().lost, *link.losses.borrow()), (true, 1));
     }
 
-    #[test]
-    fn who_publishes_waits_while_the_broker_takes_nothing_over_a_connection_that_stands() {
-        let state = State::default();
-        let waits = || state.unblocked().now_or_never().is_none();
+    #[tokio::test]
+    async fn who_publishes_waits_while_the_broker_takes_nothing_over_a_connection_that_stands() {
+        let link = link();
+        let waits = || link.unblocked().now_or_never().is_none();
         assert!(!waits(), "nobody has needed a connection yet");
-        let first = state.begin(None);
-        state.block(first, true);
+        let first = link.begin(None);
+        link.block(first, true);
         assert!(waits());
-        state.block(first, false);
+        link.block(first, false);
         assert!(!waits());
-        state.block(first, true);
-        state.lose(first);
+        link.block(first, true);
+        link.lose(first);
         assert!(!waits(), "it is for whoever makes another one");
-        state.begin(None);
+        link.begin(None);
         assert!(!waits());
     }
 }
