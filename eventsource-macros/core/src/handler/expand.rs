@@ -53,11 +53,16 @@ fn needed(model: &Model, handler: &Handler) -> impl Iterator<Item = WherePredica
     [message(model, handler)].into_iter().chain(answers(model, handler))
 }
 
-/// What the type of command handlers is: the compiler would ask each impl for its `Default` anew.
-fn aggregate(Model { kind, runtime, self_ty, .. }: &Model) -> Option<WherePredicate> {
+/// What the handlers' type is: the compiler would ask each impl anew for the `Default` of an aggregate, and whether a
+/// type of query handlers may be shared.
+fn itself(Model { kind, runtime, self_ty, .. }: &Model) -> WherePredicate {
     let place = first_span(self_ty);
     let (at, aggregate) = (runtime.at(place), local("Aggregate"));
-    (*kind == Kind::Command).then(|| predicate(self_ty, quote_spanned!(place=> #at::#aggregate<>)))
+    let bound = match kind {
+        Kind::Command => quote_spanned!(place=> #at::#aggregate<>),
+        Kind::Query => quote_spanned!(place=> ::core::marker::Send + ::core::marker::Sync),
+    };
+    predicate(self_ty, bound)
 }
 
 fn message(Model { kind, runtime, .. }: &Model, Handler { message: ty, .. }: &Handler) -> WherePredicate {
@@ -81,7 +86,7 @@ fn message(Model { kind, runtime, .. }: &Model, Handler { message: ty, .. }: &Ha
 fn assuming(model: &Model, predicates: impl IntoIterator<Item = WherePredicate>) -> Generics {
     let mut generics = model.generics.clone();
     if generics.params.is_empty() {
-        generics.make_where_clause().predicates.extend(aggregate(model).into_iter().chain(predicates));
+        generics.make_where_clause().predicates.extend([itself(model)].into_iter().chain(predicates));
     }
     generics
 }
