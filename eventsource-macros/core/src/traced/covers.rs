@@ -75,56 +75,45 @@ pub(super) fn read(
     record: &mut Vec<Entry>,
 ) -> Covers {
     let given = options.take(keys::COVERS);
-    let (never, nothing) = (never_returns(sig), "the function never returns; remove this");
+    let nothing = "the function never returns; remove this";
+    let never = matches!(&sig.output, ReturnType::Type(_, ty) if matches!(ungrouped(ty), Type::Never(_)));
     if never {
         // The compiler would report more about recording `!`.
-        for Entry { key, .. } in record.drain(..) {
-            diagnostics.error(&key, nothing);
+        record.drain(..).for_each(|entry| diagnostics.error(entry.key, nothing));
+    }
+    let seen = match &sig.output {
+        _ if sig.asyncness.is_some() => {
+            Err("an `async fn` is covered until it returns; remove `covers`, or write a plain `fn`")
         }
-    }
-    if let (Some(given), true) = (&given, sig.asyncness.is_some()) {
-        let message = "an `async fn` is covered until it returns; remove `covers`, or write a plain `fn`";
-        diagnostics.error(&given.key, message);
-        return Covers::Call;
-    }
-    if never {
-        if let Some(Given { key, .. }) = &given {
-            diagnostics.error(key, nothing);
-        }
-        return Covers::Call;
-    }
-    let covers = match (&given, &sig.output) {
-        (Some(Given { key, .. }), ReturnType::Default) => {
-            diagnostics.error(key, "the function returns nothing that `covers` could mean; remove it");
+        _ if never => Err(nothing),
+        ReturnType::Default => Err("the function returns nothing that `covers` could mean; remove it"),
+        ReturnType::Type(_, ty) => Ok(seen(ty)),
+    };
+    let covers = match (given, seen) {
+        (None, seen) => seen.unwrap_or(Covers::Call),
+        (Some(Given { key, .. }), Err(message)) => {
+            diagnostics.error(key, message);
             Covers::Call
         }
-        (Some(Given { key, value }), ReturnType::Type(_, ty)) => {
-            let (said, seen) = (said(value), seen(ty));
-            if said != Covers::Call && seen != Covers::Call && said != seen {
+        (Some(Given { key, value }), Ok(seen)) => {
+            let said = said(&value);
+            if said == seen || [said, seen].contains(&Covers::Call) {
+                said
+            } else {
                 let what = if seen == Covers::Future { "future" } else { "stream" };
                 diagnostics
                     .error(key, format!("the function returns a {what}, which is covered as it is; remove this"));
                 seen
-            } else {
-                said
             }
         }
-        (None, ReturnType::Type(_, ty)) if sig.asyncness.is_none() => seen(ty),
-        (None, _) => Covers::Call,
     };
     if covers == Covers::Stream && !record.is_empty() {
         // Recording the stream itself would cause more errors.
-        for Entry { key, .. } in record.drain(..) {
-            let message = "a stream has no one result to record; remove this, or write `covers = call`";
-            diagnostics.error(&key, message);
-        }
+        let message = "a stream has no one result to record; remove this, or write `covers = call`";
+        record.drain(..).for_each(|entry| diagnostics.error(entry.key, message));
         return Covers::Call;
     }
     covers
-}
-
-fn never_returns(sig: &Signature) -> bool {
-    matches!(&sig.output, ReturnType::Type(_, ty) if matches!(ungrouped(ty), Type::Never(_)))
 }
 
 /// Names of types that are certainly not futures.
