@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rdkafka::error::KafkaResult;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
@@ -18,24 +19,14 @@ pub(super) struct Queries {
 }
 
 impl Queries {
-    /// Asks for the lag, unless an earlier query is still open. Brokers that cannot be asked now are asked later.
+    /// Asks for the lag.
     pub(super) fn ask(&mut self, origin: &Arc<Origin>) {
-        if !self.lag.as_mut().is_some_and(is_open) {
-            let origin = Arc::clone(origin);
-            self.lag = Some(apart::run(move || {
-                let _ = origin.share.ask(&origin.client);
-            }));
-        }
+        begin(&mut self.lag, origin, |origin| origin.share.ask(&origin.client));
     }
 
-    /// Asks whether the topic may be read, unless an earlier query is still open.
+    /// Asks whether the topic may be read.
     pub(super) fn look(&mut self, origin: &Arc<Origin>) {
-        if !self.permission.as_mut().is_some_and(is_open) {
-            let origin = Arc::clone(origin);
-            self.permission = Some(apart::run(move || {
-                let _ = refusal::look(&origin.client, &origin.share);
-            }));
-        }
+        begin(&mut self.permission, origin, |origin| refusal::look(&origin.client, &origin.share));
     }
 
     /// Asks what was deleted of partitions that are new to this member. Returns when it is to be asked again.
@@ -57,6 +48,14 @@ impl Queries {
         for open in self.lag.into_iter().chain(self.permission).chain(self.deleted) {
             let _ = open.await;
         }
+    }
+}
+
+/// Asks, unless an earlier query is still open. Brokers that cannot be asked now are asked later.
+fn begin(query: &mut Option<oneshot::Receiver<()>>, origin: &Arc<Origin>, ask: fn(&Origin) -> KafkaResult<()>) {
+    if !query.as_mut().is_some_and(is_open) {
+        let origin = Arc::clone(origin);
+        *query = Some(apart::run(move || drop(ask(&origin))));
     }
 }
 
