@@ -122,6 +122,10 @@ impl<'a> Failed<'a> {
     }
 }
 
+/// The name of the event of [`failure`], which has to be written out there.
+#[cfg(feature = "otel")]
+pub(super) const SPAN_FAILED: &str = "eventsource.span.failed";
+
 /// A traced function, or an operation of a component, failed in the current span; with its error's text, if that is
 /// recorded.
 pub(crate) fn failure(failed: Failed<'_>, error_type: &str, text: Option<&str>) {

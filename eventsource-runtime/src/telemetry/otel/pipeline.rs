@@ -15,6 +15,8 @@ use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tracing::Dispatch;
+use tracing::dispatcher::get_default;
+use tracing::subscriber::NoSubscriber;
 
 use super::init::SpanSink;
 use super::metrics::Instruments;
@@ -58,6 +60,8 @@ pub(super) struct Pipeline {
     pub(super) error_text: bool,
     /// Exports log events, if anything does.
     pub(super) logs: Option<Dispatch>,
+    /// Whether it does so only while the application has no subscriber for them.
+    pub(super) logs_stand_in: bool,
     pub(super) instruments: Instruments,
     /// Whether anybody reads the instruments, or logs what is slow.
     pub(super) metered: bool,
@@ -208,7 +212,18 @@ pub(in crate::telemetry) fn exported_logs() -> Option<Dispatch> {
     if !toggle::has_context() {
         return None;
     }
-    Context::map_current(|current| Active::of(current).pipeline().and_then(|pipeline| pipeline.logs.clone()))
+    let (logs, stand_in) = Context::map_current(|current| {
+        let active = Active::of(current);
+        let pipeline = active.pipeline()?;
+        Some((pipeline.logs.clone()?, pipeline.logs_stand_in))
+    })?;
+    (!stand_in || nobody_listens()).then_some(logs)
+}
+
+/// Whether the code that runs here has no subscriber of `tracing`. It is asked each time: one may be set at any time,
+/// and `tracing::dispatcher::has_been_set` answers for all that ever were, be they gone.
+pub(super) fn nobody_listens() -> bool {
+    get_default(Dispatch::is::<NoSubscriber>)
 }
 
 /// Whether to emit log events instead of a span's span events.

@@ -17,7 +17,7 @@ use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 use super::env::Signal;
 use super::flush::Outlets;
 use super::{TelemetryBuilder, is_ours};
-use crate::telemetry::log::Named;
+use crate::telemetry::log::{self, Named};
 use crate::telemetry::otel::line;
 use crate::telemetry::otel::tree::{Console, Writer};
 
@@ -49,7 +49,7 @@ impl PushMetricExporter for ConsoleMetrics {
                 AggregatedMetrics::I64(data) => points(metric, data, &mut text),
             }
         }
-        self.0.0.print(text);
+        self.0.writer.print(text);
         Ok(())
     }
 
@@ -94,13 +94,17 @@ fn points<T: Copy + Display>(metric: &Metric, data: &MetricData<T>, text: &mut S
 
 /// Prints the log events of this crate, and passes them on to any exporter.
 pub(super) struct ConsoleLogs {
-    writer: Arc<Writer>,
+    printing: Printing,
     next: Option<Dispatch>,
 }
 
 /// What must be printed before the program ends.
 #[derive(Clone)]
-pub(super) struct Printing(Arc<Writer>);
+pub(super) struct Printing {
+    writer: Arc<Writer>,
+    /// Whether it prints log events in place of a subscriber, while there is none.
+    pub(super) stands_in: bool,
+}
 
 impl fmt::Debug for Printing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,7 +114,12 @@ impl fmt::Debug for Printing {
 
 impl Printing {
     pub(super) fn to(out: impl Write + Send + 'static, what: &'static str) -> Self {
-        Self(Arc::new(Writer::start(Box::new(out), what)))
+        Self { writer: Arc::new(Writer::start(Box::new(out), what)), stands_in: false }
+    }
+
+    /// Prints log events beside the trace trees, for those who have no subscriber: what the trees do not show.
+    pub(super) fn in_place_of_a_subscriber(out: impl Write + Send + 'static) -> Self {
+        Self { stands_in: true, ..Self::to(out, "log events") }
     }
 
     /// What metrics are exported to.
@@ -120,7 +129,7 @@ impl Printing {
 
     /// The subscriber that our events go to.
     pub(super) fn subscriber(&self, next: Option<Dispatch>) -> Dispatch {
-        Dispatch::new(ConsoleLogs { writer: Arc::clone(&self.0), next })
+        Dispatch::new(ConsoleLogs { printing: self.clone(), next })
     }
 
     pub(super) fn drains(&self, outlets: &mut Outlets) {
@@ -129,18 +138,31 @@ impl Printing {
     }
 
     pub(super) fn drain(&self, timeout: Duration) -> OTelSdkResult {
-        if self.0.drain(timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+        if self.writer.drain(timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+    }
+}
+
+impl ConsoleLogs {
+    /// In place of a subscriber there are warnings and errors: what else happens is in the trees, as is every failed
+    /// span.
+    fn least_severe(&self) -> Level {
+        if self.printing.stands_in { Level::WARN } else { Level::INFO }
+    }
+
+    fn is_in_trees(&self, metadata: &Metadata<'_>) -> bool {
+        self.printing.stands_in && metadata.name() == log::SPAN_FAILED
     }
 }
 
 /// It wants only our events, and says so: otherwise every place of the program that logs would have to ask.
 impl Subscriber for ConsoleLogs {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= Level::INFO && is_ours(metadata.target())
+        let is_wanted = metadata.is_event() && *metadata.level() <= self.least_severe() && is_ours(metadata.target());
+        is_wanted && !self.is_in_trees(metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::INFO)
+        Some(self.least_severe().into())
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -157,7 +179,7 @@ impl Subscriber for ConsoleLogs {
             line::add(&mut text, current.get::<Named>().into_iter().flat_map(|Named(attributes)| attributes));
         });
         text.push('\n');
-        self.writer.print(text);
+        self.printing.writer.print(text);
         if let Some(next) = self.next.as_ref().filter(|next| next.enabled(event.metadata())) {
             next.event(event);
         }
@@ -178,8 +200,8 @@ mod tests {
     use super::super::ignored::Ignored;
     use super::super::readers::Readers;
     use super::*;
-    use crate::telemetry::TelemetryError;
     use crate::telemetry::otel::screen::{Screen, Stopped};
+    use crate::telemetry::{TelemetryError, names};
 
     #[test]
     fn a_point_is_a_line_whatever_its_attributes_hold() {
@@ -239,5 +261,21 @@ mod tests {
             printing.drain(LONGEST_FLUSH).unwrap();
             assert_eq!(out.text(), "[warn] eventsource::tests: two\\u{a}lines who=a\\u{a}b of=\"c d=e\"\n");
         }
+    }
+
+    #[test]
+    fn in_place_of_a_subscriber_there_is_what_no_tree_shows() {
+        let out = Screen::default();
+        let printing = Printing::in_place_of_a_subscriber(out.clone());
+        with_default(&printing.subscriber(None), || {
+            tracing::error!(target: "eventsource::tests", why = "a\nb", "stopped");
+            tracing::warn!(target: "eventsource::tests", "retried");
+            tracing::info!(target: "eventsource::tests", "rejected");
+            tracing::error!(target: "shop", "theirs");
+            log::failure(log::Failed::new(names::LOG_PROJECTION, "projection.Orders"), "Closed", None);
+        });
+        printing.drain(LONGEST_FLUSH).unwrap();
+        let lines = ["[error] eventsource::tests: stopped why=a\\u{a}b", "[warn] eventsource::tests: retried"];
+        assert_eq!(out.text().lines().collect::<Vec<_>>(), lines);
     }
 }

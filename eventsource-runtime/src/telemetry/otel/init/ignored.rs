@@ -6,13 +6,10 @@ use std::mem;
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
-use tracing::Dispatch;
-use tracing::dispatcher::get_default;
-use tracing::subscriber::NoSubscriber;
 
 use super::Telemetry;
 use crate::sync::Mutex;
-use crate::telemetry::otel::line;
+use crate::telemetry::otel::{line, pipeline};
 use crate::telemetry::{log, names};
 
 /// What one set-up ignores; a clone is the same one.
@@ -46,7 +43,7 @@ impl Ignored {
         for Setting { variable, value, hint } in &settings {
             log::setting_ignored(variable, value, hint);
         }
-        if !telemetry.is_some_and(Telemetry::prints_logs) && get_default(Dispatch::is::<NoSubscriber>) {
+        if !telemetry.is_some_and(Telemetry::prints_logs) && pipeline::nobody_listens() {
             let lines: String = settings.iter().map(Setting::line).collect();
             // There is nobody to tell that stderr is closed.
             let _ = io::stderr().write_all(lines.as_bytes());

@@ -67,9 +67,13 @@ impl Logs {
         Ok(())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.exporters.is_empty()
+    }
+
     /// `None` if nothing is exported.
     pub(super) fn build(self, resource: &Resource, outlets: &mut Outlets) -> Option<Loggers> {
-        if self.exporters.is_empty() {
+        if self.is_empty() {
             return None;
         }
         // Not by the provider: what it has is shared, and can no longer be changed.
@@ -89,7 +93,7 @@ impl Logs {
 
 impl fmt::Debug for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Logs").field("exported", &!self.exporters.is_empty()).finish()
+        f.debug_struct("Logs").field("exported", &!self.is_empty()).finish()
     }
 }
 

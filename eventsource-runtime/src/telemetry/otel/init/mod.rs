@@ -6,6 +6,7 @@ mod bridge;
 mod console;
 mod contained;
 mod env;
+mod exporters;
 mod flush;
 mod handle;
 mod ignored;
@@ -42,7 +43,6 @@ use no_otlp as otlp;
 #[cfg(not(feature = "prometheus"))]
 use no_prometheus as prometheus;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -56,10 +56,9 @@ use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcesso
 use self::batch::{Batches, ExportCounters};
 use self::console::Printing;
 use self::contained::Contained;
-use self::env::{Env, Exporter, Signal};
+use self::env::{Env, Signal};
 use self::flush::Outlets;
 use self::logs::{Loggers, Logs};
-use self::otlp::Otlp;
 use self::prometheus::Scrapes;
 use self::readers::Readers;
 use self::reporting::Reporting;
@@ -95,7 +94,7 @@ pub struct TelemetryBuilder {
     resource: Vec<(String, String)>,
     scrapes: Scrapes,
     logs: Logs,
-    /// Prints log events, if that is asked for.
+    /// Prints log events, if that is asked for, or in place of a subscriber.
     printing: Option<Printing>,
     console_without_endpoint: bool,
     console_traces: Option<usize>,
@@ -169,6 +168,10 @@ impl TelemetryBuilder {
 
     /// Prints the trace tree to stderr if the environment does not say where spans go: neither `OTEL_TRACES_EXPORTER`, be
     /// it `none`, nor an OTLP endpoint for them. What it says of metrics and logs does not count.
+    ///
+    /// Wherever the tree is printed, the warnings and errors that this crate logs are printed beside it, a line each, while
+    /// there is no `tracing` subscriber, unless they are exported or `OTEL_LOGS_EXPORTER` is set. The failure of a span is
+    /// in the tree alone.
     pub fn console_without_endpoint(mut self) -> Self {
         self.console_without_endpoint = true;
         self
@@ -336,6 +339,8 @@ impl TelemetryBuilder {
             instruments = instruments.observing(&meter);
         }
         processed::tell(metered.then_some(&instruments.meter_id), &self.counters.spans, &self.counters.logs);
+        let stands_in = self.printing.as_ref().is_some_and(|printing| printing.stands_in);
+        let logs_are_wanted = loggers.is_some() || self.printing.is_some() && !stands_in;
         let pipeline = Pipeline {
             tracer: tracers.tracer_with_scope(SCOPE.clone()),
             sampling,
@@ -347,50 +352,16 @@ impl TelemetryBuilder {
                 Some(printing) => Some(printing.subscriber(exported)),
                 None => exported,
             },
+            logs_stand_in: stands_in,
             instruments,
             // Slow operations are measured for the log, too.
-            metered: metered || self.log_slow.is_some() || loggers.is_some() || self.printing.is_some(),
+            metered: metered || self.log_slow.is_some() || logs_are_wanted,
             slow: self.log_slow.unwrap_or(metrics::SLOW),
             has_global_spans,
             has_global_meters: Arc::new(AtomicBool::new(metered)),
         };
         let providers = Providers { tracers, meters, loggers, prints_logs: self.printing.is_some(), outlets };
         Ok(Telemetry::new(pipeline, providers, installed && !disabled))
-    }
-
-    fn add_exporters(&mut self) -> Result<(), TelemetryError> {
-        let env = self.env.clone();
-        let otlp = Otlp::new(&env, &self.counters);
-        for exporter in self.exporters(Signal::Traces) {
-            match exporter {
-                Exporter::Otlp => otlp.traces(&mut self.spans)?,
-                Exporter::Console => self.spans.add(self.console()),
-            }
-        }
-        for exporter in self.exporters(Signal::Metrics) {
-            match exporter {
-                Exporter::Otlp => otlp.metrics(&mut self.readers)?,
-                Exporter::Console => self.readers.print(Printing::to(io::stderr(), "metric exports"), &env.ignored),
-            }
-        }
-        for exporter in self.exporters(Signal::Logs) {
-            match exporter {
-                Exporter::Otlp => otlp.logs(&mut self.logs)?,
-                Exporter::Console => self.printing = Some(Printing::to(io::stderr(), "log events")),
-            }
-        }
-        Ok(())
-    }
-
-    fn exporters(&self, signal: Signal) -> Vec<Exporter> {
-        if let Some(exporters) = self.env.exporters(signal) {
-            return exporters;
-        }
-        match self.env.endpoint(signal) {
-            Some(_) => vec![Exporter::Otlp],
-            None if signal == Signal::Traces && self.console_without_endpoint => vec![Exporter::Console],
-            None => Vec::new(),
-        }
     }
 }
 
