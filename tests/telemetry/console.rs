@@ -5,9 +5,10 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
 
+use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
-use eventsource_runtime::telemetry::Telemetry;
 use eventsource_tests::alone::{alone, is_alone, passed};
+use eventsource_tests::orders::OrderPlaced;
 use eventsource_tests::recorder::PATIENCE;
 use opentelemetry::{KeyValue, global};
 use uuid::Uuid;
@@ -16,7 +17,12 @@ use crate::{bus, place};
 
 /// A program whose set-up is the environment's, and what it leaves on stderr.
 fn printed(variables: &[(&str, &str)]) -> Vec<String> {
-    let output = passed(alone("console::a_program").envs(variables.iter().copied()), 1);
+    printed_by("a_program", variables)
+}
+
+/// The same of another program.
+fn printed_by(program: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let output = passed(alone(&format!("console::{program}")).envs(variables.iter().copied()), 1);
     let stderr = String::from_utf8(output.stderr).unwrap();
     stderr.lines().filter(|line| line.contains(" cqrs.") || line.contains("eventsource::")).map(str::to_owned).collect()
 }
@@ -62,6 +68,79 @@ fn nothing_is_printed_unasked() {
     let disabled =
         [("OTEL_SDK_DISABLED", "true"), ("OTEL_METRICS_EXPORTER", "console"), ("OTEL_LOGS_EXPORTER", "console")];
     assert_eq!(printed(&disabled), [""; 0]);
+}
+
+/// Applies nothing.
+struct Poisoned;
+
+#[projection]
+impl Poisoned {
+    fn placed(&self, _: &Recorded<OrderPlaced>) -> Result<(), ProjectionError> {
+        Err(ProjectionError::new("a\nb"))
+    }
+}
+
+/// Has a projection fail, be tried again, and stop, of which the program itself says nothing.
+async fn stop_a_projection() {
+    let store = MemoryStore::new();
+    bus(&store).dispatch(place(Uuid::now_v7())).await.unwrap();
+    let projections = ProjectionRunner::new(store.clone()).projection(Poisoned).max_retries(1).spawn();
+    projections.stopped().await;
+    projections.shutdown().await.unwrap_err();
+}
+
+/// It has a subscriber when a projection stops for the second time.
+#[tokio::test]
+async fn a_program_whose_projections_stop() {
+    if !is_alone() {
+        return;
+    }
+    let telemetry = Telemetry::from_env("console").console_without_endpoint().record_error_text(true);
+    let telemetry = telemetry.shutdown_timeout(PATIENCE).install().unwrap();
+    stop_a_projection().await;
+    // Before anything else is printed.
+    telemetry.force_flush().await.unwrap();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(io::stderr).finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    stop_a_projection().await;
+    telemetry.shutdown().await.unwrap();
+}
+
+/// The lines that tell of projections: those of the set-up, and those of the subscriber, which begin with a time.
+fn told_of_projections(variables: &[(&str, &str)]) -> [Vec<String>; 2] {
+    let mut lines = printed_by("a_program_whose_projections_stop", variables);
+    lines.retain(|line| line.contains("eventsource::projection"));
+    lines.into_iter().partition::<Vec<_>, _>(|line| line.starts_with('[')).into()
+}
+
+/// The trees showed the error's name, and why the projection stood still went nowhere.
+#[test]
+fn why_a_projection_stops_is_printed_beside_the_trees() {
+    let [ours, _] = told_of_projections(&[]);
+    let [retried, stopped] = &ours[..] else { panic!("{ours:#?}") };
+    for (line, level, message) in [(retried, "[warn] ", "retried"), (stopped, "[error] ", "stopped")] {
+        let told = format!(" eventsource::projection: {message} eventsource.projection.name=Poisoned ");
+        assert!(line.starts_with(level) && line.contains(&told), "{line}");
+        assert!(line.contains(" error.type=projection ") && line.ends_with(" exception.message=a\\u{a}b"), "{line}");
+    }
+}
+
+/// Two projections stop, the second where there is a subscriber.
+#[test]
+fn what_is_printed_beside_the_trees_is_left_to_a_subscriber_and_to_what_the_environment_says_of_logs() {
+    let stopped = |variables: &[(&str, &str)]| {
+        told_of_projections(variables).map(|lines| lines.iter().filter(|line| line.contains("stopped")).count())
+    };
+    assert_eq!(stopped(&[]), [1, 1], "once each");
+    assert_eq!(stopped(&[("OTEL_TRACES_EXPORTER", "console")]), [1, 1], "as the trees are");
+    assert_eq!(stopped(&[("OTEL_TRACES_EXPORTER", "none")]), [0, 1], "no trees");
+    assert_eq!(stopped(&[("OTEL_LOGS_EXPORTER", "none")]), [0, 1], "not wanted");
+    assert_eq!(stopped(&[("OTEL_LOGS_EXPORTER", "console")]), [2, 1], "asked for, whoever listens");
+    let failed = |variables: &[(&str, &str)]| {
+        let [ours, _] = told_of_projections(variables);
+        ours.iter().any(|line| line.contains("eventsource::projection: failed "))
+    };
+    assert!(failed(&[("OTEL_LOGS_EXPORTER", "console")]) && !failed(&[]), "a span that fails is in the tree");
 }
 
 /// Prints more metrics than a pipe holds.
