@@ -10,9 +10,9 @@ use opentelemetry_sdk::trace::SpanExporter;
 
 use super::settings::{Protocol, Settings};
 use super::{ExportCounters, LastResponse, Otlp};
-use crate::telemetry::otel::init::Telemetry;
 use crate::telemetry::otel::init::env::{Env, Signal};
 use crate::telemetry::otel::init::tests::{LATE, builder, current_thread};
+use crate::telemetry::otel::init::{Telemetry, TelemetryBuilder};
 use crate::telemetry::otel::metrics;
 use crate::telemetry::otel::tree::tests::span as ended;
 use crate::telemetry::{TelemetryError, log, span};
@@ -348,4 +348,18 @@ fn exporting_needs_nothing_of_the_runtime_that_it_was_set_up_in() {
     drop(attached);
     telemetry.shutdown_blocking().unwrap();
     assert!(told.try_iter().any(|path| path == "/v1/traces"));
+}
+
+/// Whoever exports log events does not want them between the trees as well.
+#[test]
+fn what_is_exported_is_not_printed_beside_the_trees() {
+    let stands_in = |mut builder: TelemetryBuilder| {
+        builder.add_exporters().unwrap();
+        builder.printing.as_ref().is_some_and(|printing| printing.stands_in)
+    };
+    let trees = ("OTEL_TRACES_EXPORTER", "console");
+    assert!(stands_in(builder(&[trees])));
+    assert!(!stands_in(builder(&[trees, ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://127.0.0.1:1/v1/logs")])));
+    let exporter = opentelemetry_sdk::logs::InMemoryLogExporter::default();
+    assert!(!stands_in(builder(&[trees]).log_exporter(exporter)));
 }
