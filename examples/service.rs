@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Its events and its read model are in `accounts.db` in the current folder; `ADDRESS` and `DATABASE` name others. End it
-//! with Ctrl-C or SIGTERM. On PostgreSQL the store is a `PostgresStore`, and the methods of the projection are async.
+//! with Ctrl-C or SIGTERM. On PostgreSQL the store is a `PostgresStore`, its `reader()` a `PostgresReader`, and the methods
+//! of the projection and the closures of the reader are async.
 
 use std::env;
 use std::error::Error;

@@ -46,7 +46,7 @@ pub(crate) use delegate::delegate;
 pub use filter::Filter;
 pub use memory::{Memory, MemoryStore, MemoryTransaction};
 #[cfg(feature = "postgres")]
-pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, PostgresTransaction};
+pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresReader, PostgresStore, PostgresTransaction};
 pub use reading::{EventFeed, StreamEvents, Subscription};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};

@@ -42,6 +42,10 @@ pub(super) const MAY_IDLE: &str =
 pub(super) const OURS: &str = "SET default_transaction_isolation = 'read committed'; SET jit = off; \
     SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET max_parallel_workers_per_gather = 0";
 
+/// Undoes that for a transaction which runs statements of the application, whose role or address may say otherwise.
+pub(super) const NOT_OURS: &str = "SET LOCAL jit TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT; \
+    SET LOCAL plan_cache_mode TO DEFAULT; SET LOCAL max_parallel_workers_per_gather TO DEFAULT";
+
 /// Settings of connections that also run statements of the application.
 pub(super) const YOURS: &str = "SET default_transaction_isolation = 'read committed'";
 
@@ -214,7 +218,7 @@ impl Readers {
 /// Later, what it reads may be locked.
 const SOON: Duration = Duration::from_millis(100);
 /// How long such a connection may take to answer before it is closed after all.
-const ANSWERED: Duration = Duration::from_secs(1);
+pub(super) const ANSWERED: Duration = Duration::from_secs(1);
 
 /// A connection on which a statement may take long. If it is dropped before it is free, a statement and a transaction
 /// may still be open on it: then it is lent again only once they have been answered. If the statement has been running

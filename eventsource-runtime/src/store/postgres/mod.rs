@@ -15,6 +15,7 @@ mod numbers;
 mod options;
 mod projections;
 mod read;
+mod reader;
 mod schema;
 mod snapshots;
 mod tls;
@@ -40,6 +41,7 @@ use group::Append;
 use listen::{Listener, Listening};
 pub use options::PostgresOptions;
 use read::Reads;
+pub use reader::PostgresReader;
 use schema::Schema;
 use snapshots::Snapshots;
 use tokio::runtime::Handle;
@@ -48,8 +50,10 @@ use writer::{UNDER_WAY, Writer};
 
 /// A store in PostgreSQL, with its spans and metrics.
 ///
-/// Read models are ordinary tables, written in the transaction that a projection's method is given: read them with a
-/// client or a pool of your own.
+/// Read models are ordinary tables, written in the transaction that a projection's method is given: read them with
+/// [`reader`](PostgresStore::reader), or a pool of your own. A single client of the driver, as
+/// [`tokio_postgres::connect`](super::tokio_postgres::connect) makes it, does not connect again: once its connection is
+/// lost, each of its calls fails.
 pub type PostgresStore = Traced<Postgres>;
 
 impl Traced<Postgres> {
@@ -93,6 +97,12 @@ impl Traced<Postgres> {
     /// As [`connect`](Self::connect).
     pub async fn connect_with(address: &str, options: PostgresOptions) -> Result<Self, StoreError> {
         Ok(Self::over(Postgres::connect(address, &options).await?))
+    }
+
+    /// Reads the database with SQL of your own, for queries over read models.
+    #[must_use]
+    pub fn reader(&self) -> PostgresReader {
+        PostgresReader { shared: Arc::clone(&self.inner().shared) }
     }
 
     /// Closes the store for all its handles. Earlier calls may still be completed; later ones end with

@@ -1,4 +1,4 @@
-//! What a projection writes with.
+//! What a projection writes with, and what reads it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -16,12 +16,18 @@ use crate::sync::Mutex;
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 256;
 
+/// What becomes of writes where the store only reads, and what to do.
+pub(super) const ONLY_READS: &str =
+    "a reader writes nothing; write in a step of a projection, or with a connection of your own";
+
 /// The transaction of a projection's batch: the projection's writes and its checkpoint are committed together.
 ///
 /// It begins and ends around the steps; a step that ends it itself fails the batch. A failed statement makes all later
 /// ones fail, so a step should end with its error; a step that continues fails all the same. Everything else that the
 /// driver's [`Transaction`] can do is reached through `Deref`. The driver's own names, such as `ToSql`, are in
 /// [`store::tokio_postgres`](crate::store::tokio_postgres), in the version that is used here.
+///
+/// A [`PostgresReader`](super::PostgresReader) gives its closures one that only reads.
 ///
 /// ```
 /// # use eventsource_runtime::store::{PostgresTransaction, tokio_postgres};
@@ -38,8 +44,8 @@ const STATEMENTS: usize = 256;
 /// Each awaited statement is a round trip to the server. [`PostgresTransaction::enqueue`] avoids it.
 pub struct PostgresTransaction<'t> {
     transaction: Pooled<'t>,
-    /// What is to be sent when the step waits, or ends.
-    queued: Mutex<Vec<Queued>>,
+    /// What is to be sent when the step waits, or ends; nothing ever by one that only reads.
+    queued: Option<Mutex<Vec<Queued>>>,
 }
 
 /// A statement to be sent.
@@ -50,7 +56,12 @@ pub(super) struct Queued {
 
 impl<'t> PostgresTransaction<'t> {
     pub(super) fn new(transaction: Pooled<'t>) -> Self {
-        Self { transaction, queued: Mutex::default() }
+        Self { transaction, queued: Some(Mutex::default()) }
+    }
+
+    /// One that the server refuses writes in, and nobody drives.
+    pub(super) fn reading(transaction: Pooled<'t>) -> Self {
+        Self { transaction, queued: None }
     }
 
     pub(super) fn into_inner(self) -> Pooled<'t> {
@@ -86,11 +97,13 @@ impl<'t> PostgresTransaction<'t> {
     /// ```
     ///
     /// # Errors
-    /// PostgreSQL refuses the statement, or a parameter does not have the type that it expects.
+    /// PostgreSQL refuses the statement, a parameter does not have the type that it expects, or the transaction only
+    /// reads.
     pub async fn enqueue(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<(), PostgresError> {
+        let Some(queued) = &self.queued else { return Err(PostgresError::new(ONLY_READS)) };
         let statement = self.prepare_cached(sql).await.map_err(|error| PostgresError::of_statement(&error))?;
         let params = encoded(&statement, params)?;
-        self.queued.lock().push(Queued { statement, params });
+        queued.lock().push(Queued { statement, params });
         Ok(())
     }
 
@@ -170,7 +183,7 @@ impl<'t> PostgresTransaction<'t> {
     /// Waits until the driver of the step has sent what was enqueued, which it does each time that the step waits.
     async fn in_turn(&self) {
         poll_fn(|task| {
-            if self.queued.lock().is_empty() {
+            if self.queued.as_ref().is_none_or(|queued| queued.lock().is_empty()) {
                 return Poll::Ready(());
             }
             task.waker().wake_by_ref();
@@ -181,7 +194,9 @@ impl<'t> PostgresTransaction<'t> {
 
     /// Takes what is to be sent, into an empty list.
     pub(super) fn take_queued(&self, taken: &mut Vec<Queued>) {
-        std::mem::swap(&mut *self.queued.lock(), taken);
+        if let Some(queued) = &self.queued {
+            std::mem::swap(&mut *queued.lock(), taken);
+        }
     }
 }
 
