@@ -16,6 +16,7 @@ mod names;
 mod opening;
 mod pooled;
 mod projecting;
+mod reader;
 mod refusing;
 mod resets;
 mod several;

@@ -141,8 +141,6 @@ impl Linked for Received {
 /// of its stream: right for what adds up, such as pieces in stock, and wrong for a copy of a state, which it would set
 /// back. Such a handler keeps the version of the last event of each stream instead, and passes over what is not newer:
 /// a repeated message as well as an outdated one. The row also keeps others from the stream until the transaction ends.
-/// Take the client from a pool where the service must go on after the connection was lost: alone it does not connect
-/// again.
 /// In PostgreSQL, with a table `seen (consumer TEXT, stream TEXT, version BIGINT, PRIMARY KEY (consumer, stream))`:
 ///
 #[cfg_attr(feature = "postgres", doc = "```no_run")]
@@ -174,6 +172,8 @@ impl Linked for Received {
 ///     }
 /// }
 /// ```
+///
+/// A client does not connect again once its connection is lost: a service takes one from a pool each time.
 #[doc(alias = "inbox")]
 pub trait MessageHandler: Send + Sync + 'static {
     /// Handles a message. The next one of its stream follows when this one is done.

@@ -61,7 +61,7 @@ async fn drop_everywhere(connections: usize) {
     let first = events(300);
     let id = first[0].id;
     store.append(&stream, ExpectedVersion::Any, first).await.unwrap();
-    for call in 0..10 {
+    for call in 0..11 {
         let mut polls = 0;
         loop {
             polls += 1;
@@ -103,6 +103,14 @@ async fn one_of(call: usize, store: &PostgresStore, stream: &StreamId, first: Uu
         6 => drop(store.read_all(Position::START, &Filter::all().event_types(["Placed"]), 1000).await.unwrap()),
         7 => drop(store.read_all(Position::START, &Filter::all(), 1000).await.unwrap()),
         8 => assert!(store.head().await.unwrap() >= Position::new(300)),
+        9 => {
+            let reader = store.reader();
+            let read = reader.read(async |tx| {
+                let numbers = tx.prepare_cached("SELECT generate_series(1, 300)").await?;
+                Ok(tx.query(&numbers, &[]).await?.len() + tx.query("SELECT 1", &[]).await?.len())
+            });
+            assert_eq!(read.await.unwrap(), 301);
+        }
         _ => drop(store.append(stream, ExpectedVersion::Any, Vec::new()).await.unwrap()),
     }
 }
