@@ -25,8 +25,8 @@ pub struct PostgresReader {
 impl PostgresReader {
     /// Runs a closure with a transaction that only reads: all its queries see what was committed when the first of them
     /// began. Tables are found by the role's `search_path`, as those of projections are. The transaction's
-    /// `prepare_cached` keeps a statement for the connection's later transactions; the end of the transaction is left to
-    /// the reader.
+    /// `prepare_cached` keeps a statement for the connection's later transactions. Leave `COMMIT` and `ROLLBACK` to the
+    /// reader.
     ///
     /// It takes one of the connections with which the store reads, never one that is known to be lost: after a restart
     /// of the server or a failover, new ones are made. Commands are loaded with the same connections, as many as
@@ -48,10 +48,10 @@ impl PostgresReader {
     /// ```
     ///
     /// # Errors
-    /// The closure's error: [`StoreError::Backend`] if it is about the server or the connection to it, as for a store in
-    /// trouble, or if a statement was prepared before its tables had other columns, which it will have the next time;
-    /// otherwise [`StoreError::Refused`], such as for a table or a row that is not there, and for a statement that
-    /// writes. Or there is no connection to be had, or the store is closed.
+    /// The closure's error: [`StoreError::Backend`] if it is about the server or the connection to it, as for a store
+    /// in trouble, or once for a kept statement whose tables have got other columns; otherwise [`StoreError::Refused`],
+    /// such as for a table or a row that is not there, and for a statement that writes. Or there is no connection to be
+    /// had, or the store is closed.
     pub async fn read<T>(
         &self,
         read: impl AsyncFnOnce(&PostgresTransaction<'_>) -> Result<T, Error>,
@@ -63,8 +63,8 @@ impl PostgresReader {
         // Pipelined, with one wait for both.
         let (set, read) = join(tx.batch_execute(NOT_OURS), read(&tx)).await;
         let read = set.and(read).map_err(|error| failed(&tx, &error));
-        // It also undoes settings that the closure made. Behind a statement that the closure did not wait for, the answer
-        // may take long: then the connection is given up.
+        // It also undoes settings that the closure made. Behind a statement that the closure did not wait for, the
+        // answer may take long: then the connection is given up.
         if let Ok(Ok(())) = timeout(ANSWERED, tx.into_inner().rollback()).await {
             drop(client.free());
         }
