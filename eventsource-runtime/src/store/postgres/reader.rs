@@ -56,10 +56,10 @@ impl PostgresReader {
         &self,
         read: impl AsyncFnOnce(&PostgresTransaction<'_>) -> Result<T, Error>,
     ) -> Result<T, StoreError> {
-        let begun = |error: Error| Fault::from(error).attempt(QUERY);
+        let failing = |error: Error| Fault::from(error).attempt(QUERY);
         let mut client = self.shared.pools.readers.lend().await.map_err(|fault| fault.attempt(QUERY))?;
-        let begin = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-        let tx = PostgresTransaction::reading(begin.start().await.map_err(begun)?);
+        let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+        let tx = PostgresTransaction::reading(transaction.start().await.map_err(failing)?);
         // Pipelined, with one wait for both.
         let (set, read) = join(tx.batch_execute(NOT_OURS), read(&tx)).await;
         let read = set.and(read).map_err(|error| failed(&tx, &error));
