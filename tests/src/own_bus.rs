@@ -21,6 +21,7 @@ pub struct Remote {
     system: &'static str,
     failures: Arc<AtomicUsize>,
     refused: Arc<Mutex<Option<Uuid>>>,
+    refused_once: Arc<Mutex<Option<Uuid>>>,
     panics: Arc<AtomicUsize>,
     silences: Arc<AtomicUsize>,
 }
@@ -39,8 +40,8 @@ pub fn routing() -> Traced<Remote> {
 
 fn of_system(system: &'static str) -> Traced<Remote> {
     let inner = InProcessBus::new().inner().clone();
-    let (failures, refused, panics, silences) = Default::default();
-    Traced::over(Remote { inner, system, failures, refused, panics, silences })
+    let (failures, refused, refused_once, panics, silences) = Default::default();
+    Traced::over(Remote { inner, system, failures, refused, refused_once, panics, silences })
 }
 
 impl Remote {
@@ -62,6 +63,19 @@ impl Remote {
     /// This message is one that the bus can never take.
     pub fn refuse_for_good(&self, message: Option<Uuid>) {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = message;
+    }
+
+    /// This message is not published the next time, and those of other streams behind it are.
+    pub fn refuse_once(&self, message: Option<Uuid>) {
+        *self.refused_once.lock().unwrap_or_else(PoisonError::into_inner) = message;
+    }
+
+    /// Where the message is that is not published this time, if there is one.
+    fn refuses_once(&self, messages: &[Message]) -> Option<usize> {
+        let mut refused = self.refused_once.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = messages.iter().position(|message| refused.is_some() && message.id() == *refused)?;
+        *refused = None;
+        Some(at)
     }
 
     /// Which message is not published, if one is to fail, and why; those behind it are not either.
@@ -123,7 +137,12 @@ impl EventBus for Remote {
         let messages = &messages[..messages.len().saturating_sub(silent)];
         let fault = self.fault(messages);
         let taken = fault.as_ref().map_or(messages.len(), |(at, _)| *at);
-        let mut results = self.inner.publish(messages[..taken].iter().map(sent).collect()).await;
+        let mut taken: Vec<_> = messages[..taken].iter().map(sent).collect();
+        let refused = self.refuses_once(&taken).map(|at| (at, taken.remove(at)));
+        let mut results = self.inner.publish(taken).await;
+        if let Some((at, _)) = refused {
+            results.insert(at, Err(PublishError::backend("reach a broker", "as it was told to")));
+        }
         if let Some((at, error)) = fault {
             let behind = || PublishError::behind("all of them");
             results.push(Err(error));

@@ -10,6 +10,7 @@ mod in_process;
 mod inbox;
 mod killed;
 mod off;
+mod partly;
 mod patterns;
 mod propagation;
 mod refusing;
