@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use eventsource_runtime::bus::{InProcessBus, InProcessOptions, PublishError, Received};
+use eventsource_runtime::bus::{HandlerError, InProcessBus, InProcessOptions, Message, PublishError, Received};
+use eventsource_runtime::store::StreamId;
 use tokio::sync::Semaphore;
 
 use super::in_process::{message, waiting};
@@ -39,6 +40,38 @@ async fn members_that_are_shut_down_together_handle_what_is_there() {
     permits.add_permits(9);
     let (one, other) = tokio::join!(one.shutdown(), other.shutdown());
     assert_eq!(one.unwrap().acknowledged + other.unwrap().acknowledged, 10);
+}
+
+/// One group was looked at after the other: what was published to the first after that was left.
+#[tokio::test]
+async fn what_is_published_to_a_group_that_was_done_is_drained() {
+    let (bus, [asked, answered]) = (InProcessBus::new(), [(); 2].map(|()| Arc::new(Semaphore::new(0))));
+    let of_type = |event_type| Message::new(StreamId::new("Order", 1), event_type, "{}");
+    let done = bus.subscribe("a").event_types(["Answered"]).handle(waiting(&answered)).await.unwrap();
+    let (publisher, permits) = (bus.clone(), Arc::clone(&asked));
+    let answers = move |_: Received| {
+        let (bus, permits) = (publisher.clone(), Arc::clone(&permits));
+        async move {
+            permits.acquire().await?.forget();
+            bus.publish(of_type("Answered")).await?;
+            Ok::<_, HandlerError>(())
+        }
+    };
+    let answers = bus.subscribe("b").event_types(["Asked"]).handle(answers).await.unwrap();
+    bus.publish(of_type("Asked")).await.unwrap();
+    let mut shutdown = Box::pin(bus.shutdown());
+    for permits in [&asked, &answered] {
+        // Long enough for it to see what is done.
+        for _ in 0..100 {
+            assert!(futures_util::poll!(&mut shutdown).is_pending());
+            tokio::task::yield_now().await;
+        }
+        permits.add_permits(1);
+    }
+    shutdown.await.unwrap();
+    for (running, handled) in [(answers, 1), (done, 1)] {
+        assert_eq!(running.finished().await.unwrap().acknowledged, handled);
+    }
 }
 
 /// It was confirmed, and gone.

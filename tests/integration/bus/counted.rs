@@ -1,10 +1,13 @@
-//! What is counted of messages that were sent.
+//! What is counted of messages that were sent, and of those that came.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use eventsource_runtime::bus::{InProcessBus, Message};
+use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Received};
 use eventsource_runtime::store::StreamId;
-use eventsource_tests::own_bus::remote;
+use eventsource_tests::own_bus::{remote, until_settled};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Measured;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
@@ -33,7 +36,7 @@ async fn messages_that_never_left_are_not_counted_as_sent() {
     let never = Message::read([("event_id", text.as_bytes())], "{}".into());
     recorder
         .run(async {
-            closed.shutdown_within(std::time::Duration::ZERO).await.unwrap();
+            closed.shutdown_within(Duration::ZERO).await.unwrap();
             closed.publish(message(1)).await.unwrap_err();
             bus.inner().refuse_for_good(Some(id));
             // Those behind it are not tried either.
@@ -47,4 +50,28 @@ async fn messages_that_never_left_are_not_counted_as_sent() {
     recorder.flush().await;
     let expected = [((String::new(), "3".to_owned()), 2), (("backend".to_owned(), String::new()), 1)];
     assert_eq!(sent(&metrics), BTreeMap::from(expected));
+}
+
+#[tokio::test]
+async fn a_message_is_counted_as_consumed_once_however_often_it_is_tried() {
+    let (recorder, metrics) = Recorder::measured();
+    recorder
+        .run(async {
+            let (bus, failures) = (remote(), Arc::new(AtomicUsize::new(2)));
+            let handler = move |_: Received| {
+                let fails =
+                    failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+                async move { if fails { Err(HandlerError::new("not this time")) } else { Ok(()) } }
+            };
+            let running = bus.subscribe("inventory").pauses(Duration::ZERO, Duration::ZERO);
+            let running = running.handle(handler).await.unwrap();
+            bus.publish(message(1)).await.unwrap();
+            until_settled(&running, 1).await;
+            running.shutdown().await.unwrap();
+        })
+        .await;
+    recorder.flush().await;
+    let points = Measured::last(&metrics);
+    let counted = |name: &str| points.iter().filter(|point| point.name == name).map(|point| point.count).sum::<u64>();
+    assert_eq!([counted("messaging.client.consumed.messages"), counted("messaging.process.duration")], [1, 3]);
 }

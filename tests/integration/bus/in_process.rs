@@ -251,6 +251,8 @@ async fn a_publisher_does_not_wait_for_a_group_that_has_gone() {
     let other = other.await.unwrap();
     let stuck = bus.subscribe("stuck").handle(waiting(&permits)).await.unwrap();
     bus.publish(message(1)).await.unwrap();
+    // So that it waits for the other one alone.
+    until_settled(&other, 1).await;
     let publisher = bus.clone();
     let mut waiting = Box::pin(async move { publisher.publish(message(2)).await });
     assert!(futures_util::poll!(&mut waiting).is_pending());

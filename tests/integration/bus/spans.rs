@@ -6,11 +6,12 @@ use eventsource_runtime::bus::{
     EventBus, HandlerError, InProcessBus, Message, Propagation, Received, Relation, Traced,
 };
 use eventsource_runtime::store::StreamId;
+use eventsource_runtime::telemetry::TraceContext;
 pub(super) use eventsource_tests::own_bus::until_settled;
 use eventsource_tests::own_bus::{remote, routing};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Registry;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 fn message() -> Message {
     Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}")
@@ -189,4 +190,25 @@ async fn a_bus_that_is_switched_off_makes_no_spans_and_passes_the_context_on() {
         })
         .await;
     assert_eq!(recorder.started_spans(), 0);
+}
+
+/// Not that of the one that it came with.
+#[tokio::test]
+async fn a_message_that_is_sent_on_carries_the_context_of_the_span_that_sends_it() {
+    let (recorder, (tell, mut seen)) = (Recorder::new(), mpsc::unbounded_channel());
+    recorder
+        .run(async {
+            let bus = remote();
+            let running = bus.subscribe("inventory").handle(move |received: Received| {
+                let told = tell.send(received.trace_context().map(TraceContext::span_id));
+                async move { Ok::<_, HandlerError>(told?) }
+            });
+            let running = running.await.unwrap();
+            let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok();
+            bus.publish(message().with_trace_context(context)).await.unwrap();
+            running.shutdown().await.unwrap();
+        })
+        .await;
+    let sent = recorder.trees().span("send orders").span_context.span_id();
+    assert_eq!(seen.recv().await, Some(Some(u64::from_be_bytes(sent.to_bytes()))));
 }
