@@ -5,7 +5,9 @@ use std::sync::atomic::AtomicUsize;
 use eventsource_runtime::dispatch::ManagerDeadLetters;
 use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::StreamId;
+use eventsource_tests::faulty::Faulty;
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
+use eventsource_tests::shipping::PaymentTaken;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -175,4 +177,23 @@ async fn a_letter_is_not_resolved_while_it_is_retried() {
     let resolved = if let Some(done) = done { done } else { resolved.await.unwrap() };
     assert_eq!((retried, resolved), (1, false));
     assert_eq!(names(&store, "Shelf").await, ["Filled", "Reserved"]);
+}
+
+/// What the process has reacted to since then came from another stream.
+#[tokio::test]
+async fn a_letter_is_reacted_to_though_its_process_has_gone_on() {
+    let (store, order) = (Faulty::default(), Uuid::now_v7());
+    store.refuse_appends_of(Some("process_manager.reacted"));
+    let managers = runner(&store).max_retries(0).on_failure(OnFailure::DeadLetter).spawn();
+    commands(&store).dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
+    quiet(&managers, &store).await;
+    store.refuse_appends_of(None);
+    let payments = Repository::<Payment, _>::new(store.clone());
+    payments.append(&order, ExpectedVersion::Any, PaymentTaken { cents: 1 }).await.unwrap();
+    quiet(&managers, &store).await;
+    assert!(names(&store, "Shipping").await.contains(&"ShippingPaid".to_owned()));
+    let letters = runner(&store).dead_letters::<Shipping>();
+    assert_eq!(letters.retry(&StreamId::new("Order", order)).await.unwrap(), 1);
+    assert!(names(&store, "Shipping").await.contains(&"ShippingBegun".to_owned()));
+    managers.shutdown().await.unwrap();
 }

@@ -19,7 +19,7 @@ const PAST: usize = 5000;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Events of processes that were over long ago.
-async fn pass_time(store: &Faulty) {
+pub(super) async fn pass_time(store: &Faulty) {
     let stream = StreamId::new("Shipping", Uuid::now_v7());
     let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
     for _ in 0..PAST / 500 {

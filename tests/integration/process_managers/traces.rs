@@ -1,6 +1,11 @@
 //! How what managers do can be followed.
 
+use std::sync::Arc;
+
+use eventsource_runtime::StoredEvent;
+use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{NewEvent, Origin, StreamId};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::shipping::{OrderCancelled, commands};
 use uuid::Uuid;
@@ -50,6 +55,28 @@ async fn a_reaction_is_a_trace_that_links_to_its_event_with_its_commands_below()
     assert!(events.iter().all(|event| event.correlation_id == placed.correlation_id), "one story");
     let cancelled = events.iter().find(|event| event.is::<OrderCancelled>()).unwrap();
     assert_eq!(cancelled.metadata.get("process_manager.cause"), Some(&*placed.id.to_string()));
+}
+
+/// An event that no command led to begins a story of its own.
+#[tokio::test]
+async fn all_that_follows_from_an_event_without_a_correlation_is_correlated_with_it() {
+    let (store, order) = (MemoryStore::new(), Uuid::now_v7());
+    let payload = serde_json::to_vec(&place(order, "Mallory", "9 Back Street")).unwrap();
+    let placed = NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "OrderPlaced",
+        schema_version: 1,
+        payload: payload.into(),
+        origin: Arc::new(Origin::at(Timestamp::from_micros(1))),
+    };
+    let id = placed.id;
+    let appended = store.append(&StreamId::new("Order", order), ExpectedVersion::NoStream, vec![placed]).await.unwrap();
+    let managers = runner(&store).spawn();
+    managers.wait_for(appended.position).await.unwrap();
+    managers.shutdown().await.unwrap();
+    let followed = all_events(&store).await.split_off(1);
+    assert!(followed.iter().any(StoredEvent::is::<OrderCancelled>), "{followed:?}");
+    assert!(followed.iter().all(|event| event.correlation_id == Some(id)), "{followed:?}");
 }
 
 #[tokio::test]
