@@ -72,3 +72,28 @@ impl<S: ProjectionStore> ManagerStore<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::reacting::ManagerContext;
+    use super::*;
+    use crate::clock;
+    use crate::dispatch::CommandBus;
+    use crate::store::MemoryStore;
+
+    /// Another has had its turn, and given it up.
+    #[tokio::test]
+    async fn whoever_was_stopped_in_a_turn_finds_that_another_had_one() {
+        let bus = CommandBus::builder().build();
+        let context = ManagerContext { bus, clock: clock::system(), max_depth: 1, metrics: false, names: Vec::new() };
+        let (store, context) = (MemoryStore::new(), Arc::new(context));
+        let managers = ManagerStore { store: store.clone(), context, leases: Vec::new(), late: false };
+        let stopped = managers.turn("process_letters.Shipping").await.unwrap();
+        let stopped = HeldLease { since: Instant::now().checked_sub(TERM).unwrap(), ..stopped };
+        stopped.check(&store).await.unwrap();
+        managers.give_up(stopped.clone()).await;
+        let other = managers.turn("process_letters.Shipping").await.unwrap();
+        managers.give_up(other).await;
+        assert!(stopped.check(&store).await.unwrap_err().is_lease_lost());
+    }
+}
