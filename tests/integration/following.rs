@@ -1,6 +1,7 @@
 //! Projections at the edges: slow, failing, panicking, twice, and over stores that fail.
 
 mod ending;
+mod leases;
 mod piling;
 mod preparing;
 

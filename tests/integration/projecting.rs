@@ -3,8 +3,10 @@
 pub(crate) mod anew;
 mod away;
 mod blame;
+mod chosen;
 mod hanging;
 mod rebuilt;
+mod replaced;
 mod set_back;
 mod stalled;
 mod standby;

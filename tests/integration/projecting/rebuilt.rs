@@ -60,3 +60,23 @@ async fn a_lease_that_was_waited_for_is_told_once_it_is_held() {
     let told = log.names_of("eventsource::projection");
     assert_eq!(told, ["eventsource.projection.waits", "eventsource.projection.takes_over"]);
 }
+
+/// Nor is it, if it comes in batches.
+#[tokio::test]
+async fn what_comes_after_a_rebuild_is_no_replay() {
+    let recorder = Recorder::new();
+    let rebuilt = recorder.run(async {
+        let (store, stream) = (sqlite().await, a_stream());
+        let many = || (0..100).map(|_| cancellation(REASON, 1)).collect();
+        let mut last = cancel(&store, &stream, REASON, 1).await;
+        let projections = runner(&store).projection(Tally::sound()).enable_tracing(true).rebuild().spawn();
+        projections.wait_for(last).await.unwrap();
+        last = store.append(&stream, ExpectedVersion::Any, many()).await.unwrap().position;
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+    });
+    rebuilt.await;
+    let rendered = recorder.trees().render();
+    assert!(rendered.contains("eventsource.batch.size="), "{rendered}");
+    assert_eq!(rendered.matches("eventsource.replay=true").count(), 1, "{rendered}");
+}

@@ -189,3 +189,17 @@ async fn who_stands_by_tells_how_far_a_holder_that_does_nothing_is_behind() {
     });
     in_time(told).await;
 }
+
+#[tokio::test]
+async fn a_lease_that_another_takes_is_noticed_while_nothing_happens() {
+    let (log, _guard) = Log::of_thread();
+    let (store, seen) = (MemoryStore::new(), Seen::default());
+    let runner = ProjectionRunner::new(store.clone()).lease(Duration::from_millis(30)).projection(seen.clone());
+    let projections = runner.spawn();
+    projections.wait_for(cancel(&store, &a_stream(), REASON, 1).await).await.unwrap();
+    let another = Claim::new(Uuid::now_v7(), "another", Duration::from_hours(1));
+    store.lease_projection(Partition::whole("Seen"), another.by_force()).await.unwrap();
+    in_time(log.hears("eventsource.projection.lease_lost")).await;
+    in_time(log.hears("eventsource.projection.waits")).await;
+    projections.shutdown().await.unwrap();
+}

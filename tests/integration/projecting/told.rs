@@ -3,8 +3,10 @@
 use eventsource_runtime::telemetry::names;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Measured;
+use eventsource_tests::scratch::Scratch;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 
+use super::anew::open;
 use super::*;
 
 /// Applies nothing.
@@ -42,6 +44,43 @@ async fn an_event_is_told_as_what_became_of_it_though_the_answer_was_lost() {
                 let projections = runner.on_failure(policy).spawn();
                 let last = cancel(&store, &a_stream(), REASON, 1).await;
                 projections.wait_for(last).await.unwrap();
+                projections.shutdown().await.unwrap();
+            })
+            .await;
+        recorder.flush().await;
+        assert_eq!(statuses(&metrics), [status]);
+    }
+}
+
+/// Applies nothing, and knows that it never will.
+struct Hopeless;
+
+#[projection]
+impl Hopeless {
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) -> Result<(), ProjectionError> {
+        Err(ProjectionError::new("poison").permanent())
+    }
+}
+
+/// What could not even be tried says nothing of what was tried before. On a clock that goes on when all wait for it.
+#[tokio::test(start_paused = true)]
+async fn an_event_is_told_as_what_became_of_it_though_the_store_was_in_trouble_after_that() {
+    for (policy, status) in [(OnFailure::Skip, "skipped"), (OnFailure::DeadLetter, "dead_lettered")] {
+        let (recorder, metrics) = Recorder::measured();
+        recorder
+            .run(async {
+                let store = Faulty::default();
+                store.lose_answers(1);
+                let runner = ProjectionRunner::new(store.clone()).projection(Hopeless).on_failure(policy);
+                let projections = runner.spawn();
+                let last = cancel(&store, &a_stream(), REASON, 1).await;
+                // The event, and what its policy says, whose answer is lost.
+                while store.batches() < 2 {
+                    tokio::task::yield_now().await;
+                }
+                store.refuse(1);
+                projections.wait_for(last).await.unwrap();
+                assert_eq!(store.batches(), 4, "one was refused");
                 projections.shutdown().await.unwrap();
             })
             .await;
@@ -171,4 +210,48 @@ async fn an_event_that_fails_since_it_was_applied_already_is_told_as_applied() {
         .await;
     recorder.flush().await;
     assert_eq!(counts(&metrics), BTreeMap::from([("applied".to_owned(), 1)]));
+}
+
+/// It was not there yet when it was counted on, so that nobody else can have made it of ours.
+#[tokio::test]
+async fn an_event_that_somebody_else_has_passed_over_is_not_told_as_applied() {
+    let (recorder, metrics) = Recorder::measured();
+    let scratch = Scratch::new();
+    recorder
+        .run(async {
+            let (store, stream) = (open(&scratch.file()).await, a_stream());
+            let runner = ProjectionRunner::new(store.clone()).lease(Duration::from_hours(1));
+            let projections = runner.projection(Tally::sound()).spawn();
+            projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+            let raw = rusqlite::Connection::open(scratch.file()).unwrap();
+            raw.busy_timeout(Duration::from_secs(5)).unwrap();
+            raw.execute("UPDATE projection_partitions SET position = 2", []).unwrap();
+            for _ in 0..2 {
+                projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+            }
+            projections.shutdown().await.unwrap();
+            assert_eq!(seen(&store).await, [1, 3]);
+        })
+        .await;
+    recorder.flush().await;
+    assert_eq!(counts(&metrics), BTreeMap::from([("applied".to_owned(), 2)]));
+}
+
+#[tokio::test]
+async fn each_retry_is_counted_once() {
+    let (recorder, metrics) = Recorder::measured();
+    recorder
+        .run(async {
+            let store = sqlite().await;
+            let tally = Tally { poison: "poison", panics: false, left: Arc::new(AtomicUsize::new(2)) };
+            let projections = ProjectionRunner::new(store.clone()).projection(tally).spawn();
+            projections.wait_for(Position::START).await.unwrap();
+            projections.wait_for(cancel(&store, &a_stream(), POISON, 1).await).await.unwrap();
+            projections.shutdown().await.unwrap();
+        })
+        .await;
+    recorder.flush().await;
+    let retries = Measured::last(&metrics).into_iter().filter(|point| point.name == names::EVENTSOURCE_RETRIES);
+    let told = retries.map(|point| (point.said("eventsource.component"), point.said("error.type"), point.count));
+    assert_eq!(told.collect::<Vec<_>>(), [("projection".to_owned(), "projection".to_owned(), 2)]);
 }
