@@ -108,6 +108,18 @@ async fn a_command_asks_a_provider_that_makes_no_spans_once() {
     global::set_tracer_provider(NoopTracerProvider::new());
 }
 
+/// As by a `?` in `main`.
+#[test]
+fn what_has_ended_is_exported_when_a_set_up_is_dropped_that_is_installed() {
+    let _turn = TURN.blocking_lock();
+    let exporter = InMemorySpanExporter::default();
+    let installed = Telemetry::builder("ours").span_exporter(exporter.clone()).install().unwrap();
+    span("last").in_scope(|| ());
+    drop(installed);
+    assert_eq!(names(&exporter), ["last"]);
+    global::set_tracer_provider(NoopTracerProvider::new());
+}
+
 #[test]
 fn the_process_has_one_set_up_at_a_time() {
     let _turn = TURN.blocking_lock();

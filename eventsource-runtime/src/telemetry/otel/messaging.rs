@@ -321,6 +321,16 @@ mod tests {
         assert_eq!(told(&watched, 100), BTreeMap::from(expected));
     }
 
+    #[test]
+    fn of_several_buses_of_a_system_one_that_is_lost_is_told() {
+        let buses: [Arc<dyn Health>; 2] = [Arc::new(Broken), Arc::new(Fine)];
+        for (first, second) in [(0, 1), (1, 0)] {
+            let watched = [first, second].map(|at| (Some("kafka"), Arc::downgrade(&buses[at])));
+            let expected = [of(CONNECTED, "kafka", 0), of(LAG, "kafka", 14)];
+            assert_eq!(told(&watched, 1), BTreeMap::from(expected));
+        }
+    }
+
     /// Its destructor ran outside of what bears panics, and nothing was told ever after.
     #[test]
     fn a_bus_whose_end_panics_while_it_is_asked_takes_no_gauge_of_others_along() {

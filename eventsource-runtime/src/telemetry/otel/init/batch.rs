@@ -278,22 +278,23 @@ mod tests {
         }
     }
 
-    /// Ends so many spans before anything can be exported; exported, dropped and failed afterwards.
+    /// Ends so many spans before anything can be exported, and as many after the end, which nobody counts any more;
+    /// exported, dropped and failed afterwards.
     fn counts(ended: u64, act: fn() -> OTelSdkResult) -> (u64, u64, u64) {
         let exporter = Exporter { act, open: Arc::default() };
         let (processed, alarm) = (Arc::default(), Arc::default());
         let admission = Admission::new(Signal::Traces, 1000, &processed, &alarm);
         let reporting = Reporting::new(exporter.clone(), Signal::Traces, &alarm);
         let batches = Batches::of(reporting, admission, &Ignored::default()).unwrap();
-        for id in 0..ended {
-            batches.on_end(span(1, id + 1, 0, "a", 0, 1));
-        }
+        let end = || (0..ended).for_each(|id| batches.on_end(span(1, id + 1, 0, "a", 0, 1)));
+        end();
         *exporter.open.0.lock().unwrap() = true;
         exporter.open.1.notify_all();
         let _ = batches.force_flush();
         let _ = batches.shutdown_with_timeout(Duration::from_secs(5));
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (read(&processed.exported), read(&processed.queue_full), read(&processed.export_failed))
+        end();
+        let all = [&processed.exported, &processed.queue_full, &processed.export_failed];
+        all.map(|count| count.load(Ordering::Relaxed)).into()
     }
 
     #[test]

@@ -263,4 +263,21 @@ mod tests {
         assert!(matches!(ended, Err(TelemetryError::TimedOut { .. })), "{ended:?}");
         noted.recv_timeout(LONG).unwrap();
     }
+
+    #[test]
+    fn all_that_hang_are_waited_for_together() {
+        const DEADLINE: Duration = Duration::from_millis(100);
+        let (_hold, held): (Vec<_>, Vec<_>) = (0..20).map(|_| mpsc::channel::<()>()).unzip();
+        let hanging = held.into_iter().map(|held| {
+            let held = Mutex::new(held);
+            Flushes::new(Signal::Traces, move || {
+                let _ = held.lock().recv();
+                Ok(())
+            })
+        });
+        let (hanging, begun) = (hanging.collect::<Vec<_>>(), Instant::now());
+        let ended = all(&hanging, DEADLINE);
+        assert!(matches!(ended, Err(TelemetryError::TimedOut { .. })), "{ended:?}");
+        assert!(begun.elapsed() < 10 * DEADLINE, "{:?}", begun.elapsed());
+    }
 }
