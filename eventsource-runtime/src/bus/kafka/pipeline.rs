@@ -184,6 +184,14 @@ mod tests {
         config(options.client("localhost:9092").unwrap(), options)
     }
 
+    /// By the client's defaults a retry may come twice, or overtake what failed, and what is late is dropped.
+    #[test]
+    fn nothing_comes_twice_nor_out_of_order_and_all_replicas_have_it() {
+        let config = of(&KafkaOptions::new("orders"));
+        let set = ["enable.idempotence", "enable.gapless.guarantee", "acks", "message.timeout.ms"];
+        assert_eq!(set.map(|name| config.get(name)), [Some("true"), Some("true"), Some("all"), Some("0")]);
+    }
+
     /// Brokers refused the messages that the client had put together, and none of them was at fault.
     #[test]
     fn messages_go_out_together_up_to_the_length_of_the_longest() {
