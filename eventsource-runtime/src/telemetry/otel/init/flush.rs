@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn all_that_hang_are_waited_for_together() {
         const DEADLINE: Duration = Duration::from_millis(100);
-        let (_hold, held): (Vec<_>, Vec<_>) = (0..20).map(|_| mpsc::channel::<()>()).unzip();
+        let (_hold, held): (Vec<_>, Vec<_>) = (0..100).map(|_| mpsc::channel::<()>()).unzip();
         let hanging = held.into_iter().map(|held| {
             let held = Mutex::new(held);
             Flushes::new(Signal::Traces, move || {
@@ -278,6 +278,6 @@ mod tests {
         let (hanging, begun) = (hanging.collect::<Vec<_>>(), Instant::now());
         let ended = all(&hanging, DEADLINE);
         assert!(matches!(ended, Err(TelemetryError::TimedOut { .. })), "{ended:?}");
-        assert!(begun.elapsed() < 10 * DEADLINE, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < 50 * DEADLINE, "{:?}", begun.elapsed());
     }
 }
