@@ -52,8 +52,7 @@ use writer::{UNDER_WAY, Writer};
 ///
 /// Read models are ordinary tables, written in the transaction that a projection's method is given: read them with
 /// [`reader`](PostgresStore::reader), or a pool of your own. A single client of the driver, as
-/// [`tokio_postgres::connect`](super::tokio_postgres::connect) makes it, does not connect again: once its connection is
-/// lost, each of its calls fails.
+/// [`tokio_postgres::connect`] makes it, does not connect again: once its connection is lost, each of its calls fails.
 pub type PostgresStore = Traced<Postgres>;
 
 impl Traced<Postgres> {
