@@ -3,6 +3,7 @@
 mod cuts;
 mod opening;
 mod own_threads;
+mod refusing;
 mod several;
 mod turns;
 mod writing;

@@ -12,6 +12,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::task;
+use std::time::Duration;
 
 use eventsource_runtime::dispatch::{DispatchJsonError, ExecuteJsonError};
 use eventsource_runtime::error::BoxError;
@@ -24,6 +25,9 @@ use eventsource_tests::registry::Measured;
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::Barrier;
 use uuid::Uuid;
+
+/// Longer than a command takes on the busiest machine.
+const STANDSTILL: Duration = Duration::from_mins(1);
 
 #[derive(Event, Clone, Serialize, Deserialize)]
 struct Marked {
@@ -115,8 +119,9 @@ async fn a_command_that_is_dispatched_twice_at_once_is_handled_once() {
     let bus = sheets(&store, 0, 2);
     let id = Uuid::now_v7();
     let context = || Context { command_id: Some(Uuid::from_u128(7)), ..Context::default() };
-    let (first, second) =
-        tokio::join!(bus.dispatch_with(Mark { id }, context()), bus.dispatch_with(Mark { id }, context()));
+    let both =
+        async { tokio::join!(bus.dispatch_with(Mark { id }, context()), bus.dispatch_with(Mark { id }, context())) };
+    let (first, second) = tokio::time::timeout(STANDSTILL, both).await.expect("none is decided without end");
     let (first, second) = (first.unwrap(), second.unwrap());
     assert_eq!((first.version, first.position), (second.version, second.position));
     assert!(first.repeated != second.repeated);
@@ -128,7 +133,8 @@ async fn a_command_id_that_was_used_elsewhere_is_refused() {
     let bus = sheets(&MemoryStore::new(), 0, 1);
     let context = || Context { command_id: Some(Uuid::from_u128(7)), ..Context::default() };
     bus.dispatch_with(Mark { id: Uuid::now_v7() }, context()).await.unwrap();
-    let refused = bus.dispatch_with(Mark { id: Uuid::now_v7() }, context()).await;
+    let refused = bus.dispatch_with(Mark { id: Uuid::now_v7() }, context());
+    let refused = tokio::time::timeout(STANDSTILL, refused).await.expect("it is not decided without end");
     assert!(matches!(refused, Err(DispatchError::Append(AppendError::IdempotencyMismatch { .. }))));
 }
 

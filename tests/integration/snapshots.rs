@@ -245,7 +245,8 @@ async fn a_snapshot_that_is_never_written_is_given_up() {
         bus.dispatch(Add { tally, count: 1 }).await.unwrap();
     }
     assert_eq!(begun.elapsed(), Duration::from_millis(10), "one of them waited for it, and not for long");
-    tallies.snapshots_written().await;
+    let given_up = tokio::time::timeout(Duration::from_mins(1), tallies.snapshots_written()).await;
+    given_up.expect("it is given up");
     assert_eq!(begun.elapsed().as_secs(), 30);
     assert_eq!(snapshots.saving(), (0, 1), "one at a time for a stream");
     log.hears("eventsource.snapshot.lost").await;

@@ -78,7 +78,7 @@ impl Drop for Waiting<'_> {
 mod tests {
     use std::pin::pin;
     use std::sync::Arc;
-    use std::task::{Context, Wake};
+    use std::task::{Context, Wake, Waker};
 
     use super::*;
 
@@ -90,6 +90,15 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    /// Of appends that are made side by side the first one may be published last.
+    #[test]
+    fn what_is_published_late_hides_nothing_that_came_before() {
+        let (head, mut task) = (Head::default(), Context::from_waker(Waker::noop()));
+        head.publish(Position::new(7));
+        head.publish(Position::new(6));
+        assert!(pin!(head.beyond(Position::new(6))).poll(&mut task).is_ready());
     }
 
     /// Each of many that waited at an idle store woke all the others, ten times a second.

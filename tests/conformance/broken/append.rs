@@ -76,7 +76,8 @@ impl Broken {
                 origin.recorded_at = Timestamp::from_micros(millis * 1000);
             }
             Defect::CorrelationIsLost => origin.correlation_id = None,
-            Defect::CausationIsLost => origin.causation_id = None,
+            // Where there is nothing else to keep, others miss it: by their cause events are told to be of one append.
+            Defect::CausationIsLost if !origin.metadata.is_empty() => origin.causation_id = None,
             Defect::EmptyMetadataIsLost => {
                 let kept = origin.metadata.iter().filter(|(_, value)| !value.is_empty());
                 origin.metadata = kept.collect::<Metadata>();

@@ -156,8 +156,8 @@ impl Broken {
             Defect::FeedPassesOverWhatIsUnderWay if !is_filtered && self.state.under_way.load(Ordering::SeqCst) > 0 => {
                 page.events.pop();
             }
-            // A page that is not full has looked at all there is, it thinks, and asks how far that goes.
-            Defect::FilteredFeedIsReadInTwoSteps if is_filtered && page.events.len() < limit => {
+            // A page that has come to the end has looked at all there is, it thinks, and asks how far that goes.
+            Defect::FilteredFeedIsReadInTwoSteps if is_filtered && page.scanned == self.memory.head().await? => {
                 yield_now().await;
                 page.scanned = self.memory.head().await?.max(after);
             }

@@ -132,7 +132,8 @@ fn a_batch_that_is_given_up_leaves_no_transaction_and_no_connection_that_waits()
         // It is cancelled.
         until(async || waiting(&seen, &schema, 0.0).await == 0).await;
         let others = ProjectionRunner::new(store).projection(Idle).spawn();
-        others.wait_for(second.position).await.unwrap();
+        let applied = tokio::time::timeout(MOST, others.wait_for(second.position)).await;
+        applied.expect("it waits for no lock").unwrap();
         others.shutdown().await.unwrap();
         raw.batch_execute("ROLLBACK").await.unwrap();
     });

@@ -116,6 +116,26 @@ fn snapshots_that_cannot_be_written_hold_up_no_command() {
     });
 }
 
+/// What the server cancels has changed nothing: it is not looked for, and the caller is told so.
+#[test]
+fn an_append_that_the_server_cancels_was_not_made() {
+    run(async {
+        let schema = services::a_schema();
+        open_in(&schema).await;
+        let cancels = format!("{}?options=-c%20statement_timeout%3D500", services::postgres());
+        let store = PostgresStore::connect_with(&cancels, options(&schema)).await.unwrap();
+        let raw = services::raw(&services::postgres()).await;
+        // Not the table, for which its preparation would wait.
+        raw.batch_execute(&format!("BEGIN; SELECT {schema}.lock_1()")).await.unwrap();
+        let error = store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap_err();
+        assert_eq!(error.error_type(), "backend");
+        assert!(error.to_string().contains("nothing was stored"), "{error}");
+        raw.batch_execute("ROLLBACK").await.unwrap();
+        assert_eq!(store.head().await.unwrap(), Position::START);
+        store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+    });
+}
+
 /// Counts on a table, and waits for its lock no longer than is said.
 #[derive(Clone)]
 struct Counts {

@@ -152,6 +152,24 @@ async fn waits_for_writes(server: &PostgresServer) -> bool {
     }
 }
 
+/// It said that the store was closed, as if nothing had been sent.
+#[test]
+fn an_append_in_doubt_whose_store_is_closed_may_have_been_made() {
+    run(async {
+        let (proxy, store) = behind(&services::postgres(), options(&services::a_schema()), 1).await;
+        // It has its statement prepared.
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+        proxy.lose(true);
+        let appends = store.clone();
+        let append = tokio::spawn(async move { appends.append(&a_stream(), ExpectedVersion::Any, events(1)).await });
+        until(async || proxy.lost() > 0).await;
+        store.close();
+        let error = append.await.unwrap().unwrap_err();
+        assert_eq!(error.error_type(), "backend");
+        assert!(error.to_string().contains("it may have been made"), "{error}");
+    });
+}
+
 /// Another dispatch of the same command had appended them: behind an event that this one had not seen, or at the very
 /// version that it expected, where they are told apart by when they were recorded. They were taken for made now.
 #[test]

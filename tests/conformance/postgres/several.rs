@@ -76,6 +76,39 @@ fn another_stores_append_wakes_who_waits() {
     });
 }
 
+/// Each way to append has a statement of its own: for one event that comes alone, for one that waits for another
+/// process, and for several.
+#[test]
+fn whichever_way_a_store_appends_wakes_who_waits() {
+    run(async {
+        let schema = services::a_schema();
+        let options = options(&schema).polling_interval(Duration::from_hours(1));
+        let address = format!("{}?application_name={schema}", services::postgres());
+        let waiting = PostgresStore::connect_with(&address, options).await.unwrap();
+        let (other, raw) = (open_in(&schema).await, services::raw(&services::postgres()).await);
+        let lock =
+            "BEGIN; SELECT pg_advisory_xact_lock((x'65730001'::bigint << 32) | '{}.events'::regclass::oid::bigint)";
+        let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+            AND objid = '{}.events'::regclass";
+        let [lock, waits] = [lock, waits].map(|sql| sql.replace("{}", &schema));
+        for (count, is_locked) in [(1, false), (1, true), (2, false)] {
+            let (head, woken) = (waiting.head().await.unwrap(), waiting.clone());
+            let woken = tokio::spawn(async move { woken.changed(head).await });
+            listening(&raw, &schema).await;
+            raw.batch_execute(if is_locked { &lock } else { "BEGIN" }).await.unwrap();
+            let appends = other.clone();
+            let append =
+                tokio::spawn(async move { appends.append(&a_stream(), ExpectedVersion::Any, events(count)).await });
+            let waiting = i64::from(is_locked);
+            until(async || raw.query_one(&waits, &[]).await.unwrap().get::<_, i64>(0) == waiting).await;
+            raw.batch_execute("COMMIT").await.unwrap();
+            append.await.unwrap().unwrap();
+            let woken = tokio::time::timeout(Duration::from_secs(20), woken).await;
+            woken.expect("it is told").unwrap();
+        }
+    });
+}
+
 /// What was connected for a caller in a runtime of its own was driven there: when that stood still, so did whoever was
 /// lent the connection next, and nobody was told of appends any more.
 #[test]

@@ -1,5 +1,8 @@
 //! What the store itself runs, and then waits for the store.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
@@ -30,6 +33,29 @@ async fn a_reader_may_wait_for_another_store() {
     let (store, other, runtime) = (open(&a_file()).await, open(&a_file()).await.reader(), Handle::current());
     let read = store.reader().read(move |_| Ok(runtime.block_on(other.read(|_| Ok(7))))).await.unwrap();
     assert_eq!(read.unwrap(), 7);
+}
+
+/// It would hold up those who do wait.
+#[tokio::test]
+async fn what_nobody_waits_for_when_its_turn_comes_is_not_run() {
+    for path in [a_file(), ":memory:".into()] {
+        let store = SqliteStore::open_with(&path, SqliteOptions::default().readers(1)).await.unwrap();
+        let (reader, runs) = (store.reader(), Arc::new(AtomicUsize::new(0)));
+        let (release, released) = mpsc::channel::<()>();
+        let mut first = pin!(reader.read(move |_| Ok(released.recv().is_err())));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let run = || {
+            let runs = Arc::clone(&runs);
+            reader.read(move |_| Ok(runs.fetch_add(1, Ordering::Relaxed)))
+        };
+        {
+            let mut dropped = pin!(run());
+            assert!(futures_util::poll!(&mut dropped).is_pending());
+        }
+        drop(release);
+        assert!(first.await.unwrap());
+        assert_eq!(run().await.unwrap(), 0, "it was run before");
+    }
 }
 
 /// Closes its own store in a step.

@@ -1,9 +1,10 @@
 //! One file, opened again and by several at once.
 
 use std::path::Path;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eventsource_runtime::projection::{Batch, Claim, LeaseLost, Partition, ProjectionStore};
 use eventsource_runtime::store::{
@@ -26,7 +27,10 @@ async fn what_was_acknowledged_is_there_when_the_file_is_opened_again() {
     let (file, stream) = (a_file(), a_stream());
     let store = open(&file).await;
     let appended = store.append(&stream, ExpectedVersion::NoStream, events(3)).await.unwrap();
+    let log = file.with_extension("db-wal");
+    assert!(log.exists());
     store.close().await;
+    assert!(!log.exists(), "the last connection takes the log with it, and none is open any more");
     assert!(matches!(store.head().await, Err(StoreError::Closed)));
     let refused = store.append(&stream, ExpectedVersion::Any, events(1)).await;
     assert_eq!(refused.unwrap_err().error_type(), "closed");
@@ -90,7 +94,8 @@ async fn two_stores_on_one_file_see_each_other_and_take_turns() {
         })
         .collect();
     for version in 1..=400 {
-        assert_eq!(subscription.next().await.unwrap().version, version);
+        let next = tokio::time::timeout(Duration::from_mins(1), subscription.next()).await;
+        assert_eq!(next.expect("somebody writes").unwrap().version, version);
     }
     for writer in writers {
         writer.await.unwrap();
@@ -152,6 +157,24 @@ async fn an_append_that_waits_for_another_process_holds_up_no_task() {
     assert_eq!(append.await.unwrap().unwrap().version, 1);
 }
 
+/// It tries six times, each time for as long as was asked.
+#[tokio::test]
+async fn an_append_waits_for_another_process_for_several_times_the_busy_timeout() {
+    let (file, busy) = (a_file(), Duration::from_millis(500));
+    let store = SqliteStore::open_with(&file, SqliteOptions::default().busy_timeout(busy)).await.unwrap();
+    let other = Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (asked, stream) = (Instant::now(), a_stream());
+    let mut append = pin!(store.append(&stream, ExpectedVersion::NoStream, events(1)));
+    while asked.elapsed() < 2 * busy {
+        let answer = futures_util::poll!(&mut append);
+        assert!(answer.is_pending(), "{answer:?} after {:?}", asked.elapsed());
+        tokio::task::yield_now().await;
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(append.await.unwrap().version, 1);
+}
+
 /// After a restart with a clock that was a day ahead nobody ran the projection for a day.
 #[tokio::test]
 async fn a_lease_of_a_clock_that_was_set_back_is_free() {
@@ -177,6 +200,26 @@ async fn a_lease_of_a_clock_that_was_set_back_is_free() {
     let late = Batch::new(part, dead, Position::START, Position::new(1));
     let refused = store.apply_batch(Arc::new(Settings::default()), late, Scope::current()).await.unwrap_err();
     assert!(refused.cause().is::<LeaseLost>(), "{refused}");
+}
+
+/// It was free when it was looked at, and no longer when it could be written: both would have run the projection.
+#[tokio::test]
+async fn a_lease_that_another_process_takes_meanwhile_is_not_free() {
+    let (file, part) = (a_file(), Partition::whole("Settings"));
+    let store = open(&file).await;
+    store.open_projection(Arc::new(Settings::default()), 1, Position::START).await.unwrap();
+    let other = Connection::open(&file).unwrap();
+    let take = "BEGIN IMMEDIATE; UPDATE projection_partitions SET token = randomblob(16), owner = 'another', \
+        expires = CAST(unixepoch('subsec') * 1000 AS INTEGER) + 600000";
+    other.execute_batch(take).unwrap();
+    let claim = Claim::new(Uuid::now_v7(), "a test", Duration::from_secs(5));
+    let (asked, mut lease) = (Instant::now(), pin!(store.lease_projection(part, claim)));
+    while asked.elapsed() < Duration::from_millis(200) {
+        assert!(futures_util::poll!(&mut lease).is_pending());
+        tokio::task::yield_now().await;
+    }
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(lease.await.unwrap().taken.unwrap().owner, "another");
 }
 
 #[tokio::test]

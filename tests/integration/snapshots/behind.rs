@@ -2,6 +2,8 @@
 
 #![expect(clippy::option_option, reason = "JSON has no word for one of its values")]
 
+use std::pin::pin;
+
 use eventsource_runtime::telemetry;
 
 use super::*;
@@ -123,4 +125,39 @@ async fn the_load_of_a_repeated_command_is_of_what_was_made_then() {
     recorder.flush().await;
     let measured = Measured::last(&metrics);
     assert!(measured.iter().all(|point| point.name != names::EVENTSOURCE_EVENTS_LOADED), "no state was needed");
+}
+
+/// The command before kept the turn for as long as it waited for its snapshot.
+#[tokio::test(start_paused = true)]
+async fn a_command_whose_turn_is_next_waits_for_no_snapshot() {
+    let (snapshots, tally, begun) = (FaultySnapshots::default(), Uuid::now_v7(), Instant::now());
+    snapshots.hold();
+    let bus = CommandBus::builder().aggregate(tallies(&remote(), &snapshots)).build();
+    let add = async || {
+        bus.dispatch(Add { tally, count: 4 }).await.unwrap();
+        begun.elapsed()
+    };
+    // Two of them have a conflict; the first of those has a snapshot to write.
+    let (one, two, three) = tokio::join!(add(), add(), add());
+    let mut took = [one, two, three];
+    took.sort_unstable();
+    assert_eq!(took, [Duration::ZERO, Duration::ZERO, Duration::from_millis(10)]);
+}
+
+/// It came back after its deletion.
+#[tokio::test]
+async fn a_snapshot_that_is_being_written_is_deleted_once_it_is() {
+    for all in [false, true] {
+        let (snapshots, tally) = (FaultySnapshots::default(), Uuid::now_v7());
+        snapshots.hold();
+        let tallies = tallies(&MemoryStore::new(), &snapshots);
+        CommandBus::builder().aggregate(tallies.clone()).build().dispatch(Add { tally, count: 5 }).await.unwrap();
+        let mut deletion = pin!(async {
+            if all { tallies.delete_snapshots().await } else { tallies.delete_snapshot(&tally).await.map(u64::from) }
+        });
+        assert!(futures_util::poll!(&mut deletion).is_pending());
+        snapshots.let_through(1);
+        assert_eq!(deletion.await.unwrap(), 1);
+        assert!(!tallies.snapshot_exists(&tally).await.unwrap());
+    }
 }

@@ -32,3 +32,17 @@ async fn a_store_rests_for_itself_alone() {
     first.load(&tally).await.unwrap();
     assert_eq!((hanging.calls(), other.calls()), (1, 1));
 }
+
+/// Each load is counted, and nothing is written to a store that is not asked.
+#[tokio::test(start_paused = true)]
+async fn who_finds_a_store_at_rest_is_counted_and_writes_no_snapshot() {
+    let ((recorder, metrics), snapshots, tally) = (Recorder::measured(), FaultySnapshots::default(), Uuid::now_v7());
+    snapshots.fail(Fault::Hang);
+    let tallies = tallies(&MemoryStore::new(), &snapshots);
+    let bus = CommandBus::builder().aggregate(tallies.clone()).build();
+    for _ in 0..3 {
+        recorder.run(bus.dispatch(Add { tally, count: 5 })).await.unwrap();
+    }
+    assert_eq!(reads(&recorder, &metrics).await, BTreeMap::from([("store_error".to_owned(), 3)]));
+    assert_eq!((snapshots.calls(), snapshots.saving()), (1, (0, 0)));
+}

@@ -239,4 +239,57 @@ mod tests {
         assert_eq!((found.visited, found.earlier.map(|earlier| earlier.version.get())), (0, Some(10)));
         assert!(connection.is_autocommit());
     }
+
+    /// At any of SQLite's steps somebody else may append the command that is looked for.
+    #[test]
+    fn a_command_that_is_appended_meanwhile_is_found_or_not_shown() {
+        let first = Uuid::from_u128(77);
+        let file = std::env::temp_dir().join(format!("eventsource-fold-{}.db", Uuid::now_v7()));
+        let open = || Connection::open(&file).unwrap();
+        let (mut connection, raw) = (open(), open());
+        raw.pragma_update(None, "journal_mode", "WAL").unwrap();
+        schema::migrate(&raw).unwrap();
+        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) \
+            VALUES ('Order-1', ?1, ?2, 'Placed', 1, 0, x'7b7d')";
+        raw.execute(insert, params![1, Uuid::from_u128(1).as_bytes()]).unwrap();
+        let (mut step, mut is_done) = (0, false);
+        while !is_done {
+            step += 1;
+            raw.execute_batch("DROP TRIGGER IF EXISTS events_are_not_deleted; DELETE FROM events WHERE version = 2")
+                .unwrap();
+            let (other, mut left) = (open(), step);
+            let append = move || {
+                left -= 1;
+                if left == 0 {
+                    other.execute(insert, params![2, first.as_bytes()]).unwrap();
+                }
+                false
+            };
+            connection.progress_handler(1, Some(append)).unwrap();
+            let fold = Fold { stream: StreamId::new("Order", 1), after: Version::START, first_event: Some(first) };
+            let folded = Folding::new(fold, Versions(Vec::new())).finish(&connection, &|| false).unwrap();
+            connection.progress_handler(0, None::<fn() -> bool>).unwrap();
+            let shown = folded.visitor.0.contains(&2);
+            assert!(folded.earlier.is_some() || !shown, "appended at step {step}, {:?} was shown", folded.visitor.0);
+            is_done = raw.query_row("SELECT count(*) FROM events", [], |row| Ok(row.get::<_, u32>(0)? == 1)).unwrap();
+        }
+        assert!(step > 10, "nothing was appended meanwhile");
+        // The last to close it removes its log.
+        drop((connection, raw));
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn a_fold_that_nobody_waits_for_ends() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&connection).unwrap();
+        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) \
+            VALUES ('Order-1', ?1, ?2, 'Placed', 1, 0, x'7b7d')";
+        for version in 1..=1000_u32 {
+            connection.execute(insert, params![version, Uuid::from_u128(version.into()).as_bytes()]).unwrap();
+        }
+        let fold = Fold { stream: StreamId::new("Order", 1), after: Version::START, first_event: None };
+        let folded = Folding::new(fold, Versions(Vec::new())).finish(&connection, &|| true).unwrap();
+        assert_eq!(folded.visited, LOOKS_EVERY);
+    }
 }

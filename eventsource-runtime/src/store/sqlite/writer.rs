@@ -133,3 +133,37 @@ fn answer(head: &Head, outcomes: impl Iterator<Item = (Append, Outcome)>) {
     }
     head.publish(last);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use uuid::Uuid;
+
+    use super::super::schema;
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::store::Origin;
+
+    fn append(stream: u32, event: u128) -> Append {
+        let origin = Arc::new(Origin::at(Timestamp::from_micros(0)));
+        let id = Uuid::from_u128(event);
+        let event = NewEvent { id, event_type: "Placed", schema_version: 1, payload: "{}".into(), origin };
+        let (stream, expected) = (StreamId::new("Order", stream), ExpectedVersion::Any);
+        Append { stream, expected, events: vec![event], reply: oneshot::channel().0 }
+    }
+
+    /// It stands far behind what its group has stored.
+    #[test]
+    fn who_waits_for_the_feed_is_told_of_a_group_that_ends_with_a_repeated_append() {
+        let (connection, head) = (Connection::open_in_memory().unwrap(), Head::default());
+        schema::migrate(&connection).unwrap();
+        let write = |mut group| write(&connection, &head, &mut group, &mut || ());
+        write(vec![append(1, 1), append(2, 2)]);
+        write(vec![append(3, 3), append(1, 1)]);
+        let mut task = Context::from_waker(Waker::noop());
+        assert!(pin!(head.beyond(Position::new(2))).poll(&mut task).is_ready());
+        assert!(pin!(head.beyond(Position::new(3))).poll(&mut task).is_pending());
+    }
+}

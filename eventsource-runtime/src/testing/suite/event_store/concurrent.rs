@@ -1,20 +1,16 @@
 //! Concurrent calls, and dropped futures.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use tokio::sync::{Barrier, watch};
 use tokio::task::yield_now;
 
 use super::{
-    AppendError, Arc, EventStore, ExpectedVersion, Filter, NewEvent, Position, StreamId, Uuid, Version, a_stream,
-    a_stream_of, an_event, appended, dropped_after, events, is_conflict, stored, stored_after,
+    AppendError, Arc, EventStore, ExpectedVersion, Filter, NewEvent, Position, STANDSTILL, StreamId, Uuid, Version,
+    a_stream, a_stream_of, an_event, appended, dropped_after, events, is_conflict, stored, stored_after,
 };
 use crate::store::Traced;
 use crate::testing::history::{History, is_linearizable};
-
-/// Longer than the busiest machine takes to append and to show an event.
-const STANDSTILL: Duration = Duration::from_mins(1);
 
 /// Of all that append to one stream with the version that they saw, one wins each version.
 pub async fn writers_of_one_stream_take_turns<S: EventStore>(open: impl AsyncFn() -> S) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::{
-    Arc, EventStore, NewEvent, Origin, StreamId, Timestamp, Uuid, Version, a_stream, a_stream_of, appended, events,
-    origin, stored,
+    Arc, EventStore, NewEvent, Origin, StreamId, Timestamp, Uuid, Version, a_stream, a_stream_of, an_event, appended,
+    events, origin, stored,
 };
 use crate::domain::EventRef;
 use crate::store::{Fold, Folded, Visitor};
@@ -45,7 +45,7 @@ pub async fn fold_begins_after_a_version<S: EventStore>(open: impl AsyncFn() -> 
 pub async fn fold_goes_on_over_pages<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 5000).await;
-    for after in [0, 63, 64, 65, 255, 256, 4095, 4096] {
+    for after in [0, 63, 64, 65, 128, 192, 255, 256, 4095, 4096] {
         let shown = folded(&store, &stream, after, None).await.visitor.shown;
         assert!(shown == (after + 1..=5000).collect::<Vec<_>>(), "after {after}");
     }
@@ -87,12 +87,13 @@ pub async fn fold_after_the_end_shows_nothing<S: EventStore>(open: impl AsyncFn(
     }
 }
 
-/// Appends of commands: of two, three and one events; the stream, and the ids of each.
+/// Appends of commands: of two, three, one and two events; the stream, and the ids of each. The second has the cause of
+/// the first, and the fourth the time of the third.
 async fn commands<S: EventStore>(store: &S) -> (StreamId, Vec<Vec<Uuid>>) {
-    let (stream, mut made) = (a_stream(), Vec::new());
-    for (number, count) in [2, 3, 1].into_iter().enumerate() {
-        let recorded_at = Timestamp::from_micros(1 + i64::try_from(number).unwrap_or_default());
-        let origin = Arc::new(Origin { causation_id: Some(Uuid::now_v7()), recorded_at, ..origin() });
+    let (stream, mut made, causes) = (a_stream(), Vec::new(), [(); 3].map(|()| Some(Uuid::now_v7())));
+    for (count, cause, second) in [(2, 0, 1), (3, 0, 2), (1, 1, 3), (2, 2, 3)] {
+        let recorded_at = Timestamp::from_micros(second * 1_000_000);
+        let origin = Arc::new(Origin { causation_id: causes[cause], recorded_at, ..origin() });
         let batch: Vec<_> =
             events(count).into_iter().map(|event| NewEvent { origin: Arc::clone(&origin), ..event }).collect();
         made.push(batch.iter().map(|event| event.id).collect());
@@ -194,9 +195,12 @@ pub async fn earlier_append_is_of_its_stream_alone<S: EventStore>(open: impl Asy
     assert_eq!(folded(&store, &other, 0, Some(made[1][0])).await.earlier, None);
 }
 
-/// For a command that was not handled before, the fold runs.
+/// For a command that was not handled before, the fold runs, to the end of a stream that is more than a store holds.
 pub async fn unknown_first_event_hinders_no_fold<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 10).await;
-    assert_eq!(folded(&store, &stream, 0, Some(Uuid::now_v7())).await.visitor.shown.len(), 10);
+    for _ in 0..6 {
+        appended(&store, &stream, vec![an_event("Placed", vec![b'1'; 1 << 20])]).await;
+    }
+    assert_eq!(folded(&store, &stream, 0, Some(Uuid::now_v7())).await.visitor.shown.len(), 16);
 }

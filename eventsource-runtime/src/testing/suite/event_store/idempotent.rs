@@ -83,13 +83,16 @@ pub async fn known_id_with_another_schema_version_is_a_mismatch<S: EventStore>(o
     known_id_with(open, |known| NewEvent { schema_version: 2, ..known }).await;
 }
 
-/// The same events in another order are another append.
+/// The same events in another order, or without one in their middle, are another append.
 pub async fn known_ids_in_another_order_are_a_mismatch<S: EventStore>(open: impl AsyncFn() -> S) {
-    let store = open().await;
-    let (stream, mut batch, _) = made(&store).await;
-    batch.reverse();
-    let result = store.append(&stream, ExpectedVersion::Any, batch).await;
-    assert!(is_mismatch(&result), "{result:?}");
+    let (store, stream, batch) = (open().await, a_stream(), events(3));
+    appended(&store, &stream, batch.clone()).await;
+    appended(&store, &stream, events(2)).await;
+    for order in [[1, 0], [0, 2]] {
+        let others = order.map(|ordinal: usize| batch[ordinal].clone()).to_vec();
+        let result = store.append(&stream, ExpectedVersion::Any, others).await;
+        assert!(is_mismatch(&result), "{order:?}: {result:?}");
+    }
 }
 
 /// An id belongs to one stream.

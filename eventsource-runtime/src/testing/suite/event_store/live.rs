@@ -3,7 +3,9 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use super::{EventStore, Position, a_stream, a_stream_of, appended, events, last};
+use tokio::time::timeout;
+
+use super::{EventStore, Position, STANDSTILL, a_stream, a_stream_of, appended, events, last};
 
 /// Before the first event there is no position.
 pub async fn head_of_an_empty_store_is_the_start<S: EventStore>(open: impl AsyncFn() -> S) {
@@ -24,7 +26,8 @@ pub async fn head_is_the_last_position<S: EventStore>(open: impl AsyncFn() -> S)
 pub async fn changed_returns_at_once_where_there_is_more<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     a_stream_of(&store, 2).await;
-    store.changed(Position::START).await;
+    let changed = timeout(STANDSTILL, store.changed(Position::START)).await;
+    changed.expect("it waits for nothing");
 }
 
 /// An append wakes all who wait.
@@ -41,7 +44,7 @@ pub async fn changed_wakes_all_who_wait<S: EventStore>(open: impl AsyncFn() -> S
         }
         head = appended(&store, &stream, events(1)).await.position;
         for waiter in waiting {
-            waiter.await;
+            timeout(STANDSTILL, waiter).await.expect("it is woken");
         }
     }
 }

@@ -15,6 +15,7 @@ mod random;
 mod stream;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -157,6 +158,9 @@ macro_rules! event_store_suite {
         }
     };
 }
+
+/// Longer than the busiest machine takes to append and to show an event.
+const STANDSTILL: Duration = Duration::from_mins(1);
 
 fn origin() -> Origin {
     Origin::at(Timestamp::from_micros(1_792_000_000_123_456))
