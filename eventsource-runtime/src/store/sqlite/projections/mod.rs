@@ -70,6 +70,8 @@ const LONGEST_BATCH: Duration = Duration::from_millis(2);
 /// From then on a batch is committed in parts, between which commands are handled: its size follows from how long
 /// earlier events took, and these may take a thousand times as long.
 const LONGEST_PART: Duration = Duration::from_millis(20);
+/// After how many events the clock is looked at again, which is done at the first.
+const LOOKS_EVERY: usize = 8;
 
 impl ProjectionStore for Sqlite {
     type Backend = Self;
@@ -267,8 +269,8 @@ impl Part {
     fn steps(&self, tx: &SqliteTransaction<'_>, begun: Instant) -> Result<Written, ProjectionError> {
         let (name, mut parked, mut until) = (self.projection.name(), Vec::new(), self.batch.checkpoint);
         let any = failed("look for dead letters", dead_letters::has_any(tx, name))?;
-        let mut events = self.batch.events.iter().peekable();
-        while let Some(event) = events.next() {
+        let last = self.batch.events.len().saturating_sub(1);
+        for (ordinal, event) in self.batch.events.iter().enumerate() {
             if any && failed("look for dead letters", dead_letters::has_of(tx, name, &event.stream))? {
                 let letter = DeadLetter::parked(event, self.batch.at);
                 failed("set an event aside", dead_letters::insert(tx, name, &letter))?;
@@ -276,7 +278,7 @@ impl Part {
             } else {
                 step(tx, &*self.projection, event)?;
             }
-            if begun.elapsed() >= self.longest && events.peek().is_some() {
+            if ordinal < last && ordinal.is_multiple_of(LOOKS_EVERY) && begun.elapsed() >= self.longest {
                 until = event.position;
                 break;
             }
