@@ -60,6 +60,8 @@ pub(super) struct Threads {
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
     /// When somebody who waits for the feed last looked for what other processes have committed.
     looked: Mutex<Option<time::Instant>>,
+    /// Whoever waits for an answer has one of these, too.
+    waiting: Arc<()>,
 }
 
 impl Threads {
@@ -73,6 +75,7 @@ impl Threads {
             reads: (!alone).then(|| Arc::new(Queue::new())),
             ended: tokio::sync::Mutex::new(ended),
             looked: Mutex::default(),
+            waiting: Arc::default(),
         };
         let (head, writes) = (Arc::clone(&threads.head), Arc::clone(&threads.writes));
         let given = path.to_owned();
@@ -156,6 +159,7 @@ impl Threads {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         let (reply, answer) = oneshot::channel();
+        let _waits = Arc::clone(&self.waiting);
         let begins_at_once = self.writer_is_free();
         self.ask_writer(Command::Append(Append { stream: stream.clone(), expected, events, reply })).await?;
         let answered = if begins_at_once { self.looked_for(answer).await } else { answer.await };
@@ -171,19 +175,22 @@ impl Threads {
         self.writes.push(command).await
     }
 
-    /// Polls for an answer for a while, as long as nothing else waits for the writer thread. It is also awaited
-    /// meanwhile: this thread may be busy when the answer comes, and another one takes over then.
+    /// Polls for an answer for a while, as long as nobody else waits for one: what others do meanwhile needs the
+    /// processor more. It is also awaited: this thread may be busy when the answer comes, and another one takes over
+    /// then.
     async fn looked_for<T>(&self, mut answer: oneshot::Receiver<T>) -> Result<T, RecvError> {
         let asked = Instant::now();
-        loop {
+        while self.has_one_caller() && asked.elapsed() < PATIENCE {
             glance(&answer);
             if let Some(answered) = unless(tokio::task::yield_now(), &mut answer).await {
                 return answered;
             }
-            if !self.writes.is_empty() || asked.elapsed() >= PATIENCE {
-                return answer.await;
-            }
         }
+        answer.await
+    }
+
+    fn has_one_caller(&self) -> bool {
+        Arc::strong_count(&self.waiting) == 2
     }
 
     /// Runs a closure on a reader thread; the closure can see whether its caller has gone. Its panic continues in the
@@ -193,6 +200,7 @@ impl Threads {
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = job(read);
+        let _waits = Arc::clone(&self.waiting);
         match &self.reads {
             Some(reads) if serves(reads) => {
                 return Err(StoreError::refused("wait for a reader from a reader's closure", OWN_READER));
@@ -214,6 +222,7 @@ impl Threads {
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = job(read);
+        let _waits = Arc::clone(&self.waiting);
         self.ask_writer(Command::Job(job)).await?;
         answered(self.looked_for(answer)).await
     }
@@ -224,6 +233,7 @@ impl Threads {
         write: impl FnOnce(&Connection) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = job(|connection, _| write(connection));
+        let _waits = Arc::clone(&self.waiting);
         self.ask_writer(Command::Job(job)).await?;
         answered(answer).await
     }
