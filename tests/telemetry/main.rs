@@ -6,6 +6,8 @@ mod beside;
 mod console;
 mod environment;
 mod failures;
+#[cfg(unix)]
+mod forked;
 mod hostile;
 mod injected;
 mod logs;

@@ -69,6 +69,9 @@ pub enum TelemetryError {
         /// The time allowed.
         after: Duration,
     },
+    /// This process was forked after telemetry was set up: what exports runs in its parent alone.
+    #[error("this process was forked after telemetry was set up, and exports nothing; fork first, then set it up")]
+    Forked,
     /// The system provided no thread to export on.
     #[error("no thread could be started to export on; free some, then try again")]
     #[non_exhaustive]
@@ -89,6 +92,7 @@ impl TelemetryError {
             Self::Exporter { .. } => "exporter",
             Self::NotExported { .. } => "not_exported",
             Self::TimedOut { .. } => "timeout",
+            Self::Forked => "forked",
             Self::Thread { .. } => "thread",
         }
     }

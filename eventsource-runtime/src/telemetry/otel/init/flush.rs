@@ -9,8 +9,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::sync::oneshot;
@@ -23,13 +23,15 @@ use crate::telemetry::TelemetryError;
 pub(super) struct Outlets {
     /// How long all of them may take.
     pub(super) timeout: Duration,
+    /// The process whose threads export.
+    process: u32,
     flushes: Vec<Arc<Flushes>>,
     pub(super) shutdowns: Vec<Arc<Flushes>>,
 }
 
 impl Outlets {
     pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout, flushes: Vec::new(), shutdowns: Vec::new() }
+        Self { timeout, process: process::id(), flushes: Vec::new(), shutdowns: Vec::new() }
     }
 
     pub(super) fn add(
@@ -43,11 +45,17 @@ impl Outlets {
     }
 
     pub(super) fn flush(&self) -> Result<(), TelemetryError> {
-        all(&self.flushes, self.timeout)
+        self.all(&self.flushes)
     }
 
     pub(super) fn shut_down(&self) -> Result<(), TelemetryError> {
-        all(&self.shutdowns, self.timeout)
+        self.all(&self.shutdowns)
+    }
+
+    /// A process that was forked later has a copy of what waits for export, which is its parent's, and no thread that
+    /// would answer.
+    fn all(&self, flushes: &[Arc<Flushes>]) -> Result<(), TelemetryError> {
+        if process::id() == self.process { all(flushes, self.timeout) } else { Err(TelemetryError::Forked) }
     }
 }
 
