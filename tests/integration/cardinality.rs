@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eventsource_runtime::bus::{Message, Received};
+use eventsource_runtime::bus::{InProcessBus, Message, Received};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{MemoryStore, StreamId};
 use eventsource_runtime::telemetry::{MAX_NAMES, span};
@@ -106,6 +106,27 @@ async fn ids_in_routing_keys_make_no_more_series_nor_names_of_spans_than_are_dec
     let names = names.0.lock().unwrap().clone();
     assert!(names.contains("send orders") && names.contains("process orders"), "{names:?}");
     assert!(names.len() <= MAX_NAMES + 2, "{} names", names.len());
+    telemetry.shutdown().await.unwrap();
+}
+
+/// Those who listen for a moment, each in a group of its own.
+#[tokio::test]
+async fn ids_in_groups_make_no_more_series_than_are_declared() {
+    let (metrics, bus) = (InMemoryMetricExporter::default(), InProcessBus::new());
+    let telemetry = Telemetry::builder("tests").metric_exporter(metrics.clone()).build().unwrap();
+    let listen = async {
+        for nth in 0..MAX_NAMES + 500 {
+            let running = bus.subscribe(format!("page-{nth}")).handle(async |_: Received| Ok(())).await.unwrap();
+            bus.publish(Message::new(StreamId::new("Order", nth), "Placed", "{}")).await.unwrap();
+            while running.tally().acknowledged < 1 {
+                tokio::task::yield_now().await;
+            }
+            running.shutdown().await.unwrap();
+        }
+    };
+    telemetry.run(listen).await;
+    telemetry.force_flush().await.unwrap();
+    assert_few(&metrics, MAX_NAMES + 1);
     telemetry.shutdown().await.unwrap();
 }
 

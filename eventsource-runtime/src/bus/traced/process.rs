@@ -49,6 +49,8 @@ pub(in crate::bus) struct Ended<'a> {
 pub(in crate::bus) struct Processing {
     pub(super) info: BusInfo,
     pub(super) group: Arc<str>,
+    /// The group as metrics name it.
+    pub(super) measured_group: Arc<str>,
     pub(super) propagation: Propagation,
     pub(super) tracing: bool,
     pub(super) metrics: bool,
@@ -69,7 +71,7 @@ impl Processing {
     /// What a gauge tells of the subscription; `None` of one of dead letters, which ends by itself, and without metrics.
     pub(in crate::bus) fn running(&self, intake: &Intake) -> Option<Arc<metrics::Told>> {
         let is_told = self.metrics && !intake.dead_letters;
-        is_told.then(|| messaging::running(&self.info, &self.group)).flatten()
+        is_told.then(|| messaging::running(&self.info, &self.measured_group)).flatten()
     }
 
     /// Whether messages stay within the process.
@@ -87,7 +89,7 @@ impl Processing {
         if batch.is_empty() {
             return;
         }
-        messaging::consumed(&self.info, &self.group, self.at(batch), batch.len() as u64);
+        messaging::consumed(&self.info, &self.measured_group, self.at(batch), batch.len() as u64);
         let now = self.now();
         for current in batch {
             if current.received.has_malformed_context() {
@@ -189,7 +191,7 @@ impl Processing {
         });
         if let Some(elapsed) = ended.elapsed {
             let error_type = ended.error.map(HandlerError::error_type);
-            messaging::processed(&self.info, &self.group, self.at(batch), error_type, elapsed);
+            messaging::processed(&self.info, &self.measured_group, self.at(batch), error_type, elapsed);
         }
         let Some(error) = ended.error else { return span.succeed() };
         let error_type = error.error_type();
