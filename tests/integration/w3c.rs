@@ -8,6 +8,7 @@ use eventsource_runtime::bus::Message;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, SqliteStore};
 use eventsource_runtime::telemetry::InvalidTraceContext;
+use eventsource_tests::dice::Dice;
 use eventsource_tests::scratch::Scratch;
 use rusqlite::Connection;
 
@@ -166,6 +167,67 @@ fn a_state_in_a_message_is_passed_on_whole_or_not_at_all() {
         let message = read(&[("traceparent", PARENT), (name, "foo=1")]);
         assert_eq!(message.trace_context().unwrap().tracestate(), None);
     }
+}
+
+/// What a `traceparent` says by the standard's grammar, read as plainly as can be.
+fn strictly(text: &str) -> Option<(u128, u64, u8)> {
+    let parts: Vec<_> = text.trim_matches([' ', '\t']).split('-').collect();
+    let [version, trace, span, flags, rest @ ..] = &parts[..] else { return None };
+    for (part, length) in [(version, 2), (trace, 32), (span, 16), (flags, 2)] {
+        if part.len() != length || !part.chars().all(|digit| matches!(digit, '0'..='9' | 'a'..='f')) {
+            return None;
+        }
+    }
+    if *version == "ff" || *version == "00" && !rest.is_empty() {
+        return None;
+    }
+    let ids = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(span, 16).ok()?);
+    (ids.0 != 0 && ids.1 != 0).then_some((ids.0, ids.1, u8::from_str_radix(flags, 16).ok()?))
+}
+
+/// A header that is right but for a few characters, which may be any.
+fn changed(header: &str, dice: &mut Dice) -> String {
+    const TELLING: [char; 16] = ['0', 'a', 'f', 'g', 'F', '-', '+', '_', ' ', '\t', '.', ',', '=', '@', '\0', 'é'];
+    let mut characters: Vec<_> = header.chars().collect();
+    for _ in 0..dice.below(4) {
+        let at = usize::try_from(dice.below(characters.len() as u64 + 1)).unwrap();
+        let other = TELLING[usize::try_from(dice.below(16)).unwrap()];
+        match dice.below(4) {
+            0 => characters.insert(at, other),
+            1 => drop(characters.splice(at..characters.len().min(at + 1), [])),
+            2 => drop(characters.splice(at..characters.len().min(at + 1), [other])),
+            _ => characters.truncate(at),
+        }
+    }
+    characters.into_iter().collect()
+}
+
+#[test]
+fn whatever_comes_is_read_as_the_grammar_says() {
+    let (mut dice, mut continued) = (Dice(Dice::seed()), 0);
+    for nth in 0..200_000 {
+        let parent = changed(PARENTS[nth % PARENTS.len()].0, &mut dice);
+        let read = parent.parse::<TraceContext>().ok();
+        let said = read.as_ref().map(|context| (context.trace_id(), context.span_id(), context.flags()));
+        assert_eq!(said, strictly(&parent), "{parent:?}");
+        continued += usize::from(read.is_some());
+    }
+    assert!((10_000..190_000).contains(&continued), "both are tried: {continued}");
+}
+
+#[test]
+fn whatever_state_comes_what_is_kept_of_it_is_kept_again() {
+    let (mut dice, context) = (Dice(Dice::seed()), PARENT.parse::<TraceContext>().unwrap());
+    let states: Vec<_> = states().into_iter().map(|(all, _)| all.join(",")).collect();
+    let mut kept = 0;
+    for nth in 0..50_000 {
+        let state = changed(&states[nth % states.len()], &mut dice);
+        let Some(first) = context.clone().with_state(&state).tracestate().map(str::to_owned) else { continue };
+        assert!(first.len() <= state.len().min(512) && first.split(',').count() <= 32, "{state:?}");
+        assert_eq!(context.clone().with_state(&first).tracestate(), Some(&*first), "{state:?}");
+        kept += 1;
+    }
+    assert!((5_000..45_000).contains(&kept), "both are tried: {kept}");
 }
 
 /// Events whose contexts somebody else wrote, and what the store reads of them.

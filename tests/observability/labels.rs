@@ -34,6 +34,14 @@ fn labels(query: &str) -> BTreeSet<String> {
     grouped.chain(selected).map(|label| label.trim().to_owned()).collect()
 }
 
+/// What a query asks for that a label is, or is not.
+fn values(query: &str) -> BTreeSet<&str> {
+    let selectors = query.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(selector, _)| selector);
+    let quoted = selectors.flat_map(|selector| selector.split('"').skip(1).step_by(2));
+    let is_name = |value: &&str| value.starts_with(|first: char| first.is_ascii_alphabetic());
+    quoted.flat_map(|value| value.split('|')).filter(is_name).collect()
+}
+
 /// The labels in a text that is made of them: `{{label}}`.
 fn shown(text: &str) -> Vec<&str> {
     text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")).map(|(label, _)| label.trim()).collect()
@@ -150,6 +158,21 @@ fn queries_and_the_tests_of_the_alerts_know_the_labels_of_a_scrape() {
     if let Some(promtool) = program("PROMTOOL", "promtool") {
         tested(&promtool, tests).unwrap();
     }
+}
+
+/// An example has no use for every failure that an alert is about: the registry and the errors of commands know what
+/// there is.
+#[test]
+fn the_values_that_queries_select_can_be_there() {
+    let runtime = folder().join("../../eventsource-runtime");
+    let known = ["registry.yaml", "src/dispatch/error.rs"].map(|file| fs::read_to_string(runtime.join(file)).unwrap());
+    let is_part = |part: char| part.is_ascii_alphanumeric() || part == '_';
+    let words: BTreeSet<_> = known.iter().flat_map(|text| text.split(|part| !is_part(part))).collect();
+    let queries = queries();
+    let selected: BTreeSet<_> = queries.iter().flat_map(|query| values(query)).collect();
+    assert!(selected.contains("relay") && selected.contains("bad_payload"), "{selected:?}");
+    let unknown: Vec<_> = selected.difference(&words).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use eventsource_runtime::telemetry::span;
 use eventsource_tests::recorder::Recorder;
-use opentelemetry::trace::SpanId;
+use opentelemetry::trace::{SpanContext, SpanId};
 use opentelemetry_sdk::trace::SpanData;
 use tokio::task::yield_now;
 
@@ -56,15 +56,17 @@ fn deeper(left: u32) -> Shape {
 
 /// The spans as a tree, siblings by name: on several workers nothing else is certain.
 fn tree(spans: &[SpanData]) -> String {
-    fn below(spans: &[SpanData], parent: Option<SpanId>) -> String {
+    fn below(spans: &[SpanData], parent: Option<&SpanContext>) -> String {
         let known = |id: SpanId| spans.iter().any(|span| span.span_context.span_id() == id);
         let children = spans.iter().filter(|span| match parent {
-            Some(parent) => span.parent_span_id == parent,
+            Some(parent) => {
+                span.parent_span_id == parent.span_id() && span.span_context.trace_id() == parent.trace_id()
+            }
             None => !known(span.parent_span_id),
         });
         let mut drawn: Vec<_> = children
             .map(|span| {
-                let inner = below(spans, Some(span.span_context.span_id()));
+                let inner = below(spans, Some(&span.span_context));
                 if inner.is_empty() { span.name.to_string() } else { format!("{}({inner})", span.name) }
             })
             .collect();
