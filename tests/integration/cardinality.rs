@@ -9,6 +9,7 @@ use eventsource_runtime::bus::{InProcessBus, Message, Received};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{MemoryStore, StreamId};
 use eventsource_runtime::telemetry::{MAX_NAMES, span};
+use eventsource_tests::alone::run_alone;
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::own_bus::routing;
 use eventsource_tests::recorder::Recorder;
@@ -109,25 +110,33 @@ async fn ids_in_routing_keys_make_no_more_series_nor_names_of_spans_than_are_dec
     telemetry.shutdown().await.unwrap();
 }
 
-/// Those who listen for a moment, each in a group of its own.
-#[tokio::test]
-async fn ids_in_groups_make_no_more_series_than_are_declared() {
-    let (metrics, bus) = (InMemoryMetricExporter::default(), InProcessBus::new());
-    let telemetry = Telemetry::builder("tests").metric_exporter(metrics.clone()).build().unwrap();
-    let listen = async {
-        for nth in 0..MAX_NAMES + 500 {
-            let running = bus.subscribe(format!("page-{nth}")).handle(async |_: Received| Ok(())).await.unwrap();
-            bus.publish(Message::new(StreamId::new("Order", nth), "Placed", "{}")).await.unwrap();
-            while running.tally().acknowledged < 1 {
-                tokio::task::yield_now().await;
+/// Those who listen for a moment, each in a group of its own. Groups are kept apart by the process.
+#[test]
+fn ids_in_groups_make_no_more_series_than_are_declared() {
+    run_alone("cardinality::ids_in_groups_make_no_more_series_than_are_declared", async {
+        let (metrics, bus) = (InMemoryMetricExporter::default(), InProcessBus::new());
+        let telemetry = Telemetry::builder("tests").metric_exporter(metrics.clone()).build().unwrap();
+        let listen = async {
+            let mut all = Vec::new();
+            for nth in 0..MAX_NAMES + 200 {
+                let subscription = bus.subscribe(format!("page-{nth}"));
+                all.push(subscription.handle(async |_: Received| Ok(())).await.unwrap());
             }
-            running.shutdown().await.unwrap();
-        }
-    };
-    telemetry.run(listen).await;
-    telemetry.force_flush().await.unwrap();
-    assert_few(&metrics, MAX_NAMES + 1);
-    telemetry.shutdown().await.unwrap();
+            bus.publish(Message::new(StreamId::new("Order", 1), "Placed", "{}")).await.unwrap();
+            for running in &all {
+                while running.tally().acknowledged < 1 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            all
+        };
+        // What is running is told, too.
+        let running = telemetry.run(listen).await;
+        telemetry.force_flush().await.unwrap();
+        assert_few(&metrics, MAX_NAMES + 1);
+        drop(running);
+        telemetry.shutdown().await.unwrap();
+    });
 }
 
 struct Counting;

@@ -35,7 +35,7 @@ fn labels(query: &str) -> BTreeSet<String> {
 }
 
 /// What a query asks for that a label is, or is not.
-fn values(query: &str) -> BTreeSet<&str> {
+fn selected_values(query: &str) -> BTreeSet<&str> {
     let selectors = query.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(selector, _)| selector);
     let quoted = selectors.flat_map(|selector| selector.split('"').skip(1).step_by(2));
     let is_name = |value: &&str| value.starts_with(|first: char| first.is_ascii_alphabetic());
@@ -165,13 +165,15 @@ fn queries_and_the_tests_of_the_alerts_know_the_labels_of_a_scrape() {
 #[test]
 fn the_values_that_queries_select_can_be_there() {
     let runtime = folder().join("../../eventsource-runtime");
-    let known = ["registry.yaml", "src/dispatch/error.rs"].map(|file| fs::read_to_string(runtime.join(file)).unwrap());
-    let is_part = |part: char| part.is_ascii_alphanumeric() || part == '_';
-    let words: BTreeSet<_> = known.iter().flat_map(|text| text.split(|part| !is_part(part))).collect();
+    let read = |file| fs::read_to_string(runtime.join(file)).unwrap();
+    let (registry, errors) = (read("registry.yaml"), read("src/dispatch/error.rs"));
+    let values = registry.lines().filter(|line| line.contains("value: ") || line.contains("examples: "));
+    let values = values.flat_map(|line| line.split(|part: char| !part.is_ascii_alphanumeric() && part != '_'));
+    let known: BTreeSet<_> = values.chain(errors.split('"').skip(1).step_by(2)).collect();
     let queries = queries();
-    let selected: BTreeSet<_> = queries.iter().flat_map(|query| values(query)).collect();
+    let selected: BTreeSet<_> = queries.iter().flat_map(|query| selected_values(query)).collect();
     assert!(selected.contains("relay") && selected.contains("bad_payload"), "{selected:?}");
-    let unknown: Vec<_> = selected.difference(&words).collect();
+    let unknown: Vec<_> = selected.difference(&known).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 

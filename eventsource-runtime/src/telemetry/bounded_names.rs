@@ -9,9 +9,6 @@ use crate::sync::RwLock;
 /// How many names a set keeps apart. Later ones count as others.
 pub const MAX_NAMES: usize = 1000;
 
-/// Stands for all others, by the semantic conventions.
-pub(crate) const OTHER: &str = "_OTHER";
-
 /// The names seen first.
 #[derive(Default)]
 pub(crate) struct BoundedNames(RwLock<BTreeSet<Box<str>>>);
@@ -36,10 +33,10 @@ impl BoundedNames {
         has_room || known.contains(name)
     }
 
-    /// The name if it is kept apart, else the one of all others.
+    /// The name if it is kept apart, else the one that the semantic conventions have for all others.
     #[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "for metrics"))]
     pub(crate) fn or_other<'a>(&self, name: &'a str) -> &'a str {
-        if self.knows(name) { name } else { OTHER }
+        if self.knows(name) { name } else { "_OTHER" }
     }
 }
 

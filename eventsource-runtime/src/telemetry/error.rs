@@ -69,8 +69,11 @@ pub enum TelemetryError {
         /// The time allowed.
         after: Duration,
     },
-    /// This process was forked after telemetry was set up: what exports runs in its parent alone.
-    #[error("this process was forked after telemetry was set up, and exports nothing; fork first, then set it up")]
+    /// This process was forked after telemetry was set up: the threads that export run in its parent alone.
+    #[error(
+        "this process was forked after telemetry was set up, and the threads that export are its parent's; fork first, \
+         then set it up"
+    )]
     Forked,
     /// The system provided no thread to export on.
     #[error("no thread could be started to export on; free some, then try again")]

@@ -43,8 +43,8 @@ pub use backend::{
     span,
 };
 pub(crate) use backend::{Start, is_on, messaging, metrics};
+pub(crate) use bounded_names::BoundedNames;
 pub use bounded_names::MAX_NAMES;
-pub(crate) use bounded_names::{BoundedNames, OTHER};
 pub use error::TelemetryError;
 pub(crate) use expanded::*;
 pub(crate) use failure::{Chain, error_text, shown};

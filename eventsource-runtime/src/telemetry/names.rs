@@ -138,7 +138,7 @@ pub const EVENTSOURCE_VERSION: &str = "eventsource.version";
 pub const EXCEPTION_MESSAGE: &str = "exception.message";
 /// `messaging.batch.message_count`: how many messages are sent or processed together, from 2 up.
 pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
-/// `messaging.consumer.group.name`: the group that shares the messages.
+/// `messaging.consumer.group.name`: the group that shares the messages. Metrics keep 1,000 distinct ones of a process apart; later ones are `_OTHER`.
 pub const MESSAGING_CONSUMER_GROUP_NAME: &str = "messaging.consumer.group.name";
 /// `messaging.destination.name`: the topic; on RabbitMQ `{exchange}:{routing key}`, and for consumers `{exchange}:{routing key}:{queue}`. A bus keeps 1,000 distinct ones; beyond that, for instance if producers put ids into routing keys, it is the exchange alone.
 pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";

@@ -18,7 +18,7 @@ use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
 use crate::clock::{self, Clock};
 use crate::telemetry::log::Failed;
 use crate::telemetry::{
-    self, BoundedNames, Chain, Kind, OTHER, Span, Start, TraceContext, Unanswered, messaging, metrics, names,
+    self, BoundedNames, Chain, Kind, Span, Start, TraceContext, Unanswered, messaging, metrics, names,
 };
 
 /// A bus with its spans and metrics.
@@ -36,8 +36,6 @@ pub struct Traced<B> {
     health: Arc<OnceLock<Option<Arc<dyn Health>>>>,
     /// The destinations that are kept apart. On a broker with routing keys a producer may have one per message.
     destinations: Arc<BoundedNames>,
-    /// The groups that metrics keep apart: who listens for a moment may have made up its own.
-    groups: Arc<BoundedNames>,
 }
 
 /// What spans and metrics report of the messages of a call.
@@ -57,7 +55,6 @@ impl<B> Traced<B> {
             clock: clock::system(),
             health: Arc::default(),
             destinations: Arc::default(),
-            groups: Arc::default(),
         }
     }
 
@@ -245,12 +242,10 @@ impl<B: EventBus> Traced<B> {
     pub(in crate::bus) fn processing(&self, intake: &Intake, propagation: Propagation) -> Processing {
         let info = self.inner.info();
         self.observe(&info);
-        let group = Arc::clone(&intake.group);
-        let measured_group = if self.groups.knows(&group) { Arc::clone(&group) } else { OTHER.into() };
         Processing {
             info,
-            group,
-            measured_group,
+            group: Arc::clone(&intake.group),
+            measured_group: messaging::group(&intake.group),
             propagation,
             tracing: self.tracing,
             metrics: self.metrics,

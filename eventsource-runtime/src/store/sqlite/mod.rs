@@ -134,11 +134,13 @@ impl EventStore for Sqlite {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         AppendError::check(stream, &events)?;
+        let _waits = self.threads.waiting();
         self.threads.append(stream, expected, events).await
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
         let mut folding = Folding::new(fold, visitor);
+        let _waits = self.threads.waiting();
         if self.threads.writer_is_free() {
             let begun =
                 self.threads.read_at_once(move |connection, abandoned| folding.step(connection, FEW, abandoned));

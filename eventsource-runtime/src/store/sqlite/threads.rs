@@ -60,7 +60,7 @@ pub(super) struct Threads {
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
     /// When somebody who waits for the feed last looked for what other processes have committed.
     looked: Mutex<Option<time::Instant>>,
-    /// Whoever waits for an answer has one of these, too.
+    /// Each load and each append has one of these, too.
     waiting: Arc<()>,
 }
 
@@ -159,7 +159,6 @@ impl Threads {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         let (reply, answer) = oneshot::channel();
-        let _waits = Arc::clone(&self.waiting);
         let begins_at_once = self.writer_is_free();
         self.ask_writer(Command::Append(Append { stream: stream.clone(), expected, events, reply })).await?;
         let answered = if begins_at_once { self.looked_for(answer).await } else { answer.await };
@@ -175,18 +174,26 @@ impl Threads {
         self.writes.push(command).await
     }
 
-    /// Polls for an answer for a while, as long as nobody else waits for one: what others do meanwhile needs the
-    /// processor more. It is also awaited: this thread may be busy when the answer comes, and another one takes over
+    /// Polls for an answer for a while, as long as no other load or append waits for one, which would need the processor
+    /// more. It is also awaited: this thread may be busy when the answer comes, and another one takes over
     /// then.
     async fn looked_for<T>(&self, mut answer: oneshot::Receiver<T>) -> Result<T, RecvError> {
         let asked = Instant::now();
-        while self.has_one_caller() && asked.elapsed() < PATIENCE {
+        while self.has_one_caller() {
             glance(&answer);
             if let Some(answered) = unless(tokio::task::yield_now(), &mut answer).await {
                 return answered;
             }
+            if !self.writes.is_empty() || asked.elapsed() >= PATIENCE {
+                break;
+            }
         }
         answer.await
+    }
+
+    /// Counts a load or an append until it is dropped.
+    pub(super) fn waiting(&self) -> Arc<()> {
+        Arc::clone(&self.waiting)
     }
 
     fn has_one_caller(&self) -> bool {
@@ -200,7 +207,6 @@ impl Threads {
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = job(read);
-        let _waits = Arc::clone(&self.waiting);
         match &self.reads {
             Some(reads) if serves(reads) => {
                 return Err(StoreError::refused("wait for a reader from a reader's closure", OWN_READER));
@@ -222,7 +228,6 @@ impl Threads {
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = job(read);
-        let _waits = Arc::clone(&self.waiting);
         self.ask_writer(Command::Job(job)).await?;
         answered(self.looked_for(answer)).await
     }
@@ -233,7 +238,6 @@ impl Threads {
         write: impl FnOnce(&Connection) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = job(|connection, _| write(connection));
-        let _waits = Arc::clone(&self.waiting);
         self.ask_writer(Command::Job(job)).await?;
         answered(answer).await
     }

@@ -10,6 +10,10 @@ pub(crate) fn sent(_: &BusInfo, _: &str, _: &[Result<Published, PublishError>], 
 
 pub(crate) fn unanswered(_: &BusInfo, _: &str, _: u64, _: &'static str, _: Duration) {}
 
+pub(crate) fn group(name: &Arc<str>) -> Arc<str> {
+    Arc::clone(name)
+}
+
 pub(crate) fn consumed(_: &BusInfo, _: &str, _: (&str, Option<i32>), _: u64) {}
 
 pub(crate) fn processed(_: &BusInfo, _: &str, _: (&str, Option<i32>), _: Option<&str>, _: Duration) {}

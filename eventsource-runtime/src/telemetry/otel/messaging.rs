@@ -2,7 +2,7 @@
 //! sets: destinations, groups and kinds of failure, never ids.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -12,7 +12,7 @@ use super::gauges::{Told, gauge, tell};
 use super::metrics::{self, server, skew, with};
 use super::observed::{MeterId, Observed};
 use crate::bus::{BusInfo, Health, Lag, PublishError, Published};
-use crate::telemetry::{guarded, names};
+use crate::telemetry::{BoundedNames, guarded, names};
 
 /// The name of the operation, and its type.
 const SEND: &str = "send";
@@ -26,6 +26,9 @@ static BUSES: Observed<Option<&str>, dyn Health> = Observed::new();
 
 /// By the systems, the destinations and the groups of subscriptions.
 static RUNNING: Observed<(&str, String, Arc<str>), Told> = Observed::new();
+
+/// The groups that are kept apart, of all buses: who listens for a moment may have made up its own.
+static GROUPS: LazyLock<BoundedNames> = LazyLock::new(BoundedNames::default);
 
 /// Creates the gauges of one meter.
 pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
@@ -117,6 +120,11 @@ fn processing(info: &BusInfo, group: &str, place: (&str, Option<i32>), error: Op
     attributes
 }
 
+/// A group as the measurements of its subscription name it.
+pub(crate) fn group(name: &Arc<str>) -> Arc<str> {
+    if GROUPS.knows(name) { Arc::clone(name) } else { GROUPS.or_other(name).into() }
+}
+
 /// Messages were delivered to a member of a group.
 pub(crate) fn consumed(info: &BusInfo, group: &str, place: (&str, Option<i32>), messages: u64) {
     with(|instruments| {
@@ -183,12 +191,17 @@ fn observe_lag(meter: &Meter, meter_id: &MeterId) {
         let mut all = BTreeMap::<_, u64>::new();
         for (system, health) in BUSES.living(&meter_id) {
             let mut tell = |Lag { group, destination, partition, messages }: Lag<'_>| {
-                let of = (system.unwrap_or(IN_PROCESS), destination.to_owned(), partition, group.to_owned());
+                let of = (
+                    system.unwrap_or(IN_PROCESS),
+                    destination.to_owned(),
+                    partition,
+                    GROUPS.or_other(group).to_owned(),
+                );
                 *all.entry(of).or_default() += messages;
             };
             asked(health, |health| health.lags(&mut tell));
         }
-        // In-process buses may have groups of one name.
+        // In-process buses may have groups of one name, and all that are not kept apart have one.
         for ((system, destination, partition, group), messages) in all {
             let attributes = [
                 KeyValue::new(names::MESSAGING_SYSTEM, system),

@@ -176,17 +176,17 @@ impl Ready {
         let active = Active::of(parent);
         let (pipeline, above) = (active.tracing(), parent.span());
         let sampling = pipeline.map_or(Sampling::Custom, |pipeline| pipeline.sampling);
-        let is_below_unmade = || matches!(self.options.parent, Parent::Current) && is_unmade(&above);
         let late = match sampling.predict(Some(above.span_context()).filter(|above| above.is_valid())) {
             Verdict::Drop => return Some(unrecorded(parent, false)),
             // Users' spans must still report their failures.
             Verdict::Record
                 if self.is_ours
                     && !parent.is_telemetry_suppressed()
-                    && pipeline.is_some_and(|pipeline| pipeline.sink.is_shut(is_below_unmade)) =>
+                    && pipeline.is_some_and(|pipeline| pipeline.sink.is_shut()) =>
             {
                 // Nobody will look for it: what runs in it may as well be in another that was not created.
-                return (!is_below_unmade()).then(|| unrecorded(parent, true));
+                let is_below = matches!(self.options.parent, Parent::Current) && is_unmade(&above);
+                return (!is_below).then(|| unrecorded(parent, true));
             }
             Verdict::Record | Verdict::Ask { reads: true } => false,
             Verdict::Ask { reads: false } => true,

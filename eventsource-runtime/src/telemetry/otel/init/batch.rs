@@ -125,33 +125,24 @@ impl Admission {
             return true;
         }
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let now = Instant::now();
         if self.full_since.load(Ordering::Relaxed) == 0 {
-            self.full_since.store(self.now().max(1), Ordering::Relaxed);
+            self.full_since.store(self.alarm.millis(now).max(1), Ordering::Relaxed);
         }
-        self.count_dropped();
+        self.count_dropped(now);
         false
     }
 
-    fn count_dropped(&self) {
+    fn count_dropped(&self, now: Instant) {
         let dropped = self.processed.queue_full.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.alarm.rings_for_drop(self.signal, Instant::now()) {
+        if self.alarm.rings_for_drop(self.signal, now) {
             self.tell_dropped(dropped);
         }
     }
 
-    /// Whether a span that begins now would not be admitted: the receiver is away, or an export hangs with a full
-    /// queue. It then counts as dropped, and need not be created. Nor need one below another that was not, for which no
-    /// clock is asked.
-    pub(super) fn turns_away(&self, is_below_another: impl FnOnce() -> bool) -> bool {
-        let (opens, full_since) = (self.opens.load(Ordering::Relaxed), self.full_since.load(Ordering::Relaxed));
-        if opens == 0 && full_since == 0 {
-            return false;
-        }
-        if is_below_another() {
-            let reason = if opens > 0 { &self.processed.export_failed } else { &self.processed.queue_full };
-            reason.fetch_add(1, Ordering::Relaxed);
-            return true;
-        }
+    /// Whether an item that begins now would not be admitted: the receiver is away, or an export hangs with a full
+    /// queue. It then counts as dropped, and need not be created.
+    pub(super) fn turns_away(&self) -> bool {
         self.is_lost() || self.is_stuck()
     }
 
@@ -168,13 +159,15 @@ impl Admission {
     /// Whether the queue is full and stays so: the last export failed, or none has ended for long. Then the same.
     fn is_stuck(&self) -> bool {
         let since = self.full_since.load(Ordering::Relaxed);
-        let is_full = since > 0 && self.waiting.load(Ordering::Relaxed) >= self.most;
-        let stays = || self.failures.load(Ordering::Relaxed) > 0 || self.now().saturating_sub(since) >= STUCK;
-        let is_stuck = is_full && stays();
-        if is_stuck {
-            self.count_dropped();
+        if since == 0 || self.waiting.load(Ordering::Relaxed) < self.most {
+            return false;
         }
-        is_stuck
+        let now = Instant::now();
+        let stays = self.failures.load(Ordering::Relaxed) > 0 || self.alarm.millis(now).saturating_sub(since) >= STUCK;
+        if stays {
+            self.count_dropped(now);
+        }
+        stays
     }
 
     /// A log record is dropped while `tracing` dispatches it, and logging from in there would panic in whoever logs. So
@@ -368,34 +361,26 @@ mod tests {
         let alarm = Arc::new(alarm);
         let processed = Arc::<Processed>::default();
         let admission = Admission::new(Signal::Traces, 2, &processed, &alarm);
-        let turned_away = || admission.turns_away(|| false);
         let counts = || [&processed.export_failed, &processed.queue_full].map(|count| count.load(Ordering::Relaxed));
 
-        let below = || panic!("a receiver that works is not asked for");
-        assert!(admission.enter() && admission.enter() && !admission.turns_away(below), "nothing was without room");
-        assert!(!admission.enter() && !turned_away(), "it may be a burst");
+        assert!(admission.enter() && admission.enter() && !admission.turns_away(), "nothing was without room");
+        assert!(!admission.enter() && !admission.turns_away(), "it may be a burst");
         admission.full_since.store(1, Ordering::Relaxed);
-        assert!(turned_away(), "no export has ended for long");
+        assert!(admission.turns_away(), "no export has ended for long");
         admission.leave(1, 0, &Ok(()));
-        assert!(!turned_away(), "one has ended just now");
+        assert!(!admission.turns_away(), "one has ended just now");
         assert_eq!(counts(), [0, 2]);
 
         admission.leave(1, 0, &Err(OTelSdkError::InternalFailure("refused".into())));
-        assert!(admission.enter() && admission.enter() && !turned_away(), "there is room");
-        assert!(!admission.enter() && turned_away(), "the last one has failed");
+        assert!(admission.enter() && admission.enter() && !admission.turns_away(), "there is room");
+        assert!(!admission.enter() && admission.turns_away(), "the last one has failed");
         admission.leave(1, 0, &Ok(()));
-        assert!(admission.enter() && !admission.enter() && !turned_away(), "the last one has not");
+        assert!(admission.enter() && !admission.enter() && !admission.turns_away(), "the last one has not");
         assert_eq!(counts(), [1, 5]);
 
         admission.opens.store(admission.now() + 60_000, Ordering::Relaxed);
-        assert!(turned_away());
+        assert!(admission.turns_away());
         assert_eq!(counts(), [2, 5]);
-        assert!(admission.turns_away(|| true));
-        assert_eq!(counts(), [3, 5]);
-        admission.opens.store(0, Ordering::Relaxed);
-        admission.full_since.store(1, Ordering::Relaxed);
-        assert!(admission.turns_away(|| true));
-        assert_eq!(counts(), [3, 6]);
     }
 
     #[test]

@@ -52,10 +52,14 @@ impl Outlets {
         self.all(&self.shutdowns)
     }
 
-    /// A process that was forked later has a copy of what waits for export, which is its parent's, and no thread that
-    /// would answer.
     fn all(&self, flushes: &[Arc<Flushes>]) -> Result<(), TelemetryError> {
-        if process::id() == self.process { all(flushes, self.timeout) } else { Err(TelemetryError::Forked) }
+        if self.are_of_parent() { Err(TelemetryError::Forked) } else { all(flushes, self.timeout) }
+    }
+
+    /// Whether this process was forked since: it has a copy of what waits for export, which is its parent's, and no
+    /// thread that would answer.
+    pub(super) fn are_of_parent(&self) -> bool {
+        process::id() != self.process
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::thread;
+use std::{mem, thread};
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::noop::NoopTracerProvider;
@@ -116,7 +116,7 @@ impl Telemetry {
     /// If called again while an exporter hangs, it waits for the same flush.
     ///
     /// # Errors
-    /// An exporter failed, or took too long.
+    /// An exporter failed, or took too long; or this process was forked since the set-up, and has no threads to export.
     pub async fn force_flush(&self) -> Result<(), TelemetryError> {
         let shared = Arc::clone(&self.shared);
         flush::waiting(shared.providers.outlets.timeout, move || shared.providers.outlets.flush()).await
@@ -135,7 +135,7 @@ impl Telemetry {
     /// If dropped early, it continues in the background. A second call does nothing, unless the first got no thread.
     ///
     /// # Errors
-    /// An exporter failed or took too long: what was left may be lost.
+    /// An exporter failed or took too long: what was left may be lost. Or as for a [flush](Self::force_flush).
     pub async fn shutdown(&self) -> Result<(), TelemetryError> {
         if self.shared.begins_to_end() {
             let shared = Arc::clone(&self.shared);
@@ -192,6 +192,11 @@ impl Shared {
 /// An SDK's provider that nobody has shut down blocks in its destructor, which is therefore left to another thread.
 impl Drop for Telemetry {
     fn drop(&mut self) {
+        if self.shared.providers.outlets.are_of_parent() {
+            // Its destructors would wait for threads that are not there.
+            mem::forget(Arc::clone(&self.shared));
+            return;
+        }
         if self.shared.installed {
             if !self.shared.ended.load(Ordering::Acquire) {
                 // A failure here is logged like that of any other export.

@@ -26,13 +26,12 @@ pub(in crate::telemetry::otel) enum SpanSink {
 }
 
 impl SpanSink {
-    /// Whether nobody would receive a span that begins now, perhaps below another that was not created. If anybody
-    /// otherwise would, it counts as dropped.
+    /// Whether nobody would receive a span that begins now. If anybody otherwise would, it counts as dropped.
     #[inline]
-    pub(in crate::telemetry::otel) fn is_shut(&self, is_below_another: impl FnOnce() -> bool) -> bool {
+    pub(in crate::telemetry::otel) fn is_shut(&self) -> bool {
         match self {
             Self::Nowhere => true,
-            Self::Admission(admission) => admission.turns_away(is_below_another),
+            Self::Admission(admission) => admission.turns_away(),
             Self::Open => false,
         }
     }
