@@ -175,8 +175,7 @@ impl Threads {
     }
 
     /// Polls for an answer for a while, as long as no other load or append waits for one, which would need the processor
-    /// more. It is also awaited: this thread may be busy when the answer comes, and another one takes over
-    /// then.
+    /// more. It is also awaited: this thread may be busy when the answer comes, and another one takes over then.
     async fn looked_for<T>(&self, mut answer: oneshot::Receiver<T>) -> Result<T, RecvError> {
         let asked = Instant::now();
         while self.has_one_caller() {
