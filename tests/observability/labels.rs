@@ -26,18 +26,22 @@ fn after<'a>(query: &'a str, word: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// What stands in the braces of a query.
+fn selectors(query: &str) -> impl Iterator<Item = &str> {
+    query.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(selector, _)| selector)
+}
+
 /// The labels that a query names: by which it groups and joins, and which it selects.
 fn labels(query: &str) -> BTreeSet<String> {
     let grouped = ["by (", "on ("].into_iter().flat_map(|word| after(query, word)).flat_map(|names| names.split(','));
-    let selectors = query.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(selector, _)| selector);
-    let selected = selectors.flat_map(|selector| selector.split(',')).filter_map(|each| each.split(['=', '!']).next());
+    let selected =
+        selectors(query).flat_map(|selector| selector.split(',')).filter_map(|each| each.split(['=', '!']).next());
     grouped.chain(selected).map(|label| label.trim().to_owned()).collect()
 }
 
 /// What a query asks for that a label is, or is not.
 fn selected_values(query: &str) -> BTreeSet<&str> {
-    let selectors = query.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(selector, _)| selector);
-    let quoted = selectors.flat_map(|selector| selector.split('"').skip(1).step_by(2));
+    let quoted = selectors(query).flat_map(|selector| selector.split('"').skip(1).step_by(2));
     let is_name = |value: &&str| value.starts_with(|first: char| first.is_ascii_alphabetic());
     quoted.flat_map(|value| value.split('|')).filter(is_name).collect()
 }

@@ -49,7 +49,7 @@ fn a_forked_process_exports_nothing_and_takes_nothing_from_its_parent() {
     let mut lines: Vec<_> = exported.lines().map(|line| line.split_once(' ').unwrap()).collect();
     lines.sort_unstable();
     assert!(lines.iter().all(|(process, _)| *process == lines[0].0), "{exported}");
-    assert_eq!(lines.iter().map(|(_, name)| *name).collect::<Vec<_>>(), ["after", "before"]);
+    assert_eq!(lines.iter().map(|(_, name)| *name).collect::<Vec<_>>(), ["after", "before", "waiting"]);
 }
 
 /// Does its work only in the process that the test above starts.
@@ -68,6 +68,7 @@ fn forks() {
     // What exports is idle then: a lock that it holds would stay held in the child.
     span("before").in_scope(|| ());
     telemetry.force_flush_blocking().unwrap();
+    span("waiting").in_scope(|| ());
     match fork().unwrap() {
         Fork::Child => {
             // The harness would catch a panic, and the process end well.

@@ -194,15 +194,28 @@ mod tests {
     }
 
     /// The rows alone bounded it, which may be of 16 MiB each.
+    const EMPTY: &str = "x'7b7d'";
+
+    fn append(connection: &Connection, version: u32, id: Uuid, payload: &str) {
+        let insert = format!(
+            "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) \
+             VALUES ('Order-1', ?1, ?2, 'Placed', 1, 0, {payload})"
+        );
+        connection.execute(&insert, params![version, id.as_bytes()]).unwrap();
+    }
+
+    /// Makes it a store with so many events of one stream.
+    fn store(connection: &Connection, events: u32, payload: &str) {
+        schema::migrate(connection).unwrap();
+        for version in 1..=events {
+            append(connection, version, Uuid::from_u128(version.into()), payload);
+        }
+    }
+
     #[test]
     fn a_page_ends_where_its_payloads_are_large() {
         let connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&connection).unwrap();
-        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) \
-            VALUES ('Order-1', ?1, ?2, 'Placed', 1, 0, zeroblob(1 << 20))";
-        for version in 1..=6_u32 {
-            connection.execute(insert, params![version, Uuid::from_u128(version.into()).as_bytes()]).unwrap();
-        }
+        store(&connection, 6, "zeroblob(1 << 20)");
         let fold = Fold { stream: StreamId::new("Order", 1), after: Version::START, first_event: None };
         let begun = Folding::new(fold, Versions(Vec::new())).step(&connection, PAGE, &|| false).unwrap();
         assert_eq!((begun.visited, begun.ended), (4, false));
@@ -211,12 +224,7 @@ mod tests {
     #[test]
     fn a_fold_goes_on_where_it_was_wherever_it_is_interrupted() {
         let connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&connection).unwrap();
-        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) \
-            VALUES ('Order-1', ?1, ?2, 'Placed', 1, 0, x'7b7d')";
-        for version in 1..=10_u32 {
-            connection.execute(insert, params![version, Uuid::from_u128(version.into()).as_bytes()]).unwrap();
-        }
+        store(&connection, 10, EMPTY);
         let fold = |first_event| {
             let fold = Fold { stream: StreamId::new("Order", 1), after: Version::new(2), first_event };
             Folding::new(fold, Versions(Vec::new()))
@@ -248,24 +256,21 @@ mod tests {
         let open = || Connection::open(&file).unwrap();
         let (mut connection, raw) = (open(), open());
         raw.pragma_update(None, "journal_mode", "WAL").unwrap();
-        schema::migrate(&raw).unwrap();
-        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) \
-            VALUES ('Order-1', ?1, ?2, 'Placed', 1, 0, x'7b7d')";
-        raw.execute(insert, params![1, Uuid::from_u128(1).as_bytes()]).unwrap();
+        store(&raw, 1, EMPTY);
         let (mut step, mut is_done) = (0, false);
         while !is_done {
             step += 1;
             raw.execute_batch("DROP TRIGGER IF EXISTS events_are_not_deleted; DELETE FROM events WHERE version = 2")
                 .unwrap();
             let (other, mut left) = (open(), step);
-            let append = move || {
+            let interrupt = move || {
                 left -= 1;
                 if left == 0 {
-                    other.execute(insert, params![2, first.as_bytes()]).unwrap();
+                    append(&other, 2, first, EMPTY);
                 }
                 false
             };
-            connection.progress_handler(1, Some(append)).unwrap();
+            connection.progress_handler(1, Some(interrupt)).unwrap();
             let fold = Fold { stream: StreamId::new("Order", 1), after: Version::START, first_event: Some(first) };
             let folded = Folding::new(fold, Versions(Vec::new())).finish(&connection, &|| false).unwrap();
             connection.progress_handler(0, None::<fn() -> bool>).unwrap();
@@ -282,12 +287,7 @@ mod tests {
     #[test]
     fn a_fold_that_nobody_waits_for_ends() {
         let connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&connection).unwrap();
-        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) \
-            VALUES ('Order-1', ?1, ?2, 'Placed', 1, 0, x'7b7d')";
-        for version in 1..=1000_u32 {
-            connection.execute(insert, params![version, Uuid::from_u128(version.into()).as_bytes()]).unwrap();
-        }
+        store(&connection, 1000, EMPTY);
         let fold = Fold { stream: StreamId::new("Order", 1), after: Version::START, first_event: None };
         let folded = Folding::new(fold, Versions(Vec::new())).finish(&connection, &|| true).unwrap();
         assert_eq!(folded.visited, LOOKS_EVERY);
