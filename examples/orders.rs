@@ -12,7 +12,8 @@
 //! It is longer than a file should be because it is one program, to be read from top to bottom.
 
 use std::borrow::Cow;
-use std::error::Error as _;
+use std::error::Error;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::iter::successors;
@@ -24,6 +25,7 @@ use eventsource_runtime::store::{SqliteReader, SqliteStore, SqliteTransaction};
 use eventsource_runtime::telemetry::TelemetryBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use terminal_size::{Width, terminal_size_of};
 use uuid::Uuid;
 
 /// How many traces are shown before the program continues quietly: those of the first commands and their projections.
@@ -252,7 +254,7 @@ struct Counts {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse()?;
     let telemetry = arguments.telemetry().install()?;
     let store = SqliteStore::open(&arguments.db).await?;
@@ -268,7 +270,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 progress.interrupt();
                 counts.fault(&error);
                 // Escaped, since it quotes untrusted input.
-                eprintln!("line {}: {}", number + 1, error.to_string().escape_debug());
+                tell(format_args!("line {}: {}\n", number + 1, error.to_string().escape_debug()));
             }
         }
         if number < TRACES {
@@ -282,13 +284,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let queries = QueryBus::builder().handler(OrderQueries { db: store.reader() }).build();
     let by_status = queries.execute(OrdersByStatus {}).await?;
     projections.shutdown().await?;
-    telemetry.shutdown().await?;
-    report(&by_status, &counts);
-    println!("the events are in {}", arguments.db.display());
-    if let Some(page) = &arguments.view {
-        println!("the traces are in {}", page.display());
+    let exported = telemetry.shutdown().await;
+    let mut out = io::stdout().lock();
+    report(&mut out, &by_status, &counts)?;
+    writeln!(out, "the events are in {}", arguments.db.display())?;
+    match (exported, &arguments.view) {
+        // What was done stays done.
+        (Err(error), _) => tell(format_args!("telemetry: {error}{}\n", root(&error))),
+        (Ok(()), Some(page)) => writeln!(out, "the traces are in {}", page.display())?,
+        (Ok(()), None) => (),
     }
     Ok(())
+}
+
+/// Writes to stderr. That nobody can read it is no reason to stop.
+fn tell(what: fmt::Arguments<'_>) {
+    let mut err = io::stderr();
+    let _ = err.write_fmt(what).and_then(|()| err.flush());
 }
 
 async fn handle(commands: &CommandBus, line: &[u8]) -> Result<Committed, LineError> {
@@ -310,7 +322,7 @@ enum LineError {
 }
 
 /// What is behind an error, after a colon: a store that failed is a cause that says the same once more.
-fn root(error: &DispatchJsonError) -> String {
+fn root(error: &dyn Error) -> String {
     let root = successors(error.source(), |&cause| cause.source()).last();
     root.map(|root| format!(": {root}")).unwrap_or_default()
 }
@@ -334,54 +346,56 @@ impl Counts {
 }
 
 /// The read model and the counts, as tables.
-fn report(by_status: &[StatusCount], counts: &Counts) {
-    println!("{:<12}{:>8}{:>11}", "status", "orders", "customers");
+fn report(out: &mut impl Write, by_status: &[StatusCount], counts: &Counts) -> io::Result<()> {
+    writeln!(out, "{:<12}{:>8}{:>11}", "status", "orders", "customers")?;
     for StatusCount { status, orders, customers } in by_status {
-        println!("{status:<12}{orders:>8}{customers:>11}");
+        writeln!(out, "{status:<12}{orders:>8}{customers:>11}")?;
     }
     let Counts { done, unchanged, repeated, rejected, failed, .. } = counts;
-    println!("\n{done} done, {unchanged} without effect, {repeated} done before, {rejected} rejected, {failed} failed");
+    writeln!(
+        out,
+        "\n{done} done, {unchanged} without effect, {repeated} done before, {rejected} rejected, {failed} failed"
+    )
 }
 
 /// A progress bar on a terminal; nothing if a program reads the output.
 struct Progress {
     done: usize,
     of: Option<usize>,
-    shown: bool,
+    /// How long the bar is on this terminal; `None` if there is none.
+    width: Option<usize>,
 }
 
 impl Progress {
-    const WIDTH: usize = 40;
-
     fn new(of: Option<usize>) -> Self {
-        Self { done: 0, of, shown: io::stderr().is_terminal() }
+        let columns = || terminal_size_of(io::stderr()).map_or(80, |(Width(columns), _)| usize::from(columns));
+        // Beside it stand the numbers.
+        let width = io::stderr().is_terminal().then(|| columns().saturating_sub(20).min(40));
+        Self { done: 0, of, width }
     }
 
     fn step(&mut self) {
         self.done += 1;
-        if self.shown && self.done > TRACES {
-            match self.of {
-                Some(of) => {
-                    let bar = "#".repeat(Self::WIDTH * self.done / of);
-                    eprint!("\r[{bar:<width$}] {}/{of}", self.done, width = Self::WIDTH);
-                }
-                None => eprint!("\r{} lines", self.done),
+        match (self.width, self.of) {
+            (Some(width), Some(of)) if self.done > TRACES => {
+                let bar = "#".repeat(width * self.done / of);
+                tell(format_args!("\r[{bar:<width$}] {}/{of}", self.done));
             }
-            // Failing to draw the bar is no reason to stop.
-            let _ = io::stderr().flush();
+            (Some(_), None) if self.done > TRACES => tell(format_args!("\r{} lines", self.done)),
+            _ => (),
         }
     }
 
     /// Clears the bar, so that a message can take its place.
     fn interrupt(&self) {
-        if self.shown && self.done > TRACES {
-            eprint!("\r{:width$}\r", "", width = Self::WIDTH + 16);
+        if self.width.is_some() {
+            tell(format_args!("\r\x1b[K"));
         }
     }
 
     fn finish(&self) {
-        if self.shown {
-            eprintln!();
+        if self.width.is_some() {
+            tell(format_args!("\n"));
         }
     }
 }
@@ -431,8 +445,9 @@ impl Arguments {
         Ok(reader.split(b'\n'))
     }
 
-    /// How many lines there are, if that is known before they are read.
+    /// How many lines there are, if they can be read twice.
     fn count(&self) -> io::Result<Option<usize>> {
-        if self.input.is_none() { Ok(None) } else { Ok(Some(self.lines()?.count())) }
+        let is_file = self.input.as_ref().is_some_and(|path| path.is_file());
+        Ok(if is_file { Some(self.lines()?.map_while(Result::ok).count()) } else { None })
     }
 }

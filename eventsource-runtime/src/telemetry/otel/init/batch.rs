@@ -17,6 +17,7 @@ use super::env::Signal;
 use super::ignored::Ignored;
 use super::numbers::{milliseconds, most_waiting, size};
 use super::reporting::{Alarm, Reporting};
+use crate::sync::Mutex;
 use crate::telemetry::otel::processed::Processed;
 use crate::telemetry::{TelemetryError, log};
 
@@ -60,8 +61,8 @@ pub(in crate::telemetry::otel) struct Admission {
     closed: AtomicBool,
     /// How many exports have failed since the last success.
     failures: AtomicU32,
-    /// How many have failed in total.
-    failed: AtomicU64,
+    /// How many have failed in total, and why the last one did.
+    failed: Mutex<(u64, String)>,
     /// Until when nothing is admitted, by the alarm's clock.
     opens: AtomicU64,
     /// When the first item found no room since the last export ended, by the same clock; 0 if there was room.
@@ -105,7 +106,7 @@ impl Admission {
             alarm: Arc::clone(alarm),
             closed: AtomicBool::new(false),
             failures: AtomicU32::new(0),
-            failed: AtomicU64::new(0),
+            failed: Mutex::default(),
             opens: AtomicU64::new(0),
             full_since: AtomicU64::new(0),
         })
@@ -185,28 +186,32 @@ impl Admission {
     pub(super) fn leave(&self, count: usize, rejected: u64, result: &OTelSdkResult) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
         self.full_since.store(0, Ordering::Relaxed);
-        if result.is_ok() {
+        let Err(error) = result else {
             self.failures.store(0, Ordering::Relaxed);
             self.opens.store(0, Ordering::Relaxed);
             let rejected = rejected.min(count as u64);
             self.processed.exported.fetch_add(count as u64 - rejected, Ordering::Relaxed);
             self.processed.export_failed.fetch_add(rejected, Ordering::Relaxed);
-        } else {
-            if let Some(rest) = rest_after(self.failures.fetch_add(1, Ordering::Relaxed) + 1) {
-                self.opens.store(self.now() + rest, Ordering::Relaxed);
-            }
-            self.processed.export_failed.fetch_add(count as u64, Ordering::Relaxed);
-            self.failed.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        if let Some(rest) = rest_after(self.failures.fetch_add(1, Ordering::Relaxed) + 1) {
+            self.opens.store(self.now() + rest, Ordering::Relaxed);
         }
+        self.processed.export_failed.fetch_add(count as u64, Ordering::Relaxed);
+        let why = if let OTelSdkError::InternalFailure(why) = error { why.clone() } else { error.to_string() };
+        let mut failed = self.failed.lock();
+        *failed = (failed.0 + 1, why);
     }
 
     /// The result of a flush or a shutdown. The SDK reports only its last batch, and none at shutdown.
     pub(super) fn answer(&self, ask: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
-        let before = self.failed.load(Ordering::Relaxed);
+        let before = self.failed.lock().0;
         ask()?;
-        match self.failed.load(Ordering::Relaxed) - before {
+        let (failed, why) = &*self.failed.lock();
+        match failed - before {
             0 => Ok(()),
-            failed => Err(OTelSdkError::InternalFailure(format!("{failed} exports failed"))),
+            1 => Err(OTelSdkError::InternalFailure(why.clone())),
+            failed => Err(OTelSdkError::InternalFailure(format!("{failed} exports failed, the last one: {why}"))),
         }
     }
 
@@ -342,7 +347,9 @@ mod tests {
             };
             admission.answer(ask).map_err(|error| error.to_string())
         };
-        assert!(flushed(&[refused(), refused(), Ok(())], Ok(())).unwrap_err().contains("2 exports failed"));
+        let twice = flushed(&[refused(), refused(), Ok(())], Ok(())).unwrap_err();
+        assert!(twice.ends_with("2 exports failed, the last one: refused"), "{twice}");
+        assert!(flushed(&[refused(), Ok(())], Ok(())).unwrap_err().ends_with(": refused"));
         assert_eq!(flushed(&[Ok(()), Ok(())], Ok(())), Ok(()), "those before are over");
         assert!(flushed(&[Ok(())], refused()).unwrap_err().contains("refused"));
     }

@@ -30,7 +30,8 @@ impl Grpc {
     }
 
     pub(super) fn metrics(self, settings: &Settings) -> Made<MetricExporter> {
-        Ok(prepared(MetricExporter::builder().with_tonic(), settings)?.build())
+        let builder = MetricExporter::builder().with_temporality(settings.temporality);
+        Ok(prepared(builder.with_tonic(), settings)?.build())
     }
 
     pub(super) fn logs(self, settings: &Settings) -> Made<LogExporter> {
@@ -43,6 +44,10 @@ where
     B: WithExportConfig + WithTonicConfig,
 {
     let headers = MetadataMap::from_headers(settings.headers.clone());
+    let builder = match settings.compression {
+        Some(compression) => builder.with_compression(compression),
+        None => builder,
+    };
     Ok(builder.with_timeout(settings.timeout).with_metadata(headers).with_channel(channel(settings)?))
 }
 

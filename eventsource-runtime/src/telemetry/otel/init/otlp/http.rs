@@ -25,6 +25,10 @@ where
     let client = reqwest::Client::builder().timeout(settings.timeout).redirect(Policy::none());
     let client = client.default_headers(settings.headers.clone());
     let client = tls::secured(client, settings)?.build().map_err(|error| failed(settings.signal, error))?;
+    let builder = match settings.compression {
+        Some(compression) => builder.with_compression(compression),
+        None => builder,
+    };
     Ok(builder
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(&settings.url)

@@ -1,6 +1,5 @@
-//! OTLP, over HTTP with protobuf or over gRPC. The exporter crate itself reads `OTEL_EXPORTER_OTLP_COMPRESSION`, also
-//! per signal, and the metrics' temporality; `settings` reads the rest. Input and output are on a thread of their own:
-//! see `worker`.
+//! OTLP, over HTTP with protobuf or over gRPC; `settings` reads its variables. Input and output are on a thread of their
+//! own: see `worker`.
 
 #[cfg(feature = "otlp-grpc")]
 mod grpc;
@@ -68,7 +67,10 @@ impl<'a> Otlp<'a> {
 
     pub(super) fn metrics(&self, readers: &mut Readers) -> Result<(), TelemetryError> {
         let exporter = self.made(Signal::Metrics, |settings, last| match settings.protocol {
-            Protocol::Http => Ok(http::prepared(MetricExporter::builder().with_http(), settings, last)?.build()),
+            Protocol::Http => {
+                let builder = MetricExporter::builder().with_temporality(settings.temporality);
+                Ok(http::prepared(builder.with_http(), settings, last)?.build())
+            }
             Protocol::Grpc(grpc) => grpc.metrics(settings),
         })?;
         readers.export(exporter, &self.env.ignored);

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use opentelemetry_otlp::Compression;
+use opentelemetry_sdk::metrics::Temporality;
+use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::grpc::Grpc;
@@ -11,7 +14,7 @@ use crate::telemetry::otel::init::env::{ENDPOINT, Env, Signal, decode, variables
 
 /// How long an export may take by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
-const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+pub(super) const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 /// What counts as no limit.
 const FOR_EVER: Duration = Duration::from_hours(24 * 49);
 
@@ -22,6 +25,9 @@ pub(super) struct Settings {
     pub(super) url: String,
     pub(super) timeout: Duration,
     pub(super) headers: HeaderMap,
+    pub(super) compression: Option<Compression>,
+    /// Of metrics alone.
+    pub(super) temporality: Temporality,
     /// If the address asks for it.
     pub(super) tls: Option<Tls>,
 }
@@ -34,36 +40,41 @@ pub(super) enum Protocol {
 
 impl Settings {
     pub(super) fn read(env: &Env, signal: Signal) -> Result<Self, TelemetryError> {
-        tell_what_the_exporter_ignores(env, signal);
         let protocol = protocol(env, signal)?;
-        let (variable, url) = address(env, signal, protocol);
-        let url = with_scheme(env, signal, protocol, variable, url)?;
-        let tls = if url.starts_with("https://") { Some(tls::read(env, signal, variable)?) } else { None };
-        Ok(Self { signal, protocol, url, timeout: timeout(env, signal), headers: headers(env, signal), tls })
+        let (variable, url) = address(env, signal, protocol)?;
+        Ok(Self {
+            signal,
+            protocol,
+            timeout: timeout(env, signal),
+            headers: headers(env, signal),
+            compression: compression(env, signal),
+            temporality: if let Signal::Metrics = signal { temporality(env) } else { Temporality::default() },
+            tls: if url.scheme() == "https" { Some(tls::read(env, signal, variable)?) } else { None },
+            url: url.into(),
+        })
     }
 }
 
-/// The exporter's crate reads these itself, and is silent about a value without a meaning.
-fn tell_what_the_exporter_ignores(env: &Env, signal: Signal) {
-    for variable in signal.of(variables!("COMPRESSION")) {
-        if is_one_of(env, variable, &["gzip", "none"], "write `gzip` or `none`") {
-            break;
-        }
-    }
-    if let Signal::Metrics = signal {
-        let known = ["cumulative", "delta", "lowmemory"];
-        is_one_of(env, TEMPORALITY, &known, "write `cumulative`, `delta` or `lowmemory`");
-    }
+fn compression(env: &Env, signal: Signal) -> Option<Compression> {
+    let known = [("gzip", Some(Compression::Gzip)), ("none", None)];
+    let of = |variable| one_of(env, variable, &known, "write `gzip` or `none`");
+    signal.of(variables!("COMPRESSION")).into_iter().find_map(of).flatten()
 }
 
-/// Whether a variable has one of these values; another one is told.
-fn is_one_of(env: &Env, variable: &str, known: &[&str], hint: &'static str) -> bool {
-    let Some(text) = env.get(variable) else { return false };
-    let is_known = known.contains(&&*text.to_ascii_lowercase());
-    if !is_known {
+fn temporality(env: &Env) -> Temporality {
+    let known =
+        [("cumulative", Temporality::Cumulative), ("delta", Temporality::Delta), ("lowmemory", Temporality::LowMemory)];
+    one_of(env, TEMPORALITY, &known, "write `cumulative`, `delta` or `lowmemory`").unwrap_or_default()
+}
+
+/// Which of these values a variable has; another one is told.
+fn one_of<T: Copy>(env: &Env, variable: &str, known: &[(&str, T)], hint: &'static str) -> Option<T> {
+    let text = env.get(variable)?;
+    let meant = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    if meant.is_none() {
         env.ignored.add(variable, text, hint);
     }
-    is_known
+    meant.map(|(_, value)| *value)
 }
 
 fn protocol(env: &Env, signal: Signal) -> Result<Protocol, TelemetryError> {
@@ -79,54 +90,58 @@ fn protocol(env: &Env, signal: Signal) -> Result<Protocol, TelemetryError> {
     }
 }
 
-/// The variable that says where to send, and its value; the signal's path is appended only to the general one, and only
-/// for HTTP.
-fn address(env: &Env, signal: Signal, protocol: Protocol) -> (&'static str, String) {
-    let (variable, base) = match (env.endpoint(signal), protocol) {
-        (Some((variable, url)), _) => (variable, url),
+/// The variable that says where to send, and where that is; the signal's path is appended only to the general one, and
+/// only for HTTP.
+fn address(env: &Env, signal: Signal, protocol: Protocol) -> Result<(&'static str, Url), TelemetryError> {
+    let (variable, written) = match (env.endpoint(signal), protocol) {
+        (Some((variable, written)), _) => (variable, written),
         (None, Protocol::Http) => (signal.exporter_variable(), "http://localhost:4318"),
         (None, Protocol::Grpc(_)) => (signal.exporter_variable(), "http://localhost:4317"),
     };
-    let url = match protocol {
-        Protocol::Http if variable != signal.of(ENDPOINT)[0] => {
-            format!("{}/v1/{}", base.trim_end_matches('/'), signal.name())
-        }
-        Protocol::Http | Protocol::Grpc(_) => base.to_owned(),
-    };
-    (variable, url)
+    let mut url = url(env, signal, protocol, variable, written)?;
+    if protocol == Protocol::Http && variable != signal.of(ENDPOINT)[0] {
+        let path = format!("{}/v1/{}", url.path().trim_end_matches('/'), signal.name());
+        url.set_path(&path);
+    }
+    Ok((variable, url))
 }
 
 /// Refuses what would build and then lose everything at the first export. Only for gRPC may a scheme be missing.
-fn with_scheme(
+fn url(
     env: &Env,
     signal: Signal,
     protocol: Protocol,
     variable: &'static str,
-    url: String,
-) -> Result<String, TelemetryError> {
-    let refused = |value: String, hint| Err(TelemetryError::Unsupported { variable, value, hint });
-    let authority = url.split_once("://").map_or(&*url, |(_, rest)| rest).split('/').next().unwrap_or_default();
-    if authority.contains('@') {
-        let shown = "an address with a user or a password".to_owned();
-        return refused(shown, "write them into `OTEL_EXPORTER_OTLP_HEADERS`, as the receiver wants them");
-    }
-    let malformed = |url: String| {
+    written: &str,
+) -> Result<Url, TelemetryError> {
+    let refused = |value: &str, hint| TelemetryError::Unsupported { variable, value: value.to_owned(), hint };
+    let malformed = || {
         // Nothing tells where in it a secret is.
-        let shown = if url.contains(['@', '?']) { "what is no address".to_owned() } else { url };
-        refused(shown, "write `http://` or `https://`, then a host")
+        let shown = if written.contains(['@', '?']) { "what is no address" } else { written };
+        refused(shown, "write `http://` or `https://`, then a host, and `:` and a port if it needs one")
     };
-    if authority.is_empty() {
-        return malformed(url);
-    }
-    match url.split_once("://") {
-        Some(("http" | "https", _)) => Ok(url),
-        None if protocol != Protocol::Http => {
+    let (scheme, rest) = match written.split_once("://") {
+        Some(parts) => parts,
+        None if protocol == Protocol::Http => return Err(malformed()),
+        None => {
             let insecure = env.own_or_general(signal, variables!("INSECURE"));
             let insecure = insecure.is_some_and(|(name, value)| env.is_true(name, value));
-            Ok(format!("{}://{url}", if insecure { "http" } else { "https" }))
+            (if insecure { "http" } else { "https" }, written)
         }
-        _ => malformed(url),
+    };
+    // Otherwise a path would be taken for the host.
+    if rest.starts_with(['/', '\\']) {
+        return Err(malformed());
     }
+    let url = Url::parse(&format!("{scheme}://{rest}")).map_err(|_| malformed())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(malformed());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let shown = "an address with a user or a password";
+        return Err(refused(shown, "write them into `OTEL_EXPORTER_OTLP_HEADERS`, as the receiver wants them"));
+    }
+    Ok(url)
 }
 
 /// How long an export may take: OTLP's own variable, limited by that of the batches.

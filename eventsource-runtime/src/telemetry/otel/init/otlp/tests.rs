@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use opentelemetry_otlp::Compression;
+use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::SpanExporter;
 
-use super::settings::{Protocol, Settings};
+use super::settings::{Protocol, Settings, TEMPORALITY};
 use super::{ExportCounters, LastResponse, Otlp};
 use crate::telemetry::otel::init::env::{Env, Signal};
 use crate::telemetry::otel::init::tests::{LATE, builder, current_thread};
@@ -34,6 +36,29 @@ fn a_signal_has_its_own_endpoint_or_the_general_one_with_its_path() {
     assert_eq!(Env::of(&[(GENERAL, " ")]).endpoint(Signal::Traces), None);
 }
 
+/// The path was appended to the query.
+#[test]
+fn an_address_keeps_what_stands_behind_its_path() {
+    let url = |variable, written| settings(Signal::Traces, &[(variable, written)]).url;
+    assert_eq!(url(GENERAL, "HTTP://here:4318?key=a"), "http://here:4318/v1/traces?key=a");
+    assert_eq!(url(GENERAL, "http://here/in/?key=a"), "http://here/in/v1/traces?key=a");
+    let own = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    assert_eq!(url(own, "http://here/in?key=a \"b\""), "http://here/in?key=a%20%22b%22");
+}
+
+/// The exporter's crate takes no blanks.
+#[test]
+fn blanks_and_case_change_no_value() {
+    let read = |compression, temporality| {
+        let env = [("OTEL_EXPORTER_OTLP_COMPRESSION", compression), (TEMPORALITY, temporality)];
+        let Settings { compression, temporality, .. } = settings(Signal::Metrics, &env);
+        (compression, temporality)
+    };
+    assert_eq!(read(" GZip\r", " Delta"), (Some(Compression::Gzip), Temporality::Delta));
+    assert_eq!(read("none", "lowmemory"), (None, Temporality::LowMemory));
+    assert_eq!(read("zstd", "diff"), (None, Temporality::Cumulative));
+}
+
 #[cfg(feature = "otlp-grpc")]
 #[test]
 fn a_signal_has_its_own_protocol_or_the_general_one() {
@@ -43,10 +68,10 @@ fn a_signal_has_its_own_protocol_or_the_general_one() {
         (GENERAL, "http://collector:4317"),
     ];
     let traces = settings(Signal::Traces, &env);
-    assert_eq!((traces.protocol != Protocol::Http, &*traces.url), (true, "http://collector:4317"));
+    assert_eq!((traces.protocol != Protocol::Http, &*traces.url), (true, "http://collector:4317/"));
     let logs = settings(Signal::Logs, &env);
     assert_eq!((logs.protocol, &*logs.url), (Protocol::Http, "http://collector:4317/v1/logs"));
-    assert_eq!(settings(Signal::Traces, &env[..1]).url, "http://localhost:4317");
+    assert_eq!(settings(Signal::Traces, &env[..1]).url, "http://localhost:4317/");
 }
 
 #[cfg(feature = "otlp-grpc")]
@@ -55,11 +80,11 @@ fn an_address_of_grpc_without_a_scheme_is_safe_unless_said_otherwise() {
     let env = |insecure| {
         [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), (GENERAL, "here:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", insecure)]
     };
-    assert_eq!(settings(Signal::Traces, &env("TRUE")).url, "http://here:4317");
+    assert_eq!(settings(Signal::Traces, &env("TRUE")).url, "http://here:4317/");
     let of_traces = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "true");
-    assert_eq!(settings(Signal::Traces, &[&env("false")[..], &[of_traces]].concat()).url, "http://here:4317");
+    assert_eq!(settings(Signal::Traces, &[&env("false")[..], &[of_traces]].concat()).url, "http://here:4317/");
     match Settings::read(&Env::of(&env("false")), Signal::Traces) {
-        Ok(settings) => assert_eq!(settings.url, "https://here:4317"),
+        Ok(settings) => assert_eq!(settings.url, "https://here:4317/"),
         Err(error) => assert!(error.to_string().contains("otlp-tls"), "{error}"),
     }
 }
@@ -100,11 +125,16 @@ fn what_would_lose_everything_later_is_refused_at_once() {
         [(GENERAL, "http:/ada:secret@localhost:4318"), ("", "")],
         [(GENERAL, "http:///ada:secret@localhost:4318"), ("", "")],
         [(GENERAL, "ftp://localhost:4318?key=secret"), ("", "")],
+        [(GENERAL, "http://local host/?key=secret"), ("", "")],
+        [(GENERAL, "http://localhost:99999"), ("", "")],
+        [(GENERAL, "http://:4318"), ("", "")],
     ] {
         let error = builder(&env).build().unwrap_err();
         assert!(matches!(error, TelemetryError::Unsupported { .. }), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
+    let error = builder(&[(GENERAL, "localhost:4318")]).build().unwrap_err();
+    assert!(error.to_string().contains("localhost:4318") && !error.to_string().contains("v1"), "{error}");
 }
 
 #[cfg(not(feature = "otlp-grpc"))]
