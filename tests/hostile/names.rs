@@ -241,6 +241,29 @@ impl Site {
     }
 }
 
+/// With a variant of the name of a type that the impl has.
+#[derive(Aggregate, Default)]
+#[aggregate(id = u8, events(snake_case), error = Refused, fault = Refused::is_fault)]
+enum Machine {
+    #[default]
+    Id,
+    Event,
+    Error,
+}
+impl Apply<snake_case> for Machine {
+    fn apply(&mut self, _: snake_case) {
+        *self = Self::Error;
+    }
+}
+#[derive(Debug, thiserror::Error)]
+#[error("refused")]
+struct Refused;
+impl Refused {
+    fn is_fault(&self) -> bool {
+        true
+    }
+}
+
 #[test]
 fn run() {
     assert_eq!(locals(1, 2, 3, 4, 5, 6, 7, 8, 9), 45);

@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use crate::seeds::{AGGREGATE, Expansion, tokens};
 
 /// An item with one mistake, and what an expansion that used it would contain.
-const MISTAKES: [(Expansion, &str, &str); 16] = [
+const MISTAKES: [(Expansion, &str, &str); 18] = [
     (crate::command_handler, "impl A { unsafe fn place(&self, c: C) -> R { r } }", "Self :: place"),
     (crate::command_handler, "impl A { fn place(&self, c: &C) -> R { r } }", "Self :: place"),
     (crate::command_handler, "impl A { fn place(self, c: C) -> R { r } }", "Self :: place"),
@@ -43,6 +43,8 @@ const MISTAKES: [(Expansion, &str, &str); 16] = [
     (AGGREGATE, "#[aggregate(id = I, events(E, 1))] struct A;", "Apply"),
     (AGGREGATE, "#[aggregate(id = I, events(E))] struct A<T>;", "Apply"),
     (AGGREGATE, "#[aggregate(id = I, events(E, 1))] struct A;", "type Event = AEvent"),
+    (AGGREGATE, "#[aggregate(id = I, error = Box<dyn Error>, events(E))] struct A;", "Infallible"),
+    (AGGREGATE, "#[aggregate(id = I, eror = E, events(E))] struct A;", "Infallible"),
 ];
 
 fn expanded(expand: Expansion, item: &str) -> String {
@@ -74,5 +76,23 @@ fn what_is_right_is_made_use_of() {
     for (expand, item, used) in rights {
         let expansion = expanded(expand, item);
         assert!(used.iter().all(|used| expansion.contains(used)), "{item} does not lead to `{used:?}`:\n{expansion}");
+    }
+}
+
+/// The compiler reports the name, and would report the call of the wrong method as well.
+#[test]
+fn of_methods_of_one_name_the_first_is_made_use_of() {
+    let blocks: [(Expansion, &str); 5] = [
+        (crate::command_handler, "impl A { fn on(&self, c: C) -> R { r } fn on(&self, d: D) -> R { r } }"),
+        (crate::command_handler, "impl A { fn on(&self, c: C) -> R { r } fn on(&self, c: C) -> R { r } }"),
+        (crate::query_handler, "impl A { fn on(&self, q: Q) -> R { r } fn on(&self, p: P) -> R { r } }"),
+        (crate::projection, "impl A { fn on(&self, e: &Recorded<E>) {} fn on(&self, e: &Recorded<F>) {} }"),
+        (crate::process_manager, "impl A { fn on(&self, e: &Recorded<E>) {} fn on(&self, e: &Recorded<F>) {} }"),
+    ];
+    for (expand, block) in blocks {
+        let uses = |block: &str| expanded(expand, block).matches("Self :: on").count();
+        assert!(!expanded(expand, block).contains("compile_error"), "{block}");
+        assert_eq!(uses(block), 1, "{block}");
+        assert_eq!(uses(&block.replace("} fn on", "} #[cfg(a)] fn on")), 2, "{block}");
     }
 }

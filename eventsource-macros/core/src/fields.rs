@@ -138,3 +138,18 @@ fn is_packed(attributes: &[syn::Attribute]) -> bool {
 pub(crate) fn borrowed(member: &Member) -> TokenStream {
     quote_spanned!(located(member.span())=> &self.#member)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::seeds::{EVENT, tokens};
+
+    #[test]
+    fn a_packed_field_is_recorded_by_a_copy() {
+        let is_copied = |attribute: &str| {
+            let item = format!("{attribute} struct E {{ #[event(attribute)] a: u8 }}");
+            EVENT(tokens(""), tokens(&item)).to_string().contains("& { self . a }")
+        };
+        assert!(is_copied("#[repr(packed)]") && is_copied("#[repr(C, packed(2))]"));
+        assert!(!is_copied("#[repr(C)]") && !is_copied("#[doc = \"packed\"] #[other(packed)]"));
+    }
+}

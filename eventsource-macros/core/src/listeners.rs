@@ -221,3 +221,37 @@ impl Grammar {
         options
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_the_option_names_is_used_in_the_body() {
+        let used = |option: &str, body: &str| {
+            let mut method: Function = syn::parse_str(&format!("fn on(&self, event: &E, _rest: &E) {body}"))?;
+            keep_used(&mut method, &syn::parse_str(option)?);
+            Ok::<_, syn::Error>(method.body.map(|body| body.to_string()))
+        };
+        let read = |option, body| used(option, body).expect("the test's own method");
+        assert_eq!(read("event.id", "{ 1 }").as_deref(), Some("{ let _ = (& event ,) ; 1 }"));
+        for (option, body) in [("event.id", "{ event }"), ("_rest.id", "{ 1 }"), ("1", "{ 1 }")] {
+            assert_eq!(read(option, body).as_deref(), Some(body), "{option}");
+        }
+        assert_eq!(read("event.id", "{ #![a] 1 }").as_deref(), Some("{ #! [a] 1 }"));
+    }
+
+    #[test]
+    fn an_item_of_another_kind_is_told_from_one_with_a_mistake() {
+        let said = |item: &str| {
+            let mut diagnostics = Diagnostics::default();
+            let block = impl_block(&mut diagnostics, item.parse().expect("the test's own tokens"), "projection");
+            (block.is_some(), diagnostics.into_tokens().to_string().contains("belongs on `impl Type"))
+        };
+        assert_eq!(said("impl A { fn f(&self) {} }"), (true, false));
+        assert_eq!(said("pub impl A fn"), (false, false));
+        assert_eq!(said("struct A;"), (false, true));
+        assert_eq!(said("type A = impl B;"), (false, true));
+        assert_eq!(said("const A: impl B = c;"), (false, true));
+    }
+}

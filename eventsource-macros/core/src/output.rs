@@ -9,7 +9,7 @@ use crate::fields;
 use crate::names::{Bound, bound_under, find};
 use crate::seen::seen;
 use crate::signature::{ImplBlock, cfgs};
-use crate::tokens::is_sign;
+use crate::tokens::{is_sign, is_word};
 
 /// Wraps impls in their own block, with attributes, so that nothing in them collides with the user's names.
 pub(crate) fn block(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
@@ -156,9 +156,39 @@ pub(crate) fn placed(span: Span, delimiter: Delimiter, tokens: TokenStream) -> G
 /// user's as unused. Otherwise the edition of the braces decides whether temporaries of the last expression drop before
 /// or after the locals.
 pub(crate) fn within(body: &Group) -> Group {
-    let has_statements = body.stream().into_iter().any(|tree| is_sign(&tree, ';'));
-    let span = if has_statements { body.span() } else { located(body.span()) };
-    placed(span, body.delimiter(), body.stream())
+    if has_statements(body) { body.clone() } else { like_ours(body) }
+}
+
+fn like_ours(body: &Group) -> Group {
+    placed(located(body.span()), body.delimiter(), body.stream())
+}
+
+fn has_statements(body: &Group) -> bool {
+    body.stream().into_iter().any(|tree| is_sign(&tree, ';'))
+}
+
+/// A body behind a statement of ours that binds nothing. One expression stands there without braces: clippy is silent
+/// about a macro's call in braces of ours.
+pub(crate) fn behind(body: &Group, statement: &TokenStream) -> Group {
+    const ITEMS: [&str; 13] = [
+        "async",
+        "const",
+        "enum",
+        "extern",
+        "fn",
+        "impl",
+        "macro_rules",
+        "mod",
+        "pub",
+        "struct",
+        "trait",
+        "union",
+        "unsafe",
+    ];
+    let may_be_item = |tree| is_sign(&tree, '#') || ITEMS.iter().any(|word| is_word(&tree, word));
+    let is_block = has_statements(body) || body.stream().into_iter().any(may_be_item);
+    let within = if is_block { within(body).to_token_stream() } else { body.stream() };
+    like(body, quote_spanned!(Span::mixed_site()=> #statement #within))
 }
 
 /// The span of an expression's start for our code: errors show there, names resolve at the macro.
@@ -223,6 +253,30 @@ mod tests {
     use syn::parse::Parser as _;
 
     use super::*;
+
+    fn group(source: &str) -> Group {
+        syn::parse_str(source).expect("the test's own group")
+    }
+
+    #[test]
+    fn one_expression_stands_behind_a_statement_without_braces() {
+        let behind = |body: &str| behind(&group(body), &quote!(first();)).to_string();
+        assert_eq!(behind("{ format!(\"a\") }"), "{ first () ; format ! (\"a\") }");
+        for body in ["{ a ; b }", "{ fn g () { } g () }", "{ # [a] b }", "{ unsafe { b } }"] {
+            assert_eq!(behind(body), format!("{{ first () ; {body} }}"));
+        }
+    }
+
+    #[test]
+    fn the_last_expression_is_what_follows_the_last_statement() {
+        let columns = |body: &str| {
+            let (first, last) = tail_spans(&group(body));
+            (first.start().column, last.start().column)
+        };
+        assert_eq!(columns("{ a; b.c }"), (5, 7));
+        assert_eq!(columns("{ b }"), (2, 2));
+        assert_eq!(columns("{ a; }"), (0, 0));
+    }
 
     #[test]
     fn what_no_expression_sees_is_used() {

@@ -57,6 +57,11 @@ impl ToTokens for Runtime {
     }
 }
 
+/// Whether the last segment of a path has this name.
+pub(crate) fn ends_in(path: &syn::Path, name: &str) -> bool {
+    path.segments.last().is_some_and(|segment| segment.ident == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

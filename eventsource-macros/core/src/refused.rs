@@ -74,7 +74,7 @@ fn check(source: &str, printed: &str) -> Result<(), String> {
 
 /// Whether a message can only come from our macros: the compiler's have a code, or are known.
 fn is_ours(message: &str) -> bool {
-    let known = ["[E", "future cannot be sent", "associated function in `impl` without body"];
+    let known = ["[E", "future cannot be sent", "associated function in `impl` without body", "expected expression, "];
     !known.iter().any(|known| message.starts_with(known))
 }
 
@@ -108,7 +108,8 @@ fn printed_errors(printed: &str) -> Vec<Reported> {
 
 /// What our macros report of the items in a source.
 fn reported(source: &str) -> Vec<Reported> {
-    let file: syn::File = syn::parse_str(source).expect("a case is a list of items");
+    // What is typed by half, the compiler alone reports.
+    let Ok(file) = syn::parse_str::<syn::File>(source) else { return Vec::new() };
     let mut expanded = Expanded::default();
     expanded.visit_file(&file);
     let mut errors = Vec::new();

@@ -12,8 +12,9 @@ use syn::{
 
 use crate::diagnostics::{Diagnostics, parse, shown};
 use crate::names::impl_trait;
+use crate::paths::ends_in;
 use crate::sensitive::is_type;
-use crate::tokens::{alone, is_word};
+use crate::tokens::{alone, is_sign, is_word};
 
 /// A function or method.
 #[derive(Clone)]
@@ -181,6 +182,12 @@ impl ImplBlock {
     pub(crate) fn attributes(&self) -> impl Iterator<Item = &Attribute> {
         self.own_attributes().chain(self.methods.iter().flat_map(|method| &method.attrs))
     }
+
+    /// Whether an earlier method has the name of this one, which the compiler reports.
+    pub(crate) fn is_repeated(&self, method: &Function) -> bool {
+        let mut earlier = self.methods.iter().take_while(|earlier| !std::ptr::eq(*earlier, method));
+        earlier.any(|it| it.sig.ident == method.sig.ident && it.cfgs().is_empty() && method.cfgs().is_empty())
+    }
 }
 
 impl ToTokens for ImplBlock {
@@ -206,15 +213,12 @@ pub(crate) fn parse_item<T: Parse>(
     belongs: &str,
 ) -> Option<T> {
     let parsed = parse(item.clone(), T::parse);
-    if parsed.is_ok() || item.clone().into_iter().any(|token| is_word(&token, keyword)) {
+    // Behind these signs the word is a part of a type.
+    let mut head = item.clone().into_iter().take_while(|token| !is_sign(token, ':') && !is_sign(token, '='));
+    if parsed.is_ok() || head.any(|token| is_word(&token, keyword)) {
         return diagnostics.take(parsed);
     }
     diagnostics.none(item.into_iter().next(), belongs)
-}
-
-/// Whether the last segment of a path has this name.
-pub(crate) fn ends_in(path: &Path, name: &str) -> bool {
-    path.segments.last().is_some_and(|segment| segment.ident == name)
 }
 
 /// The type itself, which a macro's `$ty:ty` wraps into an invisible group.

@@ -10,6 +10,9 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use std::string::ToString;
+pub use std::vec::Vec;
+
 pub use serde;
 pub use serde_json;
 pub use uuid::Uuid;

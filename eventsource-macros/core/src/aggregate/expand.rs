@@ -140,8 +140,8 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
 
         #[automatically_derived]
         impl #runtime::IntoEvents<#set> for #set {
-            fn into_events(self, #list: &mut ::std::vec::Vec<#set>) {
-                ::std::vec::Vec::push(#list, self);
+            fn into_events(self, #list: &mut #private::Vec<#set>) {
+                #private::Vec::push(#list, self);
             }
         }
 
@@ -190,13 +190,14 @@ fn aggregate(model: &Model) -> TokenStream {
 }
 
 /// Asks the function at its own place, where the compiler says what is wrong with it.
-fn fault(Model { fault, .. }: &Model) -> Option<TokenStream> {
+fn fault(Model { runtime, fault, .. }: &Model) -> Option<TokenStream> {
     let path = fault.as_ref()?;
     let place = located(path.span());
     let error = Ident::new("__es_error", place);
     let asked = quote_spanned!(place=> #path(#error));
+    // Not `Self::Error`, which may be a variant.
     Some(quote_spanned! {Span::mixed_site()=>
-        fn is_fault(#error: &Self::Error) -> ::core::primitive::bool {
+        fn is_fault(#error: &<Self as #runtime::Aggregate>::Error) -> ::core::primitive::bool {
             #asked
         }
     })

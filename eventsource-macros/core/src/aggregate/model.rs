@@ -14,9 +14,9 @@ use crate::fields;
 use crate::names::{as_text, check_kept};
 use crate::options::at_least_one;
 use crate::output::deprecated;
-use crate::paths::Runtime;
+use crate::paths::{Runtime, ends_in};
 use crate::sensitive;
-use crate::signature::{alike, ends_in, last_segment};
+use crate::signature::{alike, last_segment};
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,

@@ -60,8 +60,11 @@ const _: () = {
     }
     #[automatically_derived]
     impl ::eventsource_runtime::IntoEvents<OrderFact> for OrderFact {
-        fn into_events(self, __es_events: &mut ::std::vec::Vec<OrderFact>) {
-            ::std::vec::Vec::push(__es_events, self);
+        fn into_events(
+            self,
+            __es_events: &mut ::eventsource_runtime::__private::Vec<OrderFact>,
+        ) {
+            ::eventsource_runtime::__private::Vec::push(__es_events, self);
         }
     }
     const _: () = ::eventsource_runtime::__private::distinct_names(
@@ -118,7 +121,9 @@ const _: () = {
             }
             ::eventsource_runtime::__private::unknown(__es_stored)
         }
-        fn is_fault(__es_error: &Self::Error) -> ::core::primitive::bool {
+        fn is_fault(
+            __es_error: &<Self as ::eventsource_runtime::Aggregate>::Error,
+        ) -> ::core::primitive::bool {
             OrderError::is_fault(__es_error)
         }
     }

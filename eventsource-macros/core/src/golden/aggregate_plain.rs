@@ -38,8 +38,11 @@ const _: () = {
     }
     #[automatically_derived]
     impl ::eventsource_runtime::IntoEvents<OrderEvent> for OrderEvent {
-        fn into_events(self, __es_events: &mut ::std::vec::Vec<OrderEvent>) {
-            ::std::vec::Vec::push(__es_events, self);
+        fn into_events(
+            self,
+            __es_events: &mut ::eventsource_runtime::__private::Vec<OrderEvent>,
+        ) {
+            ::eventsource_runtime::__private::Vec::push(__es_events, self);
         }
     }
     const _: () = ::eventsource_runtime::__private::distinct_names(

@@ -88,7 +88,7 @@ const _: () = {
             __es_command: PlaceOrder,
             __es_services: &Clock,
         ) -> ::core::result::Result<
-            ::std::vec::Vec<<Self as facade::Aggregate>::Event>,
+            facade::__private::Vec<<Self as facade::Aggregate>::Event>,
             <Self as facade::Aggregate>::Error,
         > {
             facade::Decision::<
@@ -109,7 +109,7 @@ const _: () = {
             __es_command: ShipOrder,
             _: &Clock,
         ) -> ::core::result::Result<
-            ::std::vec::Vec<<Self as facade::Aggregate>::Event>,
+            facade::__private::Vec<<Self as facade::Aggregate>::Event>,
             <Self as facade::Aggregate>::Error,
         > {
             facade::Decision::<

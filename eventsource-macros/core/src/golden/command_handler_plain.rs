@@ -37,7 +37,9 @@ const _: () = {
             __es_command: PlaceOrder,
             _: &(),
         ) -> ::core::result::Result<
-            ::std::vec::Vec<<Self as ::eventsource_runtime::Aggregate>::Event>,
+            ::eventsource_runtime::__private::Vec<
+                <Self as ::eventsource_runtime::Aggregate>::Event,
+            >,
             <Self as ::eventsource_runtime::Aggregate>::Error,
         > {
             ::eventsource_runtime::Decision::<

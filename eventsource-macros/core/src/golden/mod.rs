@@ -21,6 +21,7 @@ fn compare(name: &str, expand: Expansion, options: &TokenStream, item: &TokenStr
     assert_eq!(expand().to_string(), expand().to_string(), "the same input, and other tokens");
     let file: syn::File = syn::parse2(expand()).expect("an expansion is a list of items");
     let actual = prettyplease::unparse(&file);
+    assert!(!actual.contains("::std::"), "`{name}` names `std`, which a crate may be without:\n{actual}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(format!("{name}.rs"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, &actual).expect("the golden files can be written");

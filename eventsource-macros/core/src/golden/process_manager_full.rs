@@ -60,7 +60,7 @@ const _: () = {
             let __es_on: ::core::primitive::bool = false;
             ::core::option::Option::Some(__es_on)
         }
-        fn event_types() -> ::std::vec::Vec<&'static ::core::primitive::str> {
+        fn event_types() -> facade::__private::Vec<&'static ::core::primitive::str> {
             facade::__private::event_types(__ES_EVENTS)
         }
         fn meet(
@@ -76,7 +76,7 @@ const _: () = {
                         &__es_follow,
                         __es_stored,
                     )?;
-                    let __es_process = ::std::string::ToString::to_string(
+                    let __es_process = facade::__private::ToString::to_string(
                         facade::Recorded::aggregate_id(&__es_event),
                     );
                     return ::core::result::Result::Ok(
@@ -100,7 +100,7 @@ const _: () = {
                     )?;
                     let __es_process = {
                         let event = &__es_event;
-                        ::std::string::ToString::to_string(
+                        facade::__private::ToString::to_string(
                             match &&event.order_id {
                                 __es_value => {
                                     if false {

@@ -25,7 +25,9 @@ const _: () = {
         fn letters_name() -> &'static ::core::primitive::str {
             "process_letters.Shipping"
         }
-        fn event_types() -> ::std::vec::Vec<&'static ::core::primitive::str> {
+        fn event_types() -> ::eventsource_runtime::__private::Vec<
+            &'static ::core::primitive::str,
+        > {
             ::eventsource_runtime::__private::event_types(const {
                 ::eventsource_runtime::__private::distinct_handlers(const {
                     &[
@@ -54,7 +56,7 @@ const _: () = {
                         &__es_follow,
                         __es_stored,
                     )?;
-                    let __es_process = ::std::string::ToString::to_string(
+                    let __es_process = ::eventsource_runtime::__private::ToString::to_string(
                         ::eventsource_runtime::Recorded::aggregate_id(&__es_event),
                     );
                     return ::core::result::Result::Ok(

@@ -67,7 +67,9 @@ const _: () = {
             let __es_on: ::core::primitive::bool = self.traced;
             ::core::option::Option::Some(__es_on)
         }
-        fn event_types(&self) -> ::std::vec::Vec<&'static ::core::primitive::str> {
+        fn event_types(
+            &self,
+        ) -> facade::__private::Vec<&'static ::core::primitive::str> {
             facade::__private::event_types(__ES_EVENTS)
         }
         fn setup<'__es>(

@@ -22,7 +22,9 @@ const _: () = {
         fn span_name(&self) -> &'static ::core::primitive::str {
             "projection.Counts"
         }
-        fn event_types(&self) -> ::std::vec::Vec<&'static ::core::primitive::str> {
+        fn event_types(
+            &self,
+        ) -> ::eventsource_runtime::__private::Vec<&'static ::core::primitive::str> {
             ::eventsource_runtime::__private::event_types(const {
                 ::eventsource_runtime::__private::distinct_handlers(const {
                     &[

@@ -33,7 +33,9 @@ const _: () = {
         fn span_name(&self) -> &'static ::core::primitive::str {
             "projection.OrderReadModel"
         }
-        fn event_types(&self) -> ::std::vec::Vec<&'static ::core::primitive::str> {
+        fn event_types(
+            &self,
+        ) -> ::eventsource_runtime::__private::Vec<&'static ::core::primitive::str> {
             ::eventsource_runtime::__private::event_types(__ES_EVENTS)
         }
         fn apply<'__es>(

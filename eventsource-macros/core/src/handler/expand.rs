@@ -142,7 +142,7 @@ fn decide(model: &Model, Handler { method, message: ty, call, .. }: &Handler) ->
             &self,
             #command: #ty,
             #bound: &#services,
-        ) -> ::core::result::Result<::std::vec::Vec<#set>, #error> {
+        ) -> ::core::result::Result<#private::Vec<#set>, #error> {
             #decided
         }
     }

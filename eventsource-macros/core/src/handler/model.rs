@@ -88,7 +88,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     }
     let mut handlers = Vec::new();
     for (method, written) in block.methods.iter().zip(traced) {
-        handlers.extend(handler(diagnostics, kind, method, written));
+        let handler = handler(diagnostics, kind, method, written);
+        let is_repeated = block.is_repeated(method);
+        handlers.extend(handler.map(|handler| Handler { call: handler.call.filter(|_| !is_repeated), ..handler }));
     }
     let mut handlers = distinct(diagnostics, kind, handlers);
     let services = services(diagnostics, &mut handlers);
@@ -185,6 +187,8 @@ fn borrowed(diagnostics: &mut Diagnostics, argument: &PatType) -> Option<Argumen
         Type::Reference(TypeReference { mutability: Some(word), .. }) => {
             diagnostics.none(word, "a command handler shares its services; remove the `mut`")
         }
+        // It is generic, which is reported.
+        ty if has_impl_trait(ty) => None,
         ty => {
             let name = shown(ty);
             let message = format!(
@@ -253,6 +257,9 @@ fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: Vec<Handler>) -
         let same =
             |earlier: &&Handler| alike(&earlier.message, ty) && earlier.cfgs.is_empty() && handler.cfgs.is_empty();
         if let Some(earlier) = kept.iter().find(same) {
+            if earlier.method == handler.method {
+                continue;
+            }
             let (name, method) = (shown(ty), earlier.method.unraw());
             let message = kind.word();
             diagnostics.error(

@@ -8,7 +8,7 @@ use super::parse::Parsed;
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::generics::refuse_lifetimes;
-use crate::names::as_text;
+use crate::names::{as_text, has_impl_trait};
 use crate::output::deprecated;
 use crate::paths::Runtime;
 use crate::sensitive;
@@ -49,6 +49,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
         };
         diagnostics.error(&input.ident, message);
     }
+    let target = target.filter(|ty| is_named(diagnostics, ty));
     // Without the aggregate the id's type is unknown.
     let id = id.filter(|_| target.is_some());
     let target = target.unwrap_or_else(|| diagnostics.hole());
@@ -58,6 +59,15 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     };
     let deprecated = deprecated(&input);
     Model { runtime, deprecated, ident: input.ident, generics: input.generics, name, target, attributes, sensitive }
+}
+
+/// Whether a type can stand where a trait's type is given.
+fn is_named(diagnostics: &mut Diagnostics, ty: &Type) -> bool {
+    let is_named = !has_impl_trait(ty);
+    if !is_named {
+        diagnostics.error(ty, "this type has no name; write one that has, or a `Box<dyn ..>`");
+    }
+    is_named
 }
 
 fn id(

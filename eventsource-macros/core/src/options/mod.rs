@@ -278,6 +278,34 @@ mod tests {
     }
 
     #[test]
+    fn words_of_which_one_begins_with_the_other_are_meant_together() {
+        const ALIKE: Words = Words::new(&[
+            Word::new("evens", Form::Flag),
+            Word::new("event", Form::Type),
+            Word::new("events", Form::List("A, B")),
+        ]);
+        let unclear = |source: &str| {
+            let mut diagnostics = Diagnostics::default();
+            let options = Options::parse(&mut diagnostics, ALIKE, source.parse().expect("the test's own tokens"));
+            (diagnostics.into_tokens().to_string(), ["event", "events"].map(|key| options.is_unclear(key)))
+        };
+        let (said, both) = unclear("event(A)");
+        assert!(said.contains("did you mean `events(A, B)`?"), "{said}");
+        assert_eq!(both, [true, true]);
+        assert_eq!(unclear("event = 1").1, [true, true]);
+        assert_eq!(unclear("evens").1, [false, false]);
+    }
+
+    #[test]
+    fn an_expression_is_found_by_its_key() {
+        const TWO: Words = Words::new(&[Word::new("first", Form::Expr), Word::new("second", Form::Expr)]);
+        let mut diagnostics = Diagnostics::default();
+        let given = "first = a, second = b".parse().expect("the test's own tokens");
+        let options = Options::parse(&mut diagnostics, TWO, given);
+        assert!(matches!(options.given("second"), Some(Expr::Path(path)) if path.path.is_ident("b")));
+    }
+
+    #[test]
     fn what_may_stand_for_a_text_is_told_from_a_word() {
         for source in ["COLOUR", "COLOUR, root", "concat!(\"a\", \"b\")", "colours::RED"] {
             let (_, errors) = read(source);

@@ -51,7 +51,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 
             #enable_tracing
 
-            fn event_types() -> ::std::vec::Vec<&'static ::core::primitive::str> {
+            fn event_types() -> #private::Vec<&'static ::core::primitive::str> {
                 #private::event_types(#events)
             }
 
@@ -89,13 +89,14 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
     let (follows, follow) = (local("__es_follow"), follow(runtime, message));
     let event = local("__es_event");
     let process_id = id.as_ref().map_or_else(
-        || quote_spanned!(Span::mixed_site()=> ::std::string::ToString::to_string(#runtime::Recorded::aggregate_id(&#event))),
+        || quote_spanned!(Span::mixed_site()=> #private::ToString::to_string(#runtime::Recorded::aggregate_id(&#event))),
         |id| {
             let (place, shown, unused) = (first_span(id), shown(runtime, id), unused([pattern], [id]));
+            let at = runtime.private_at(place);
             quote_spanned! {place=> {
                 let #pattern = &#event;
                 #unused
-                ::std::string::ToString::to_string(#shown)
+                #at::ToString::to_string(#shown)
             }}
         },
     );

@@ -49,7 +49,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 
             #enable_tracing
 
-            fn event_types(&self) -> ::std::vec::Vec<&'static ::core::primitive::str> {
+            fn event_types(&self) -> #private::Vec<&'static ::core::primitive::str> {
                 #private::event_types(#events)
             }
 

@@ -62,7 +62,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     let are_read = methods.iter().all(Option::is_some);
     let mut found = Found::default();
     for (method, options) in block.methods.iter().zip(methods) {
-        if let Some(options) = options {
+        if let Some(options) = options
+            && !block.is_repeated(method)
+        {
             add(diagnostics, &mut found, method, options);
         }
     }

@@ -7,8 +7,9 @@ use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::{Given, Options, Value};
+use crate::paths::ends_in;
 use crate::sensitive::is_plain;
-use crate::signature::{ends_in, last_segment, ungrouped};
+use crate::signature::{last_segment, ungrouped};
 
 /// The words that `covers` takes.
 pub(super) const COVERS: [&str; 3] = ["future", "stream", "call"];
@@ -200,12 +201,36 @@ fn all(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Covers {
 
 #[cfg(test)]
 mod tests {
+    use proc_macro2::{TokenStream, TokenTree};
     use syn::parse_quote;
 
     use super::*;
     use crate::diagnostics::shown;
     use crate::seeds::{TRACED, in_group, tokens};
     use crate::signature::Function;
+    use crate::tokens::is_sign;
+
+    /// Where the colons of paths stand.
+    fn columns(tokens: TokenStream) -> Vec<usize> {
+        let of = |tree| match tree {
+            TokenTree::Group(group) => columns(group.stream()),
+            tree if is_sign(&tree, ':') => vec![tree.span().start().column],
+            _ => Vec::new(),
+        };
+        tokens.into_iter().flat_map(of).collect()
+    }
+
+    /// Two errors in one place are shown as one.
+    #[test]
+    fn a_type_that_cannot_be_covered_is_at_fault_itself() {
+        let called_at = |returned: &str| {
+            let function = tokens(&format!("fn f() -> {returned} {{ made }}"));
+            let columns = columns(TRACED(tokens("covers = future"), function));
+            [10, returned.len() + 13].map(|column| columns.contains(&column))
+        };
+        assert_eq!(called_at("Own"), [true, false]);
+        assert_eq!(called_at("BoxFuture<'static, u8>"), [false, true]);
+    }
 
     #[test]
     fn what_is_yielded_is_found_by_its_name() {

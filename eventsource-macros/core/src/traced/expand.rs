@@ -9,7 +9,7 @@ use super::covers::{Covers, is_seen, may_be_future};
 use super::model::{Model, Returned, has_inferred};
 use super::start::{options, owner, site, start_where, start_where_may_be_on};
 use super::{arguments, owned};
-use crate::output::{dead, first_span, future_lints, like, local, located, placed, probe, tail_spans, within};
+use crate::output::{behind, dead, first_span, future_lints, like, local, located, placed, probe, tail_spans, within};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -177,9 +177,7 @@ fn order(model: &Model) -> Option<TokenStream> {
 }
 
 fn preceded(statement: Option<&TokenStream>, body: &Group) -> TokenStream {
-    let Some(statement) = statement else { return body.to_token_stream() };
-    let within = within(body);
-    like(body, quote_spanned!(Span::mixed_site()=> #statement #within)).into_token_stream()
+    statement.map_or_else(|| body.clone(), |statement| behind(body, statement)).into_token_stream()
 }
 
 fn run_async(model: &Model) -> TokenStream {

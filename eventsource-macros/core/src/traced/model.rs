@@ -3,7 +3,7 @@
 use proc_macro2::{Group, Span, TokenStream};
 use quote::ToTokens as _;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Expr, Ident, LitStr, ReturnType, Signature, Type, TypeParamBound, parse_quote_spanned};
+use syn::{Attribute, Expr, Ident, LitStr, ReturnType, Signature, Type, TypeParamBound, parse_quote_spanned};
 
 use super::arguments;
 use super::attributes::{Entry, Value};
@@ -148,6 +148,11 @@ fn is_unsized(ty: &Type) -> bool {
 fn body(diagnostics: &mut Diagnostics, function: &Function) -> Option<Group> {
     if let Some(word) = &function.sig.constness {
         return diagnostics.none(word, "a `const fn` cannot make a span; remove `const` or `#[traced]`");
+    }
+    let is_naked = |attribute: &&Attribute| find(attribute.meta.to_token_stream(), "naked").is_some();
+    if let Some(attribute) = function.attrs.iter().find(is_naked) {
+        return diagnostics
+            .none(attribute, "a naked function is assembly alone; remove `#[traced]`, and trace its callers");
     }
     function.body.clone().or_else(|| {
         let message = "a method without a body makes no span; write `#[traced]` where it is implemented";
@@ -298,6 +303,15 @@ mod tests {
     use syn::parse_quote;
 
     use super::*;
+    use crate::seeds::{TRACED, tokens};
+
+    #[test]
+    fn what_cannot_be_returned_is_left_to_the_compiler() {
+        for returned in ["[u8]", "dyn A"] {
+            let function = tokens(&format!("fn f() -> {returned} {{ a }}"));
+            assert_eq!(TRACED(TokenStream::new(), function.clone()).to_string(), function.to_string());
+        }
+    }
 
     #[test]
     fn a_function_is_of_a_type_where_it_names_self() {

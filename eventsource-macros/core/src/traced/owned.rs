@@ -94,6 +94,13 @@ mod tests {
         assert_eq!(owned_of("fn f(&self, a: A, _b: B) { self.a; }"), ["_b"]);
     }
 
+    #[test]
+    fn a_macro_s_format_string_names_what_it_shows() {
+        let shows = |body: &str| is_in_text(body.parse().expect("the test's own tokens"), "name");
+        assert!(shows("println!(\"{name}\")") && shows("f(println!(\"{name}\"))"));
+        assert!(!shows("f(\"{name}\")") && !shows("!a (\"{name}\")") && !shows("println!(\"name\")"));
+    }
+
     /// A closure captures only the fields that it names.
     #[test]
     fn what_is_used_in_part_is_named_as_a_whole() {

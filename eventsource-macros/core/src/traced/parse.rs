@@ -100,11 +100,15 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, options: TokenStream) -> Writt
 fn hoist_inner_attributes(function: &mut Function) {
     let Some(body) = &function.body else { return };
     let mut rest = body.stream();
+    let outer = function.attrs.len();
     while let Some((attribute, others)) = inner_attribute(&rest) {
         function.attrs.push(attribute);
         rest = others;
     }
-    function.body = Some(like(body, rest));
+    // A body that is put together anew has its braces in one place, where a mistake in it would be reported once more.
+    if function.attrs.len() > outer {
+        function.body = Some(like(body, rest));
+    }
 }
 
 fn inner_attribute(tokens: &TokenStream) -> Option<(Attribute, TokenStream)> {
