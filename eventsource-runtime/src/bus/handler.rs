@@ -37,9 +37,9 @@ impl Received {
         self.attempt
     }
 
-    /// Whether this delivery was attempted before, or the broker marks it as an earlier one's repetition. What a
-    /// publisher has published twice, as a relay does after a crash, comes without a mark: only its
-    /// [id](crate::bus::Message::id) tells.
+    /// Whether this delivery was attempted before, or the broker marks it as an earlier one's repetition, or it came
+    /// back from the dead letters with their headers. What a publisher has published twice, as a relay does after a
+    /// crash, comes without a mark: only its [id](crate::bus::Message::id) tells.
     #[must_use]
     pub fn is_redelivered(&self) -> bool {
         self.redelivered || self.attempt > 0

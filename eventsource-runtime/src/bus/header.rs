@@ -24,6 +24,9 @@ pub const CORRELATION_ID: &str = "correlation_id";
 pub const CAUSATION_ID: &str = "causation_id";
 /// The content type of the payload.
 pub const CONTENT_TYPE: &str = "content-type";
+/// What a dead letter has besides.
+pub(super) const DEAD_LETTER: [&str; 4] =
+    [DEAD_LETTER_REASON, DEAD_LETTER_ATTEMPTS, DEAD_LETTER_AT, DEAD_LETTER_SOURCE];
 /// On a dead letter: the short name of the failure, never its text.
 pub const DEAD_LETTER_REASON: &str = "dead_letter_reason";
 /// On a dead letter: how often handling it failed, as a dead letter too.

@@ -40,6 +40,14 @@ impl Headers {
         all.push((name, value));
     }
 
+    /// Takes away the headers of those names.
+    pub(super) fn remove(&mut self, names: &[&str]) {
+        let is_named = |(name, _): &Header| names.contains(&&**name);
+        if self.all().iter().any(is_named) {
+            Arc::make_mut(self.0.get_or_insert_default()).retain(|header| !is_named(header));
+        }
+    }
+
     fn all(&self) -> &[Header] {
         self.0.as_deref().map_or(&[], Vec::as_slice)
     }

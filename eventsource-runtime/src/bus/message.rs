@@ -199,6 +199,14 @@ impl Message {
         self.change(|inner| inner.trace_context = trace_context)
     }
 
+    /// As it is sent by the span of that context, for the first time: if it was made of a dead letter, it is none.
+    pub(super) fn sent_in(self, context: TraceContext) -> Self {
+        self.change(|inner| {
+            inner.trace_context = Some(context);
+            inner.headers.remove(&header::DEAD_LETTER);
+        })
+    }
+
     pub(super) fn with_malformed_context(self) -> Self {
         self.change(|inner| inner.malformed_context = true)
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use eventsource_runtime::bus::{HandlerError, Message, Propagation, Received, Traced, header};
 use eventsource_runtime::store::StreamId;
 use eventsource_tests::clocks::Moved;
-use eventsource_tests::own_bus::{Remote, remote};
+use eventsource_tests::own_bus::{Remote, remote, routing};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{Sampler, SpanData};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::spans::until_settled;
 
@@ -190,6 +190,67 @@ async fn the_context_survives_the_dead_letters_and_their_replay_is_linked_to_it(
     assert_eq!(link.span_context.span_id(), send.span_context.span_id());
     assert!(link.attributes.iter().any(|key| key.key.as_str() == "eventsource.replay"));
     assert!(replay.attributes.iter().any(|key| key.key.as_str() == "eventsource.replay"));
+}
+
+/// What the handler of a dead letter publishes on another bus, as that bus's group gets it, and the spans of that.
+async fn sent_on(traced: bool) -> (Received, Vec<SpanData>) {
+    let recorder = Recorder::new();
+    let (came, mut coming) = mpsc::unbounded_channel();
+    let received = recorder
+        .run(async {
+            let (bus, other) = (remote().enable_tracing(traced), routing());
+            let failing = async |_: Received| Err(HandlerError::new("not today").permanent());
+            let running = bus.subscribe("inventory").handle(failing).await.unwrap();
+            bus.publish(foreign(CONTEXT).with_header("tenant", "north")).await.unwrap();
+            until_settled(&running, 1).await;
+            assert_eq!(running.shutdown().await.unwrap().dead_lettered, 1);
+            let consumer = move |received: Received| {
+                let sent = came.send(received);
+                async move { Ok::<_, HandlerError>(sent?) }
+            };
+            let consumer = other.subscribe("audit").handle(consumer).await.unwrap();
+            let publisher = other.clone().enable_tracing(traced);
+            let sending_on = move |received: Received| {
+                let publisher = publisher.clone();
+                async move {
+                    assert!(received.headers().get(header::DEAD_LETTER_REASON).is_some());
+                    publisher.publish(received.into_message()).await?;
+                    Ok::<_, HandlerError>(())
+                }
+            };
+            let replay = bus.retry_dead_letters("inventory").handle(sending_on).await.unwrap();
+            assert_eq!(replay.finished().await.unwrap().acknowledged, 1);
+            let received = coming.recv().await.unwrap();
+            consumer.shutdown().await.unwrap();
+            received
+        })
+        .await;
+    assert_eq!((received.attempt(), received.headers().text("tenant")), (0, Some("north")));
+    let other = |span: &SpanData| span.name.contains("orders:");
+    (received, recorder.spans().into_iter().filter(other).collect())
+}
+
+/// To whoever got it, it was a dead letter for ever.
+#[tokio::test]
+async fn what_the_handler_of_a_dead_letter_sends_on_is_none_and_continues_the_trace_that_sent_it() {
+    let (received, spans) = sent_on(true).await;
+    assert!(!received.is_redelivered() && !received.is_replayed());
+    let names: Vec<_> = received.headers().iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["tenant"]);
+    let [send, process] = ["send ", "process "].map(|kind| spans.iter().find(|span| span.name.starts_with(kind)));
+    let (send, process) = (send.unwrap(), process.unwrap());
+    assert_eq!(process.parent_span_id, send.span_context.span_id());
+    assert_eq!(process.links.links[0].span_context.span_id(), send.span_context.span_id());
+}
+
+/// It keeps the context of the letter, whose trace may be days old.
+#[tokio::test]
+async fn what_the_handler_of_a_dead_letter_sends_on_without_spans_starts_a_trace_of_its_own_with_a_link() {
+    let (received, spans) = sent_on(false).await;
+    assert!(received.is_redelivered());
+    let [process] = spans.as_slice() else { panic!("{spans:#?}") };
+    assert_ne!(process.span_context.trace_id(), trace());
+    assert!(is_linked(process));
 }
 
 /// What a stranger writes there must not travel on with whatever the handler calls.
