@@ -4,7 +4,8 @@ use std::future::Future;
 
 use uuid::Uuid;
 
-use crate::domain::Recorded;
+use super::process_manager::reactions;
+use crate::domain::{Metadata, Recorded};
 
 tokio::task_local! {
     /// Only in the handler's own task: what it spawns may outlive it.
@@ -12,12 +13,14 @@ tokio::task_local! {
 }
 
 /// What a handler is handling: a message, a batch, or an event.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Handled {
     /// Shared by all that follows.
     pub(crate) correlation_id: Option<Uuid>,
     /// The id of the message or event.
     pub(crate) id: Option<Uuid>,
+    /// The reactions of process managers that led to the event; a message tells of none.
+    reactions: Metadata,
     /// Whether an in-process bus delivered it.
     in_process: bool,
 }
@@ -25,7 +28,7 @@ pub(crate) struct Handled {
 impl Handled {
     /// A message of a bus. One without a correlation id begins its own.
     pub(crate) fn message(id: Option<Uuid>, correlation_id: Option<Uuid>, in_process: bool) -> Self {
-        Self { correlation_id: correlation_id.or(id), id, in_process }
+        Self { correlation_id: correlation_id.or(id), id, in_process, ..Self::default() }
     }
 
     /// Several messages: what follows is linked to none of them.
@@ -35,17 +38,33 @@ impl Handled {
 
     pub(crate) fn event<E>(event: &Recorded<E>) -> Self {
         let event = event.envelope();
-        Self { correlation_id: Some(event.correlation()), id: Some(event.id), in_process: Self::is_in_process() }
+        Self {
+            correlation_id: Some(event.correlation()),
+            id: Some(event.id),
+            reactions: reactions(&event.metadata),
+            in_process: Self::is_in_process(),
+        }
     }
 
     /// What the caller's handler is handling; empty outside a handler.
     pub(crate) fn current() -> Self {
-        HANDLED.try_with(|handled| *handled).unwrap_or_default()
+        HANDLED.try_with(Self::clone).unwrap_or_default()
     }
 
     /// Whether the caller runs in a handler of an in-process bus: what it publishes must not wait for itself.
     pub(crate) fn is_in_process() -> bool {
-        Self::current().in_process
+        HANDLED.try_with(|handled| handled.in_process).unwrap_or_default()
+    }
+
+    /// The metadata of what a handler dispatches or appends: what is given, and the reactions that led to the event, for
+    /// those that follow. What is given goes first.
+    pub(crate) fn metadata(self, given: &Metadata) -> Metadata {
+        if self.reactions.is_empty() {
+            return given.clone();
+        }
+        let mut metadata = self.reactions;
+        metadata.extend(given);
+        metadata
     }
 
     /// Runs a handler that handles this.
@@ -72,7 +91,7 @@ impl Handled {
 /// # }
 /// ```
 pub fn caused_by<E, F: Future>(event: &Recorded<E>, body: F) -> impl Future<Output = F::Output> + use<E, F> {
-    let (id, correlation_id) = (Some(event.event_id()), event.correlation_id());
+    let handled = Handled::event(event);
     // Where it runs tells whether that is an in-process bus's handler: a task of its own is none.
-    async move { Handled::message(id, correlation_id, Handled::is_in_process()).scope(body).await }
+    async move { Handled { in_process: Handled::is_in_process(), ..handled }.scope(body).await }
 }

@@ -41,9 +41,10 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The ids and metadata that a command comes with.
 ///
 /// In a bus handler or an async projection method, a command is linked to the current message or event automatically:
-/// its events carry the message's correlation id, or else the message's id, and the message's id as causation id.
-/// Whatever the context sets takes precedence. This works in the handler's own future only; in a spawned task or a
-/// batch handler, use [`caused_by`].
+/// its events carry the message's correlation id, or else the message's id, and the message's id as causation id. Those
+/// of a projection's method also carry how many reactions of process managers led to its event, so that
+/// [`max_depth`](ProcessManagerRunner::max_depth) bounds what goes on through it. Whatever the context sets takes
+/// precedence. This works in the handler's own future only; in a spawned task or a batch handler, use [`caused_by`].
 ///
 /// ```
 /// # use eventsource_runtime::dispatch::Context;

@@ -38,7 +38,7 @@ impl Cause<'_> {
             correlation_id: self.context.correlation_id.or(handled.correlation_id).or(caused),
             // By the causation, stores tell the events of a command that is looked up by its id from others.
             causation_id: self.context.command_id.or(handled.id).or(caused),
-            metadata: self.context.metadata.clone(),
+            metadata: handled.metadata(&self.context.metadata),
             ..Origin::at(clock.now())
         }
     }

@@ -1,7 +1,11 @@
 //! Reactions that lead to one another for ever.
 
-use eventsource_runtime::dispatch::ChainTooLong;
+use std::time::Duration;
+
+use eventsource_runtime::dispatch::{ChainTooLong, caused_by};
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::ProjectionError;
+use eventsource_runtime::store::MemoryTransaction;
 use eventsource_tests::shipping::{OrderPlaced, RefundPayment, commands};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -92,6 +96,57 @@ async fn managers_that_set_each_other_off_are_stopped_and_the_chain_is_named() {
     assert_eq!(last.metadata.get("tenant"), Some("north"));
     assert_eq!(last.metadata.get("process_manager.depth"), Some("7"));
     managers.shutdown().await.unwrap_err();
+}
+
+/// Answers as `Right` does, in a task of its own if it is told so.
+struct Answering {
+    bus: CommandBus,
+    apart: bool,
+}
+
+#[projection]
+impl Answering {
+    async fn pinged(&self, event: &Recorded<Pinged>, _: &MemoryTransaction) -> Result<(), ProjectionError> {
+        let (bus, pong) = (self.bus.clone(), Pong { table: event.aggregate_id().into() });
+        let context = Context { metadata: Metadata::from([("answered", "yes")]), ..Context::default() };
+        let answer = async move { bus.dispatch_with(pong, context).await };
+        if self.apart {
+            tokio::spawn(caused_by(event, answer)).await??;
+        } else {
+            answer.await?;
+        }
+        Ok(())
+    }
+}
+
+/// Nobody counted what went on by way of something else, and it never ended.
+#[tokio::test]
+async fn a_manager_that_a_projection_sets_off_again_is_stopped_too() {
+    for apart in [false, true] {
+        let store = MemoryStore::new();
+        let bus = CommandBus::builder().aggregate(Repository::<Table, _>::new(store.clone())).build();
+        let runner = ProcessManagerRunner::new(store.clone(), bus.clone()).process_manager::<Left>();
+        let managers = runner.max_retries(0).max_depth(7).spawn();
+        let answering = Answering { bus: bus.clone(), apart };
+        let answers = ProjectionRunner::new(store.clone()).projection(answering).spawn();
+        bus.dispatch(Ping { table: "1".into() }).await.unwrap();
+        let error = loop {
+            let stopped = tokio::time::timeout(Duration::from_millis(1), managers.stopped()).await;
+            if let Ok(error) = stopped {
+                break error;
+            }
+            assert!(names(&store, "Table").await.len() < 100, "it goes on");
+        };
+        let ProjectionStopped::Failed { source, .. } = error else { panic!("{error}") };
+        let chain = source.downcast_ref::<ChainTooLong>().expect("the cycle was stopped");
+        assert_eq!((chain.depth, &*chain.chain), (8, &*["Left(Ponged)"; 8].join(" > ")));
+        let last = all_events(&store).await.into_iter().rfind(|event| event.is::<Ponged>()).unwrap();
+        let told = |name: &str| last.metadata.get(name);
+        assert_eq!((told("process_manager.depth"), told("answered")), (Some("7"), Some("yes")));
+        assert_eq!(told("process_manager.cause"), None, "it is the event that it names as its cause");
+        answers.shutdown().await.unwrap();
+        managers.shutdown().await.unwrap_err();
+    }
 }
 
 #[derive(Aggregate, Default)]

@@ -70,6 +70,11 @@ pub(super) fn unchained(metadata: &Metadata) -> Metadata {
     metadata.iter().filter(|(name, _)| ![DEPTH, CHAIN, CAUSE].contains(name)).collect()
 }
 
+/// What an event's metadata says of the reactions that led to it, for what somebody else does about the event.
+pub(in crate::dispatch) fn reactions(metadata: &Metadata) -> Metadata {
+    metadata.iter().filter(|(name, _)| [DEPTH, CHAIN].contains(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ mod store;
 mod timer;
 
 pub use chain::ChainTooLong;
+pub(super) use chain::reactions;
 #[cfg(feature = "testing")]
 pub(crate) use reaction::ProcessEvent;
 pub use reaction::{IntoReaction, Met, Reaction};

@@ -172,6 +172,11 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
 
     /// How many reactions may lead to one another before the last is refused with
     /// [`ChainTooLong`](super::ChainTooLong); 32 by default. What a process schedules begins anew.
+    ///
+    /// What an async method of a projection dispatches about an event goes on with the event's chain, and so does what
+    /// runs in [`caused_by`](crate::dispatch::caused_by). Any other way out of the managers and back ends the chain, so
+    /// that nothing stops a cycle that takes it: the handler of a bus's message, which carries no metadata, or a task
+    /// that is spawned without `caused_by`.
     pub fn max_depth(mut self, depth: u32) -> Self {
         self.context.max_depth = depth;
         self
