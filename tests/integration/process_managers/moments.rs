@@ -12,7 +12,7 @@ use eventsource_tests::shipping::{Order, OrderPlaced};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{names, place, quiet};
+use super::{all_events, names, place, quiet};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -58,6 +58,64 @@ impl Reminding {
 
     fn late(&self, event: &Recorded<Late>) -> Reaction<Self> {
         Reaction::new().record_at(event.recorded_at() + HOUR, Later {})
+    }
+}
+
+#[derive(Event, Clone, Serialize, Deserialize)]
+struct Counted {}
+
+/// Counts the hours since an order.
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Late, Counted))]
+struct Counting;
+
+impl Apply<Late> for Counting {
+    fn apply(&mut self, _: Late) {}
+}
+
+impl Apply<Counted> for Counting {
+    fn apply(&mut self, _: Counted) {}
+}
+
+#[process_manager]
+impl Counting {
+    fn placed(&self, event: &Recorded<OrderPlaced>) -> Reaction<Self> {
+        Reaction::new().record_at(event.recorded_at() + HOUR, Late {})
+    }
+
+    fn late(&self, event: &Recorded<Late>) -> Reaction<Self> {
+        Reaction::new().record(Counted {}).record_at(event.recorded_at() + HOUR, Late {})
+    }
+}
+
+/// What it schedules begins a new chain: one of many reactions would be stopped, however far apart they are.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_puts_itself_off_again_and_again_is_no_cycle() {
+    let (store, clock) = (MemoryStore::new(), Arc::new(Moved::default()));
+    let orders = Repository::<Order, _>::new(store.clone()).with_clock(clock.clone());
+    let bus = CommandBus::builder().aggregate(orders).build();
+    let runner = ProcessManagerRunner::new(store.clone(), bus.clone()).process_manager::<Counting>();
+    let managers = runner.with_clock(clock.clone()).max_retries(0).max_depth(2).spawn();
+    let context = Context { metadata: Metadata::from([("tenant", "north")]), ..Context::default() };
+    bus.dispatch_with(place(Uuid::now_v7(), "Ada", "1 Analytical Row"), context).await.unwrap();
+    for hour in 1..=6 {
+        quiet(&managers, &store).await;
+        clock.pass(HOUR);
+        while names(&store, "Counting").await.iter().filter(|name| *name == "Counted").count() < hour {
+            let stopped = tokio::time::timeout(Duration::from_millis(1), managers.stopped()).await;
+            assert!(stopped.is_err(), "at hour {hour}: {stopped:?}");
+        }
+    }
+    managers.shutdown().await.unwrap();
+    for event in all_events(&store).await {
+        assert_eq!(event.metadata.get("tenant"), Some("north"), "{event:?}");
+        let depth = event.metadata.get("process_manager.depth");
+        let expected = if ["OrderPlaced", "Late", "process_manager.scheduled"].contains(&&*event.event_type) {
+            None
+        } else {
+            Some("1")
+        };
+        assert_eq!(depth, expected, "{event:?}");
     }
 }
 

@@ -1,17 +1,19 @@
 //! How what managers do can be followed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{NewEvent, Origin, StreamId};
+use eventsource_tests::clocks::Moved;
 use eventsource_tests::recorder::Recorder;
-use eventsource_tests::shipping::{OrderCancelled, commands};
+use eventsource_tests::shipping::{OrderCancelled, OrderStatus, TIME_TO_PAY, TimeToPayOver, commands};
 use uuid::Uuid;
 
 use super::cycles::{Ping, Right, Table};
-use super::{all_events, place, runner};
+use super::{all_events, place, quiet, runner, status};
 
 const REFUSED: &str = "\
 command.PlaceOrder(load_aggregate(event_store.load) handle_command persist_events(event_store.append)) \
@@ -55,6 +57,42 @@ async fn a_reaction_is_a_trace_that_links_to_its_event_with_its_commands_below()
     assert!(events.iter().all(|event| event.correlation_id == placed.correlation_id), "one story");
     let cancelled = events.iter().find(|event| event.is::<OrderCancelled>()).unwrap();
     assert_eq!(cancelled.metadata.get("process_manager.cause"), Some(&*placed.id.to_string()));
+}
+
+#[tokio::test]
+async fn what_a_time_out_leads_to_is_of_the_same_story_and_linked_to_the_reaction_that_asked_for_it() {
+    let recorder = Recorder::new();
+    let (store, order, clock) = (MemoryStore::new(), Uuid::now_v7(), Arc::new(Moved::default()));
+    recorder
+        .run(async {
+            let managers = runner(&store).with_clock(clock.clone()).spawn();
+            commands(&store).dispatch(place(order, "Grace", "Navy Yard")).await.unwrap();
+            quiet(&managers, &store).await;
+            clock.pass(TIME_TO_PAY);
+            while status(&store, order).await == OrderStatus::Placed {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            managers.shutdown().await.unwrap();
+        })
+        .await;
+    let events = all_events(&store).await;
+    assert!(events.iter().any(StoredEvent::is::<TimeToPayOver>), "{events:?}");
+    assert!(events[0].correlation_id.is_some());
+    assert!(events.iter().all(|event| event.correlation_id == events[0].correlation_id), "{events:?}");
+
+    let spans = recorder.spans();
+    let reaction_to = |event: &str| {
+        let is_to = |value: &opentelemetry::Value| value.as_str() == event;
+        let mut reactions = spans.iter().filter(|span| span.name == "process_manager.Shipping");
+        let found = reactions.find(|span| {
+            span.attributes.iter().any(|at| at.key.as_str() == "eventsource.event.type" && is_to(&at.value))
+        });
+        found.expect("it was reacted to")
+    };
+    let (asked, over) = (reaction_to("OrderPlaced"), reaction_to("TimeToPayOver"));
+    let links: Vec<_> = over.links.iter().map(|link| link.span_context.span_id()).collect();
+    assert_eq!(links, [asked.span_context.span_id()]);
+    assert_ne!(over.span_context.trace_id(), asked.span_context.trace_id());
 }
 
 /// An event that no command led to begins a story of its own.
