@@ -251,15 +251,21 @@ mod tests {
         Message::read(headers.iter().copied(), Bytes::from_static(b"{}"))
     }
 
-    #[test]
-    fn what_is_written_is_read_back() {
+    /// A message with all that one can tell.
+    fn full() -> Message {
         let context: TraceContext = PARENT.parse().unwrap();
-        let message = Message::new(StreamId::new("Order", "a-1"), "OrderPlaced", "{}")
+        Message::new(StreamId::new("Order", "a-1"), "OrderPlaced", "{}")
             .with_occurred_at(Timestamp::from_micros(1_792_000_000_123_456))
+            .with_version(Version::new(1))
+            .with_schema_version(1)
             .with_correlation_id(Uuid::now_v7())
             .with_causation_id(Uuid::now_v7())
-            .with_header("tenant", "north")
-            .with_trace_context(Some(context.with_state("a=1")));
+            .with_trace_context(Some(context.with_state("a=1")))
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let message = full().with_header("tenant", "north");
         let headers = written(&message);
         assert!(headers.iter().all(|(_, value)| !value.is_empty()));
         assert_eq!(read_back(&message), message);
@@ -298,13 +304,7 @@ mod tests {
 
     #[test]
     fn each_header_that_a_message_tells_is_written_once() {
-        let context: TraceContext = PARENT.parse().unwrap();
-        let message = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}")
-            .with_version(Version::new(1))
-            .with_schema_version(1)
-            .with_correlation_id(Uuid::nil())
-            .with_causation_id(Uuid::nil())
-            .with_trace_context(Some(context.with_state("a=1")));
+        let message = full();
         let told = written(&message);
         assert_eq!(told.len(), OURS);
         let mut unreadable = Headers::default();
@@ -337,6 +337,21 @@ mod tests {
             assert_eq!(message.headers().get(header::EVENT_ID).unwrap(), hostile);
         }
         assert!(!read(&[]).has_malformed_context());
+    }
+
+    #[test]
+    fn what_is_longer_than_any_valid_value_stays_as_it_came() {
+        let long = [&[b'0'; LONGEST][..], b"1"].concat();
+        let came: Vec<_> = written(&full()).into_iter().map(|(name, _)| (name, long.clone())).collect();
+        let message = Message::read(came.iter().map(|(name, value)| (&**name, &**value)), Bytes::new());
+        assert_eq!((message.facts(), message.trace_context()), (&Facts::default(), None));
+        assert_eq!(written(&message), came);
+    }
+
+    #[test]
+    fn states_without_end_make_no_list_without_end() {
+        let message = read(&[(header::TRACESTATE, [b'a'; LONGEST].as_slice()); 1000]);
+        assert!(message.headers().get(header::TRACESTATE).unwrap().len() <= 2 * LONGEST + 1);
     }
 
     #[test]

@@ -28,6 +28,13 @@ fn sent(metrics: &InMemoryMetricExporter) -> BTreeMap<(String, String), u64> {
     counted
 }
 
+/// How many messages were counted as consumed, and how many attempts to handle one.
+fn consumed_and_handled(metrics: &InMemoryMetricExporter) -> [u64; 2] {
+    let points = Measured::last(metrics);
+    let counted = |name: &str| points.iter().filter(|point| point.name == name).map(|point| point.count).sum();
+    ["messaging.client.consumed.messages", "messaging.process.duration"].map(counted)
+}
+
 #[tokio::test]
 async fn messages_that_never_left_are_not_counted_as_sent() {
     let (recorder, metrics) = Recorder::measured();
@@ -52,6 +59,26 @@ async fn messages_that_never_left_are_not_counted_as_sent() {
     assert_eq!(sent(&metrics), BTreeMap::from(expected));
 }
 
+/// They cost the broker and the network what others do.
+#[tokio::test]
+async fn messages_that_nobody_here_wants_are_counted_as_consumed() {
+    let (recorder, metrics) = Recorder::measured();
+    recorder
+        .run(async {
+            let bus = remote();
+            let running = bus.subscribe("inventory").event_types(["OrderPlaced"]);
+            let running = running.handle(async |_: Received| Ok(())).await.unwrap();
+            let unwanted = || Message::new(StreamId::new("Order", 1), "OrderShipped", "{}");
+            // The last one is handled, so that all have been taken by then.
+            bus.publish_all([unwanted(), unwanted(), message(1)]).await.unwrap();
+            until_settled(&running, 1).await;
+            assert_eq!(running.shutdown().await.unwrap().acknowledged, 1);
+        })
+        .await;
+    recorder.flush().await;
+    assert_eq!(consumed_and_handled(&metrics), [3, 1]);
+}
+
 #[tokio::test]
 async fn a_message_is_counted_as_consumed_once_however_often_it_is_tried() {
     let (recorder, metrics) = Recorder::measured();
@@ -71,7 +98,5 @@ async fn a_message_is_counted_as_consumed_once_however_often_it_is_tried() {
         })
         .await;
     recorder.flush().await;
-    let points = Measured::last(&metrics);
-    let counted = |name: &str| points.iter().filter(|point| point.name == name).map(|point| point.count).sum::<u64>();
-    assert_eq!([counted("messaging.client.consumed.messages"), counted("messaging.process.duration")], [1, 3]);
+    assert_eq!(consumed_and_handled(&metrics), [1, 3]);
 }
