@@ -144,32 +144,47 @@ fn shows(called: &Ident) -> bool {
     ["format", "format_args", "write", "writeln"].iter().any(|name| called == name)
 }
 
-/// Methods of the standard library that return the same value, or one out of a list.
-const SAME: [&str; 24] = [
+/// Methods of the standard library that return the same value, or one out of a list, or fewer of them.
+pub(super) const SAME: [&str; 39] = [
     "as_deref",
     "as_mut",
     "as_ref",
     "as_slice",
+    "back",
     "borrow",
     "clone",
     "cloned",
     "copied",
     "deref",
+    "enumerate",
     "expect",
+    "filter",
+    "find",
     "first",
+    "front",
     "get",
+    "inspect",
     "into_iter",
     "iter",
+    "iter_mut",
     "last",
     "lock",
+    "max_by_key",
+    "min_by_key",
     "next",
+    "nth",
     "ok",
     "read",
     "rev",
+    "skip",
+    "skip_while",
+    "take",
+    "take_while",
     "to_owned",
     "unwrap",
     "unwrap_or",
     "values",
+    "write",
 ];
 
 /// The tokens after `[index]` and `.clone()`.

@@ -8,7 +8,7 @@ use syn::visit_mut::VisitMut as _;
 use syn::{FnArg, Ident, Pat, Receiver, Signature, Token, Type, TypeArray, TypeSlice};
 
 use super::found::Found;
-use super::types::{Elided, behind_references, is_plain, is_type, pointed_at};
+use super::types::{Elided, behind_references, is_inferred, is_plain, is_type, pointed_at};
 use super::{from_end, name};
 use crate::keys;
 use crate::names::{bound, has_impl_trait};
@@ -114,8 +114,9 @@ impl Scope {
     }
 
     fn bind(&mut self, name: &Ident, ty: &Type, field: Option<&str>) {
-        // An argument's `impl Trait` has no name that the check could use.
-        for mut ty in pointed_at(ty).into_iter().filter(|ty| !has_impl_trait(ty) && !is_plain(ty)) {
+        // An argument's `impl Trait`, and the `_` in a closure's, have no name that the check could use.
+        let is_named = |ty: &Type| !has_impl_trait(ty) && !is_inferred(ty) && !is_plain(ty);
+        for mut ty in pointed_at(ty).into_iter().filter(is_named) {
             Elided.visit_type_mut(&mut ty);
             self.bound.push(Bound { name: name.unraw().to_string(), ty, field: field.map(str::to_owned) });
         }
@@ -159,7 +160,7 @@ fn around_rest(elements: &Punctuated<Pat, Token![,]>) -> (impl Iterator<Item = &
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use quote::quote;
     use syn::{ReturnType, parse_quote};
 
@@ -170,7 +171,7 @@ mod tests {
     use crate::traced;
 
     /// What is checked, as `Type.field`.
-    fn checked(function: &Signature, attributes: &TokenStream) -> Vec<String> {
+    pub(in crate::sensitive) fn checked(function: &Signature, attributes: &TokenStream) -> Vec<String> {
         checked_in(&Scope::of_function(function), attributes)
     }
 
@@ -355,6 +356,31 @@ mod tests {
         assert_eq!(checked(&function, &named), ["A.x", "B.y", "C.x", "D.z", "E.v", "E.x"]);
         // Of another type, as far as can be seen.
         let others = quote!("1" = a.card().map(|q| q.x), "3" = b.iter().map(B::card).filter(|q| q.x), "4" = g(|q| q.x));
+        assert!(checked(&function, &others).is_empty());
+    }
+
+    #[test]
+    fn what_a_loop_takes_and_what_has_a_written_type_is_known() {
+        let function = parse_quote!(fn f(a: &[A], b: HashMap<u8, B>, c: C, d: D));
+        let named = tokens(
+            r#"
+                "1" = { for p in a { t += p.x } t },
+                "2" = { for (_, B { y, .. }) in &b { t += y } t },
+                "3" = match (c, 1) { (p, _) => p.z },
+                "4" = { let (p, q, ..) = (1, d, 2); p.x + q.v },
+                "5" = { let e = |p: &E, q: &HashMap<_, Vec<G>>| p.x + q[&1][0].x; e(&h()) },
+                "6" = { let Some(I { x, .. }): &Option<I> = i() else { 1 }; x }
+            "#,
+        );
+        assert_eq!(checked(&function, &named), ["A.x", "B.y", "C.z", "D.v", "E.x", "G.x", "I.x"]);
+        let others = tokens(
+            r#"
+                "1" = { let p: _ = g(); p.x },
+                "2" = { let e = |p: K<_>, q: &[u8]| p.x + q.x; 1 },
+                "3" = { struct L { x: u8 } let e = |p: L| { let q: L = p; p.x + q.x }; 1 },
+                "4" = match (c, d) { p => p.x }
+            "#,
+        );
         assert!(checked(&function, &others).is_empty());
     }
 

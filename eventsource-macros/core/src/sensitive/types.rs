@@ -1,7 +1,8 @@
 //! The types whose fields a value shows, as far as its type says.
 
+use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
-use syn::{GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, TypeReference};
+use syn::{GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, TypeInfer, TypeReference};
 
 use crate::signature::ungrouped;
 
@@ -27,9 +28,35 @@ pub(super) fn behind_references(ty: &Type) -> &Type {
     }
 }
 
+/// Types that show the one value, or the list, that they hold.
+pub(super) const POINTERS: [&str; 19] = [
+    "Recorded",
+    "Rejected",
+    "Arc",
+    "Rc",
+    "Box",
+    "Pin",
+    "Cow",
+    "Option",
+    "Vec",
+    "VecDeque",
+    "LinkedList",
+    "Mutex",
+    "RwLock",
+    "RefCell",
+    "OnceCell",
+    "OnceLock",
+    "LazyCell",
+    "LazyLock",
+    "ManuallyDrop",
+];
+
+/// Those that show both.
+pub(super) const OF_TWO: [&str; 3] = ["Result", "HashMap", "BTreeMap"];
+
 /// The types that a pointer or container of that name shows.
 fn inside(PathSegment { ident, arguments, .. }: &PathSegment) -> Vec<&Type> {
-    let is_of_two = ["Result", "HashMap", "BTreeMap"].iter().any(|name| ident == name);
+    let is_of_two = OF_TWO.iter().any(|name| ident == name);
     let shown = if is_of_two { 2 } else { usize::from(is_pointer(ident)) };
     let PathArguments::AngleBracketed(arguments) = arguments else { return Vec::new() };
     let types = arguments.args.iter().filter_map(|argument| match argument {
@@ -59,29 +86,20 @@ where
 }
 
 fn is_pointer(ident: &Ident) -> bool {
-    [
-        "Recorded",
-        "Rejected",
-        "Arc",
-        "Rc",
-        "Box",
-        "Pin",
-        "Cow",
-        "Option",
-        "Vec",
-        "VecDeque",
-        "LinkedList",
-        "Mutex",
-        "RwLock",
-        "RefCell",
-        "OnceCell",
-        "OnceLock",
-        "LazyCell",
-        "LazyLock",
-        "ManuallyDrop",
-    ]
-    .iter()
-    .any(|name| ident == name)
+    POINTERS.iter().any(|name| ident == name)
+}
+
+/// Whether the compiler is to find out some of a type.
+pub(super) fn is_inferred(ty: &Type) -> bool {
+    struct Find(bool);
+    impl Visit<'_> for Find {
+        fn visit_type_infer(&mut self, _: &TypeInfer) {
+            self.0 = true;
+        }
+    }
+    let mut find = Find(false);
+    find.visit_type(ty);
+    find.0
 }
 
 /// Replaces each lifetime by `'_`: the check is in a function, where the compiler infers them.

@@ -32,4 +32,25 @@ fn in_a_lock(paid: &Mutex<Paid>) {}
 #[traced(attributes("card" = paid["x"].card.as_str()))] //~
 fn in_a_map(paid: &HashMap<String, Paid>) {}
 
+#[traced(attributes("length" = { let mut all = 0; for one in paid { all += one.card.len(); } all }))] //~
+fn by_for(paid: &[Paid]) {}
+
+#[traced(attributes("length" = paid.iter().fold(0, |all, it| all + it.card.len())))] //~
+fn by_fold(paid: &[Paid]) {}
+
+#[traced(attributes("longest" = paid.iter().max_by_key(|it| it.card.len()).is_some()))] //~
+fn by_the_largest(paid: &[Paid]) {}
+
+#[traced(attributes("last" = paid.iter().skip(1).find(|_| true).map_or(0, |it| it.card.len())))] //~
+fn behind_others(paid: &[Paid]) {}
+
+#[traced(attributes("length" = { let length = |it: &Paid| it.card.len(); length(&paid) }))] //~
+fn by_written_type(paid: Paid) {}
+
+#[traced(attributes("length" = { let it: &Paid = std::convert::identity(&paid); it.card.len() }))] //~
+fn by_written_type_of_a_call(paid: Paid) {}
+
+#[traced(attributes("length" = match (&paid, 1) { (it, _) => it.card.len() }))] //~
+fn by_pair(paid: Paid) {}
+
 fn main() {}

@@ -50,7 +50,23 @@ fn called_result(result: Place) -> u8 {
     result.2
 }
 
+/// A closure may name what is of no concern: another field, a type of its own, a type that is to be inferred.
+#[traced(attributes(
+    "ids" = places.iter().fold(0, |all, place: &Place| all + place.0),
+    "own" = {
+        struct Own(u64, u64);
+        let second = |own: &Own| own.0 + own.1;
+        second(&Own(1, places[0].0))
+    },
+    "inferred" = { let first: Option<&_> = places.first(); first.map(|place| place.0) },
+    "given" = { let other = |given: &T| -> u64 { given.clone().into() }; other(&given) }
+))]
+fn by_closures<T: Clone + Into<u64>>(places: &[Place], given: T) -> u64 {
+    places.iter().map(|place| place.0).sum::<u64>() + given.into()
+}
+
 fn main() {
+    assert_eq!(by_closures(&[returned()], 1_u64), 2);
     assert_eq!(behind_dots(&returned()), 4);
     assert_eq!(second_of_those_that_are_named(returned()), 2);
     assert_eq!(in_tuples_and_lists((1, &[returned(), returned()]), &(1, 2)), 2);
