@@ -7,6 +7,8 @@ mod found;
 mod scope;
 mod types;
 mod within;
+#[cfg(test)]
+mod words;
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
