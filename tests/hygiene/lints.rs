@@ -97,8 +97,7 @@ fn owning(function: &str) -> Option<String> {
 }
 
 fn asynchronous(function: &str) -> Option<String> {
-    let body = function.split_once("{ ").map_or("", |(_, body)| body);
-    let may_be_so = is_free(function) && !function.contains("impl Future") && !is_one_macro(body);
+    let may_be_so = is_free(function) && !function.contains("impl Future");
     (may_be_so && function.contains("pub fn f(")).then(|| function.replace("pub fn f(", "pub async fn f("))
 }
 
@@ -107,12 +106,6 @@ fn is_free(function: &str) -> bool {
     let is_begun = |at: usize| function[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
     let named = function.match_indices("f(").filter(|(at, _)| !is_begun(*at));
     named.count() == 1 && function.contains("fn f(")
-}
-
-/// Whether a body is what a macro returns: in an `async fn` its lints are lost.
-fn is_one_macro(body: &str) -> bool {
-    let name = body.split_once("!(").map(|(name, _)| name);
-    name.is_some_and(|name| name.chars().all(|it| it.is_alphanumeric() || it == '_')) && !body.contains(';')
 }
 
 /// Whether a lint is known to see something else.

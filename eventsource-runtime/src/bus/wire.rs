@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn states_without_end_make_no_list_without_end() {
-        let message = read(&[(header::TRACESTATE, [b'a'; LONGEST].as_slice()); 1000]);
+        let message = read(&vec![(header::TRACESTATE, [b'a'; LONGEST].as_slice()); 1000]);
         assert!(message.headers().get(header::TRACESTATE).unwrap().len() <= 2 * LONGEST + 1);
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eventsource_runtime::StoredEvent;
 use eventsource_runtime::dispatch::{ChainTooLong, caused_by};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::ProjectionError;
@@ -140,7 +141,7 @@ async fn a_manager_that_a_projection_sets_off_again_is_stopped_too() {
         let ProjectionStopped::Failed { source, .. } = error else { panic!("{error}") };
         let chain = source.downcast_ref::<ChainTooLong>().expect("the cycle was stopped");
         assert_eq!((chain.depth, &*chain.chain), (8, &*["Left(Ponged)"; 8].join(" > ")));
-        let last = all_events(&store).await.into_iter().rfind(|event| event.is::<Ponged>()).unwrap();
+        let last = all_events(&store).await.into_iter().rfind(StoredEvent::is::<Ponged>).unwrap();
         let told = |name: &str| last.metadata.get(name);
         assert_eq!((told("process_manager.depth"), told("answered")), (Some("7"), Some("yes")));
         assert_eq!(told("process_manager.cause"), None, "it is the event that it names as its cause");
