@@ -1,8 +1,8 @@
 //! What an append expects of its stream, and the conflict if it finds something else.
 
 use super::{
-    AppendError, EventStore, ExpectedVersion, StreamId, Version, a_stream, a_stream_of, appended, events, is_conflict,
-    stored,
+    AppendError, Appended, EventStore, ExpectedVersion, StreamId, Version, a_stream, a_stream_of, appended, events,
+    is_conflict, stored,
 };
 use crate::store::Conflict;
 
@@ -10,53 +10,66 @@ const fn exact(version: u64) -> ExpectedVersion {
     ExpectedVersion::Exact(Version::new(version))
 }
 
-async fn admits<S: EventStore>(store: &S, stream: &StreamId, expected: ExpectedVersion) {
-    let result = store.append(stream, expected, events(1)).await;
-    assert!(result.is_ok(), "expected {expected}: {result:?}");
+/// Appends one event, and two, to streams of so many events: one alone a store may append in another way.
+async fn tries<S: EventStore>(
+    open: impl AsyncFn() -> S,
+    before: usize,
+    expected: ExpectedVersion,
+) -> [Result<Appended, AppendError>; 2] {
+    let (store, one, two) = (open().await, a_stream(), a_stream());
+    for stream in [&one, &two] {
+        if before > 0 {
+            appended(&store, stream, events(before)).await;
+        }
+    }
+    [store.append(&one, expected, events(1)).await, store.append(&two, expected, events(2)).await]
 }
 
-async fn refuses<S: EventStore>(store: &S, stream: &StreamId, expected: ExpectedVersion) {
-    let result = store.append(stream, expected, events(2)).await;
-    assert!(is_conflict(&result), "expected {expected}: {result:?}");
+async fn admits<S: EventStore>(open: impl AsyncFn() -> S, before: usize, expected: ExpectedVersion) {
+    for result in tries(open, before, expected).await {
+        assert!(result.is_ok(), "expected {expected}: {result:?}");
+    }
+}
+
+async fn refuses<S: EventStore>(open: impl AsyncFn() -> S, before: usize, expected: ExpectedVersion) {
+    for result in tries(open, before, expected).await {
+        assert!(is_conflict(&result), "expected {expected}: {result:?}");
+    }
 }
 
 /// `NoStream` matches a stream without events.
 pub async fn no_stream_admits_no_stream<S: EventStore>(open: impl AsyncFn() -> S) {
-    admits(&open().await, &a_stream(), ExpectedVersion::NoStream).await;
+    admits(open, 0, ExpectedVersion::NoStream).await;
 }
 
 /// `NoStream` does not match a stream with events.
 pub async fn no_stream_refuses_a_stream<S: EventStore>(open: impl AsyncFn() -> S) {
-    let store = open().await;
-    refuses(&store, &a_stream_of(&store, 2).await, ExpectedVersion::NoStream).await;
+    refuses(open, 2, ExpectedVersion::NoStream).await;
 }
 
 /// `Exists` matches a stream with events.
 pub async fn exists_admits_a_stream<S: EventStore>(open: impl AsyncFn() -> S) {
-    let store = open().await;
-    admits(&store, &a_stream_of(&store, 2).await, ExpectedVersion::Exists).await;
+    admits(open, 2, ExpectedVersion::Exists).await;
 }
 
 /// `Exists` does not match a stream without events.
 pub async fn exists_refuses_no_stream<S: EventStore>(open: impl AsyncFn() -> S) {
-    refuses(&open().await, &a_stream(), ExpectedVersion::Exists).await;
+    refuses(open, 0, ExpectedVersion::Exists).await;
 }
 
 /// An older version than the stream's is stale, also if the append would end beyond the stream's end.
 pub async fn exact_refuses_an_older_version<S: EventStore>(open: impl AsyncFn() -> S) {
-    let store = open().await;
-    refuses(&store, &a_stream_of(&store, 2).await, exact(1)).await;
+    refuses(open, 2, exact(1)).await;
 }
 
 /// A version that the stream has not reached yet is a conflict.
 pub async fn exact_refuses_a_newer_version<S: EventStore>(open: impl AsyncFn() -> S) {
-    let store = open().await;
-    refuses(&store, &a_stream_of(&store, 2).await, exact(3)).await;
+    refuses(open, 2, exact(3)).await;
 }
 
 /// A stream without events has no version but the start.
 pub async fn exact_refuses_no_stream<S: EventStore>(open: impl AsyncFn() -> S) {
-    refuses(&open().await, &a_stream(), exact(1)).await;
+    refuses(open, 0, exact(1)).await;
 }
 
 /// Versions that share their low bits are different ones.
@@ -74,13 +87,12 @@ pub async fn exact_is_compared_to_the_last_bit<S: EventStore>(open: impl AsyncFn
 
 /// The version before the first is that of a stream without events.
 pub async fn exact_start_admits_no_stream<S: EventStore>(open: impl AsyncFn() -> S) {
-    admits(&open().await, &a_stream(), exact(0)).await;
+    admits(open, 0, exact(0)).await;
 }
 
 /// The version before the first is not that of a stream with events.
 pub async fn exact_start_refuses_a_stream<S: EventStore>(open: impl AsyncFn() -> S) {
-    let store = open().await;
-    refuses(&store, &a_stream_of(&store, 2).await, exact(0)).await;
+    refuses(open, 2, exact(0)).await;
 }
 
 /// The conflict of an append that expects version 9 of a stream with three events.
