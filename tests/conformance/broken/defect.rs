@@ -1,6 +1,6 @@
 //! What may be wrong with a store, and the case that is there to see it.
 
-/// Defects, each with the one case that finds it.
+/// Defects, each with the one case that finds it; the general cases are there for several.
 macro_rules! defects {
     ($($defect:ident => $case:ident,)*) => {
         #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,6 +102,7 @@ defects! {
     FilterWithoutALimitBeginsAnew => filter_without_a_limit_begins_where_it_is_asked_to,
     EmptyHeadIsOne => head_of_an_empty_store_is_the_start,
     HeadIsOneBehind => head_is_the_last_position,
+    HeadCountsRefusals => head_stays_where_an_append_is_refused,
     ChangedWaitsAtTheStart => changed_returns_at_once_where_there_is_more,
     ChangedWakesOne => changed_wakes_all_who_wait,
     CheckAndAppendAreTwoSteps => writers_of_one_stream_take_turns,
@@ -112,5 +113,9 @@ defects! {
     FilteredFeedIsReadInTwoSteps => filtered_subscription_has_neither_gap_nor_duplicate,
     DroppedAppendLeavesATransaction => dropped_futures_leave_the_store_consistent,
     ReadsAreStaleUnderLoad => histories_are_linearizable,
+    HeadCountsWhatIsUnderWay => histories_are_linearizable,
     RepeatedOfTheNextVersionIsHeld => random_calls_do_what_the_model_does,
+    LaterPositionsAreOneBehind => random_calls_do_what_the_model_does,
+    FoldThatLooksForACommandBeginsAnew => random_calls_do_what_the_model_does,
+    LaterPagesAreOfAllAggregateTypes => random_calls_do_what_the_model_does,
 }

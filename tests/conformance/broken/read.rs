@@ -50,6 +50,7 @@ impl Broken {
                 return Err(StoreError::backend("fold a stream", "there is no such stream"));
             }
             Defect::FoldAfterTheEndShowsAll if after > length => fold.after = Version::START,
+            Defect::FoldThatLooksForACommandBeginsAnew if first.is_some() => fold.after = Version::START,
             Defect::EarlierIsNotFound => fold.first_event = None,
             Defect::UnknownFirstEndsTheFold
                 if first.is_some() && !self.all().await.iter().any(|event| Some(event.id) == first) =>
@@ -135,6 +136,12 @@ impl Broken {
             && limit == usize::MAX
             && filter.listed_event_types().is_some();
         let after = if anew { Position::START } else { after };
+        let of_all_aggregates =
+            filter.listed_event_types().map_or_else(Filter::all, |names| Filter::all().event_types(names.to_vec()));
+        let filter = match self.defect {
+            Defect::LaterPagesAreOfAllAggregateTypes if after > Position::START => &of_all_aggregates,
+            _ => filter,
+        };
         let mut page = if self.filters() {
             let mut page = self.memory.read_all(after, &Filter::all(), limit).await?;
             page.events.retain(|event| self.shows(filter, &event.event_type, event.stream.aggregate_type()));

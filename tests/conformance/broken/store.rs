@@ -1,7 +1,7 @@
 //! A store with one defect, over a right one.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eventsource_runtime::StoredEvent;
@@ -28,6 +28,7 @@ pub(super) struct State {
     pub(super) under_way: AtomicUsize,
     /// How many appends are still to fail for the conflict of another.
     pub(super) spoilt: AtomicUsize,
+    refusals: AtomicU64,
     pub(super) open_transaction: AtomicBool,
     pub(super) one: Notify,
     notes: Mutex<Notes>,
@@ -97,11 +98,14 @@ impl EventStore for Broken {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         let stream = self.stream(stream);
-        if AppendError::check(&stream, &[]).is_err() {
+        let result = if AppendError::check(&stream, &[]).is_err() {
             // Refused before there is anything to do badly.
-            return self.memory.append(&stream, expected, events).await;
-        }
-        self.append_badly(&stream, expected, events).await
+            self.memory.append(&stream, expected, events).await
+        } else {
+            self.append_badly(&stream, expected, events).await
+        };
+        self.state.refusals.fetch_add(u64::from(result.is_err()), Ordering::SeqCst);
+        result
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
@@ -126,6 +130,10 @@ impl EventStore for Broken {
         Ok(match self.defect {
             Defect::EmptyHeadIsOne => head.max(Position::new(1)),
             Defect::HeadIsOneBehind => Position::new(head.get().saturating_sub(1)),
+            Defect::HeadCountsRefusals => Position::new(head.get() + self.state.refusals.load(Ordering::SeqCst)),
+            Defect::HeadCountsWhatIsUnderWay => {
+                Position::new(head.get() + self.state.under_way.load(Ordering::SeqCst) as u64)
+            }
             _ => head,
         })
     }

@@ -7,7 +7,7 @@ use tokio::task::yield_now;
 
 use super::{
     AppendError, Arc, EventStore, ExpectedVersion, Filter, NewEvent, Position, STANDSTILL, StreamId, Uuid, Version,
-    a_stream, a_stream_of, an_event, appended, dropped_after, events, is_conflict, stored, stored_after,
+    a_stream, a_stream_of, an_event, appended, dropped_after, events, feed_after, is_conflict, stored, stored_after,
 };
 use crate::store::Traced;
 use crate::testing::history::{History, is_linearizable};
@@ -214,7 +214,8 @@ pub async fn dropped_futures_leave_the_store_consistent<S: EventStore>(open: imp
     }
 }
 
-/// Whatever several tasks see of one stream is explained by each call happening at one moment.
+/// Whatever several tasks see of one stream is explained by each call happening at one moment. Meanwhile the head is that
+/// of an event, and not before what was appended.
 pub async fn histories_are_linearizable<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     for round in 0..12 {
@@ -259,6 +260,17 @@ async fn calls<S: EventStore>(store: S, stream: StreamId, history: History, seed
         } else {
             let result = store.append(&stream, expected, batch).await;
             call.appended(&result);
+            if let Ok(appended) = result {
+                head_is_committed(&store, appended.position).await;
+            }
         }
     }
+}
+
+/// The head is not before what was appended, and there is an event at it that can be read.
+async fn head_is_committed<S: EventStore>(store: &S, appended: Position) {
+    let head = store.head().await.expect("the head can be read");
+    assert!(head >= appended, "the head is {head} when {appended} was appended");
+    let (events, _) = feed_after(store, Position::new(head.get() - 1), &Filter::all(), 10).await;
+    assert_eq!(events.first().map(|event| event.position), Some(head), "the head is that of an event");
 }

@@ -5,20 +5,43 @@ use std::task::Poll;
 
 use tokio::time::timeout;
 
-use super::{EventStore, Position, STANDSTILL, a_stream, a_stream_of, appended, events, last};
+use super::{
+    EventStore, ExpectedVersion, Position, STANDSTILL, StreamId, Version, a_stream, a_stream_of, appended, events, last,
+};
 
 /// Before the first event there is no position.
 pub async fn head_of_an_empty_store_is_the_start<S: EventStore>(open: impl AsyncFn() -> S) {
     assert_eq!(open().await.head().await.expect("the head can be read"), Position::START);
 }
 
-/// The head is the position of the last event.
+/// The head is the position of the last event, of few as of many.
 pub async fn head_is_the_last_position<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
-    for count in [3, 1] {
+    for count in [3, 1, 300, 2] {
         let stream = a_stream_of(&store, count).await;
         let head = store.head().await.expect("the head can be read");
         assert_eq!(head, last(&store, &stream).await.position);
+    }
+}
+
+/// The head is that of events: an append that is refused has none.
+pub async fn head_stays_where_an_append_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream, batch) = (open().await, a_stream(), events(2));
+    appended(&store, &stream, batch.clone()).await;
+    let refused = [
+        (stream.clone(), ExpectedVersion::NoStream, events(1)),
+        (stream, ExpectedVersion::Exact(Version::new(1)), events(2)),
+        (a_stream(), ExpectedVersion::Exists, events(1)),
+        (a_stream(), ExpectedVersion::Any, batch),
+        (StreamId::new("", 1), ExpectedVersion::Any, events(1)),
+    ];
+    for (stream, expected, events) in refused {
+        let before = store.head().await.expect("the head can be read");
+        // Other cases check that it is refused.
+        if store.append(&stream, expected, events).await.is_err() {
+            let head = store.head().await.expect("the head can be read");
+            assert_eq!(head, before, "{stream:?}, expected {expected}");
+        }
     }
 }
 

@@ -144,6 +144,7 @@ macro_rules! event_store_suite {
             filter_without_a_limit_begins_where_it_is_asked_to
             head_of_an_empty_store_is_the_start
             head_is_the_last_position
+            head_stays_where_an_append_is_refused
             changed_returns_at_once_where_there_is_more
             changed_wakes_all_who_wait
             writers_of_one_stream_take_turns
