@@ -4,8 +4,8 @@
 //!
 //! # What the suites do not test
 //!
-//! Each case opens one store, and those who call it at once are tasks with clones of it, in one process, to its end. So
-//! a store passes that keeps its positions, leases or turns in the memory of the process, and breaks as soon as two
+//! Each case opens a store of its own, and those who call it at once are tasks with clones of it, in one process. So a
+//! store passes that keeps its positions, leases or turns in the memory of the process, and breaks as soon as two
 //! processes share a database. Nothing is stopped, killed or opened again, and no connection is lost. Nor does a case
 //! see the errors of a store that fails or is closed, how much memory a call takes, or how long one takes.
 //!
@@ -25,9 +25,9 @@
 //!   that the other settles, take turns; so do two that open the projection, for the first time or in other parts.
 //!
 //! And with a process of its own: kill it, again and again, while it appends and applies batches. What it has
-//! acknowledged is there when the database is opened again, each append is whole or absent, each event took effect once,
-//! and nothing that it held keeps others out for longer than a lease. Cut its connections as well: a call that fails
-//! then may have been made, made again has the first result, and the store works on without being opened again.
+//! acknowledged is there when the database is opened again, each append is whole or absent, each event took effect
+//! once, and nothing that it held keeps others out for longer than a lease. Cut its connections as well: an append that
+//! fails then may have been made, made again has the first result, and the store works on without being opened again.
 
 pub mod event_bus;
 pub mod event_store;

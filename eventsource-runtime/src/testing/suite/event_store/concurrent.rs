@@ -214,8 +214,8 @@ pub async fn dropped_futures_leave_the_store_consistent<S: EventStore>(open: imp
     }
 }
 
-/// Whatever several tasks see of one stream is explained by each call happening at one moment. Meanwhile the head is that
-/// of an event, and not before what was appended.
+/// Whatever several tasks see of one stream is explained by each call happening at one moment. Meanwhile the head is
+/// that of an event, and not before what was appended.
 pub async fn histories_are_linearizable<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     for round in 0..12 {
