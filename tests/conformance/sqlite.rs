@@ -1,6 +1,7 @@
 //! The `SQLite` store: in a file, in memory, and what only a file can show.
 
 mod cuts;
+mod leases;
 mod opening;
 mod own_threads;
 mod refusing;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::{BuiltElsewhere, DeadLetters, OnFailure, ProjectionStore};
+use eventsource_runtime::projection::{BuiltElsewhere, Claim, DeadLetters, OnFailure, Partition, ProjectionStore};
 use eventsource_runtime::store::{NewEvent, Origin, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::dice::Dice;
@@ -353,5 +353,26 @@ fn a_server_that_ends_idle_sessions_ends_no_build_aside() {
         built.wait_for_within(last, Duration::from_mins(1)).await.unwrap();
         built.shutdown().await.unwrap();
         assert_eq!(place.count("SELECT count(*) FROM weights").await, 1);
+    });
+}
+
+/// Whoever asked right behind the commit had it, since nobody could renew it until then.
+#[test]
+fn a_lease_that_has_run_out_in_a_swap_is_not_free_behind_it() {
+    run(async {
+        let (place, part) = (Place::new().await, Partition::whole("Weights"));
+        let ask = async || {
+            let claim = Claim::new(Uuid::now_v7(), "a test", Duration::from_mins(1));
+            (claim.token, place.store.lease_projection(part, claim).await.unwrap().taken)
+        };
+        place.store.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
+        let (token, taken) = ask().await;
+        assert_eq!(taken, None);
+        let aside = place.store.open_aside("Weights").await.unwrap();
+        aside.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
+        let run_out = format!("UPDATE {}.projection_partitions SET expires = clock_timestamp()", place.schema);
+        place.raw.batch_execute(&run_out).await.unwrap();
+        place.store.swap_aside("Weights", aside, token).await.unwrap();
+        assert!(ask().await.1.is_some(), "it is free");
     });
 }
