@@ -91,13 +91,17 @@ impl<S: ProjectionStore> DeadLetters<S> {
     ///
     /// # Errors
     /// The first event that failed again: its letter and those behind it stay, and what was applied before stays
-    /// applied. [`DeadLetterError::event`] returns which. Or the store cannot be read or written.
+    /// applied. [`DeadLetterError::event`] returns which. Or the store cannot be read or written, or still has the
+    /// stream's first letter after that was retried.
     pub async fn retry(&self, stream: &StreamId) -> Result<u64, DeadLetterError> {
-        let mut applied = 0;
+        let (mut applied, mut tried) = (0, None);
         loop {
             let letters = self.of_stream(stream, Position::START, PAGE).await?;
-            if letters.is_empty() {
-                return Ok(applied);
+            let Some(first) = letters.first().map(|letter| letter.position) else { return Ok(applied) };
+            // Whoever settled it, it is gone, unless somebody has set it aside again or the store does not settle it:
+            // then this would go on forever.
+            if tried.replace(first) == Some(first) {
+                return Err(DeadLetterError(ProjectionError::remaining(first)));
             }
             for letter in letters {
                 applied += u64::from(self.apply(letter.position).await?);
@@ -206,11 +210,18 @@ impl fmt::Debug for DeadLetterError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use uuid::Uuid;
+
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::delegate;
     use crate::error::BoxError;
     use crate::projection::error::Refused;
-    use crate::projection::{BuiltElsewhere, LeaseLost, Partition};
-    use crate::store::StoreError;
+    use crate::projection::{Batch, BuiltElsewhere, CheckpointOnly, Claim, LeaseLost, Partition};
+    use crate::store::{EventStore, ExpectedVersion, Memory, NewEvent, Origin, StoreError};
+    use crate::telemetry::Scope;
 
     /// `?` did not take it, as it takes each error.
     #[test]
@@ -241,6 +252,57 @@ mod tests {
         ];
         for error in lasts {
             assert!(DeadLetterError(error).is_permanent());
+        }
+    }
+
+    /// Settles no letter, whatever it says.
+    #[derive(Clone)]
+    struct Keeping {
+        memory: Memory,
+        says: bool,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl EventStore for Keeping {
+        delegate!(memory: info append fold read_stream read_all head changed);
+    }
+
+    impl ProjectionStore for Keeping {
+        type Backend = Memory;
+
+        delegate!(memory: open_projection lease_projection apply_batch reset_projection dead_letters);
+
+        async fn settle_dead_letter(
+            &self,
+            _: Arc<dyn Projection<Memory>>,
+            _: Position,
+            _: Option<StoredEvent>,
+            _: Scope,
+        ) -> Result<bool, ProjectionError> {
+            assert!(self.asked.fetch_add(1, Ordering::SeqCst) < 10, "it is asked again and again");
+            Ok(self.says)
+        }
+    }
+
+    /// It was tried again for ever, at full speed.
+    #[tokio::test]
+    async fn a_retry_ends_though_its_store_keeps_the_letter() {
+        for says in [false, true] {
+            let (memory, stream, part) = (Memory::default(), StreamId::new("Order", 42), Partition::whole("Kept"));
+            let (id, origin) = (Uuid::now_v7(), Arc::new(Origin::at(Timestamp::from_micros(0))));
+            let event = NewEvent { id, event_type: "Counted", schema_version: 1, payload: "{}".into(), origin };
+            let at = memory.append(&stream, ExpectedVersion::Any, vec![event]).await.unwrap().position;
+            memory.open_projection(Arc::new(CheckpointOnly("Kept")), 1, Position::START).await.unwrap();
+            let claim = Claim::new(Uuid::now_v7(), "a test", std::time::Duration::from_mins(1));
+            assert_eq!(memory.lease_projection(part, claim.clone()).await.unwrap().taken, None);
+            let event = memory.read_all(Position::START, &Filter::all(), 1).await.unwrap().events.remove(0);
+            let letter = DeadLetter::parked(&event, Timestamp::from_micros(0));
+            let batch = Batch::new(part, claim, Position::START, at).set_aside(Some(letter));
+            memory.apply_batch(Arc::new(CheckpointOnly("Kept")), batch, Scope::current()).await.unwrap();
+            let letters = DeadLetters::new(Keeping { memory, says, asked: Arc::default() }, CheckpointOnly("Kept"));
+            let error = letters.retry(&stream).await.unwrap_err();
+            assert!(error.to_string().contains("position 1 is still a dead letter"), "{error}");
+            assert_eq!((error.event(), error.is_permanent()), (None, false));
         }
     }
 }

@@ -196,6 +196,15 @@ impl ProjectionError {
         Self::of(error.error_type(), error)
     }
 
+    /// A letter that was retried and is still there.
+    pub(super) fn remaining(letter: Position) -> Self {
+        let reason = format!(
+            "the event at position {letter} is still a dead letter after its retry; retry the stream again if another \
+             program may have set it aside meanwhile"
+        );
+        Self::new(reason).passing()
+    }
+
     /// Adds to the failure of a store what it was about; other errors stay as they are.
     pub(crate) fn about(mut self, on: impl FnOnce() -> String, advice: &str) -> Self {
         if let Some(error) = self.cause.downcast_mut::<StoreError>() {
