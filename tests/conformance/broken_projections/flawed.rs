@@ -97,6 +97,24 @@ impl Flawed {
         self.memory.dead_letters(projection, Letters::new(usize::MAX)).await.unwrap_or_default()
     }
 
+    /// Whether a letter is not retried because of one that is earlier, and of another stream or projection.
+    async fn is_held_up(&self, projection: &'static str, letter: &DeadLetter) -> bool {
+        let (projections, any_stream) = match self.flaw {
+            Flaw::RetriesInOrderOfTheFeed => (vec![projection], true),
+            Flaw::RetriesBehindOtherProjections => (self.notes().opened.iter().map(|(name, _)| *name).collect(), false),
+            _ => return false,
+        };
+        for projection in projections {
+            let mut letters = self.letters_of(projection).await.into_iter();
+            let precedes =
+                |other: DeadLetter| other.position < letter.position && (any_stream || other.stream == letter.stream);
+            if letters.any(precedes) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Takes the leases of all parts but the first, whoever has them.
     async fn take_others(&self, projection: &'static str, token: Uuid) -> Result<(), ProjectionError> {
         for part in self.parts_of(projection).into_iter().skip(1) {
@@ -260,6 +278,11 @@ impl ProjectionStore for Flawed {
         let (name, mut projection, is_retry) = (projection.name(), projection, event.is_some());
         let letters = self.letters_of(name).await;
         let letter = letters.iter().find(|letter| letter.position == position);
+        if let Some(letter) = letter.filter(|_| is_retry)
+            && self.is_held_up(name, letter).await
+        {
+            return Ok(false);
+        }
         match self.flaw {
             Flaw::LettersAreEverybodys => projection = Posing::playing("Notes", &projection),
             Flaw::ResolvingClearsTheStream if !is_retry => {

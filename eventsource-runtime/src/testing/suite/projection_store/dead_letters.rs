@@ -113,6 +113,30 @@ pub async fn letters_of_a_stream_are_applied_in_order<S: ProjectionStore>(fresh:
     assert_eq!(notes.noted(), positions(&events));
 }
 
+pub async fn letters_of_other_streams_hold_up_no_retry<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
+    let (store, notes, one, other) = (fresh().await, Arc::new(Notes::default()), a_stream(), a_stream());
+    let events = append(&store, &[&one, &other], 1).await;
+    let claim = opened(&store, &notes).await;
+    set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
+    set_aside(&store, &notes, &claim, events[0].position, &events[1]).await.expect("it is set aside");
+    assert!(settle(&store, &notes, &events[1], true).await.expect("it is settled"), "the earlier one is another's");
+    assert_eq!(notes.noted(), positions(&events[1..]));
+}
+
+pub async fn letters_of_another_projection_hold_up_no_retry<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
+    let (store, notes, events, held) = opened_with(fresh, 2).await;
+    let other = Arc::new(Notes::named("Others"));
+    open(&store, &other, 1).await.expect("the other is opened");
+    let (others, theirs) = (Partition::whole("Others"), claim());
+    lease(&store, others, &theirs).await;
+    let letter = DeadLetter::parked(&events[0], Timestamp::from_micros(7));
+    let parked = Batch::new(others, theirs, Position::START, events[0].position).set_aside(Some(letter));
+    apply(&store, &other, parked).await.expect("it is set aside there");
+    set_aside(&store, &notes, &held, Position::START, &events[1]).await.expect("it is set aside");
+    assert!(settle(&store, &notes, &events[1], true).await.expect("it is settled"), "the earlier one is another's");
+    assert_eq!(notes.noted(), positions(&events[1..]));
+}
+
 pub async fn a_letter_that_is_resolved_is_removed_unapplied<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
     let (store, notes, events, claim) = opened_with(fresh, 2).await;
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");

@@ -92,6 +92,8 @@ macro_rules! projection_suite {
             a_letter_that_is_retried_is_applied_and_removed
             a_retry_that_fails_leaves_the_letter
             letters_of_a_stream_are_applied_in_order
+            letters_of_other_streams_hold_up_no_retry
+            letters_of_another_projection_hold_up_no_retry
             a_letter_that_is_resolved_is_removed_unapplied
             settling_what_is_not_there_does_nothing
             a_stream_without_letters_goes_on
