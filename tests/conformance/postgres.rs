@@ -24,6 +24,7 @@ mod stalls;
 mod standstill;
 mod tls;
 mod told;
+mod turns;
 
 use std::time::Duration;
 
