@@ -334,9 +334,10 @@ impl End {
 
 /// Whether the error is about one message, rather than a topic or the publisher.
 fn is_of_one_message(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageSizeTooLarge};
-    let code = error.rdkafka_error_code();
-    matches!(code, Some(InvalidMessage | InvalidMessageSize | InvalidRecord | InvalidTimestamp | MessageSizeTooLarge))
+    use RDKafkaErrorCode as Code;
+    let too_large = [Code::MessageBatchTooLarge, Code::MessageSizeTooLarge];
+    let invalid = [Code::InvalidMessage, Code::InvalidMessageSize, Code::InvalidRecord, Code::InvalidTimestamp];
+    error.rdkafka_error_code().is_some_and(|code| too_large.contains(&code) || invalid.contains(&code))
 }
 
 fn too_large(to: Target<'_>, size: usize) -> PublishError {
@@ -347,6 +348,10 @@ fn at_fault(topic: &str, error: &KafkaError) -> PublishError {
     let (part, problem) = match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
             ("the size", "it is more than the topic takes; see its `max.message.bytes`")
+        }
+        // The batch is the message alone by now.
+        Some(RDKafkaErrorCode::MessageBatchTooLarge) => {
+            ("the size", "it is more than a segment of the topic takes; see its `segment.bytes`")
         }
         _ => ("the message", "the brokers call it invalid"),
     };
@@ -361,6 +366,15 @@ fn failed(error: KafkaError) -> End {
 mod tests {
     use super::*;
     use crate::store::StreamId;
+
+    #[test]
+    fn a_message_that_is_too_large_for_its_topic_is_refused_by_the_setting_that_it_exceeds() {
+        use RDKafkaErrorCode::{MessageBatchTooLarge, MessageSizeTooLarge};
+        for (code, setting) in [(MessageSizeTooLarge, "max.message.bytes"), (MessageBatchTooLarge, "segment.bytes")] {
+            let told = at_fault("orders", &KafkaError::MessageProduction(code));
+            assert!(told.is_permanent() && told.to_string().contains(setting), "{told}");
+        }
+    }
 
     #[test]
     fn of_what_is_left_each_stream_fails_once_and_the_rest_of_it_is_behind() {
