@@ -21,7 +21,7 @@ use eventsource_runtime::bus::{HandlerError, Message, RabbitMqBus, RabbitMqOptio
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use uuid::Uuid;
 
 pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -119,17 +119,17 @@ async fn orders(url: &str, run: &str) -> Outcome {
     let telemetry = Telemetry::from_env("orders").console_without_endpoint().install()?;
     let mut other = tokio::process::Command::new(env::current_exe()?);
     let mut other = other.arg(run).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
-    let mut told = other.stdout.take().ok_or("the other process tells nothing")?;
-    // Its first byte says that it listens: before that no queue would accept a message.
-    told.read_u8().await?;
+    let mut told = BufReader::new(other.stdout.take().ok_or("the other process tells nothing")?).lines();
+    // Its first line says that it listens: before that no queue would accept a message.
+    println!("{}", told.next_line().await?.ok_or("the notifications failed; see above")?);
     let bus = open(url, run).await?;
     for customer in CUSTOMERS {
         place(&bus, customer).await?;
     }
     telemetry.shutdown().await?;
-    let mut rest = String::new();
-    told.read_to_string(&mut rest).await?;
-    println!("{}", rest.trim());
+    while let Some(line) = told.next_line().await? {
+        println!("{line}");
+    }
     if other.wait().await?.success() { Ok(()) } else { Err("the notifications failed; see above".into()) }
 }
 
