@@ -8,7 +8,8 @@ use eventsource_tests::network::Network;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
 use lapin::BasicProperties;
-use lapin::options::BasicPublishOptions;
+use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use opentelemetry::logs::AnyValue;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
 use tokio::sync::mpsc;
@@ -54,6 +55,37 @@ async fn got_with(name: &str, queues: u16, published: std::ops::Range<usize>) ->
     running.shutdown().await.unwrap();
     ordinals.sort_unstable();
     ordinals
+}
+
+/// How many messages each queue of a group has that no member has taken.
+async fn in_each(channel: &lapin::Channel, group: &str, queues: u16) -> Vec<u32> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let mut all = Vec::new();
+    for queue in 0..queues {
+        let queue = channel.queue_declare(format!("{group}.{queue}").into(), passive, FieldTable::default());
+        all.push(queue.await.unwrap().message_count());
+    }
+    all
+}
+
+/// In one queue they would be one member's, however many there are.
+#[test]
+fn the_streams_of_a_group_are_divided_among_its_queues() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        let bus = open(RabbitMqOptions::new(&name).queues(4)).await;
+        let (running, _seen) = collecting(&bus).await;
+        running.shutdown().await.unwrap();
+        bus.publish_all((0..STREAMS).map(|at| message(&StreamId::new("Order", at), at))).await.unwrap();
+        let (channel, mut counts) = (operator().await, Vec::new());
+        // A broker that is busy may say at first that a queue has none.
+        until(async || {
+            counts = in_each(&channel, &format!("{name}.one"), 4).await;
+            counts.iter().sum::<u32>() >= 40
+        })
+        .await;
+        assert_eq!(counts, [10; 4]);
+    });
 }
 
 /// What was bound for another number took part of them too: they came twice, or to queues that had no consumer any

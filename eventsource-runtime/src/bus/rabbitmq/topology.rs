@@ -290,6 +290,16 @@ async fn unbind_exchange(channel: &Channel, (to, from, key): (&str, &str, &str))
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StreamId;
+
+    /// With another slot a stream would be in two queues while publishers of two releases are there.
+    #[test]
+    fn a_stream_has_the_same_slot_for_ever() {
+        let id = "0193f2a4-7c3e-7d1a-9b2c-0123456789ab";
+        let of = |id: &str| slot(&Message::new(StreamId::new("Order", id), "OrderPlaced", "{}"));
+        // FNV-1a by another program.
+        assert_eq!(["1", "42", id].map(of), ["13", "52", "59"]);
+    }
 
     /// Both groups had one exchange, and the other one got each message twice.
     #[test]
