@@ -13,6 +13,8 @@ use std::time::Duration;
 use eventsource_runtime::bus::{KafkaBus, KafkaOptions};
 use eventsource_runtime::event_bus_suite;
 use eventsource_tests::services;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use uuid::Uuid;
 
 use crate::messages::{collecting, in_time, message, ordinal};
@@ -32,4 +34,15 @@ pub(super) fn options(partitions: u16) -> KafkaOptions {
 
 pub(super) async fn open(options: KafkaOptions) -> KafkaBus {
     KafkaBus::connect(&services::kafka(), options).await.unwrap()
+}
+
+/// A bus on the brokers that librdkafka plays, which are there while the cluster is.
+pub(super) async fn played(partitions: i32) -> (MockCluster<'static, DefaultProducerContext>, KafkaBus) {
+    let cluster = MockCluster::new(1).unwrap();
+    for (topic, partitions) in [("orders", partitions), ("orders.one.dead", 1)] {
+        cluster.create_topic(topic, partitions, 1).unwrap();
+    }
+    let options = KafkaOptions::new("orders").session_timeout(SESSION);
+    let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
+    (cluster, bus)
 }

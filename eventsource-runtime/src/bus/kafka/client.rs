@@ -77,6 +77,12 @@ mod tests {
         assert!(matches!(&error, BusError::Configuration(told) if told.contains("max.poll.interval.ms")), "{error:?}");
     }
 
+    /// Otherwise each change of a group takes all partitions from all members, with what they have under way.
+    #[test]
+    fn a_group_that_changes_takes_from_its_members_only_what_goes_to_others() {
+        assert_eq!(of(&KafkaOptions::new("orders")).get("partition.assignment.strategy"), Some("cooperative-sticky"));
+    }
+
     /// It was confirmed, and each fetch of it was dropped as too long.
     #[test]
     fn members_receive_whatever_can_be_published() {
