@@ -1,5 +1,6 @@
 //! The suites that every adapter has to pass, run on each of ours.
 
+mod ages;
 mod broken;
 mod broken_buses;
 mod broken_projections;

@@ -131,7 +131,7 @@ pub(super) async fn goes_on(bus: &RabbitMqBus, seen: &mut mpsc::UnboundedReceive
 }
 
 /// As an operator would, through a connection of his own.
-pub(super) async fn operator() -> lapin::Channel {
+pub(crate) async fn operator() -> lapin::Channel {
     let url = services::rabbitmq();
     let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default());
     in_time(async { connection.await.unwrap().create_channel().await.unwrap() }).await

@@ -17,6 +17,8 @@ use eventsource_runtime::event_bus_suite;
 use eventsource_tests::services;
 use uuid::Uuid;
 
+pub(super) use self::faults::operator;
+
 event_bus_suite!(one_queue, || async { open(options()).await });
 event_bus_suite!(several_queues, || async { open(options().queues(5)).await });
 
