@@ -28,7 +28,7 @@ const SPAN: u64 = 0xb7ad_6b71_6920_3331;
 const OLD: Duration = Duration::from_mins(10);
 
 fn since_1970(ago: Duration) -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - ago
+    SystemTime::now().checked_sub(ago).unwrap().duration_since(UNIX_EPOCH).unwrap()
 }
 
 /// The spans of a message that is published: of its publication if we did it, and of its handling.

@@ -200,7 +200,8 @@ fn a_partition_that_stays_is_not_revoked_while_another_one_goes_to_a_member_that
                 let (gate, sent) = (Arc::clone(&gate), sender.send(received.stream().cloned().unwrap()));
                 async move {
                     sent?;
-                    Ok::<_, HandlerError>(drop(gate.acquire().await?))
+                    drop(gate.acquire().await?);
+                    Ok::<_, HandlerError>(())
                 }
             }
         };

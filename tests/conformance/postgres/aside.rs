@@ -366,8 +366,8 @@ fn a_lease_that_has_run_out_in_a_swap_is_not_free_behind_it() {
             (claim.token, place.store.lease_projection(part, claim).await.unwrap().taken)
         };
         place.store.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
-        let (token, taken) = ask().await;
-        assert_eq!(taken, None);
+        let (token, before) = ask().await;
+        assert_eq!(before, None);
         let aside = place.store.open_aside("Weights").await.unwrap();
         aside.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
         let run_out = format!("UPDATE {}.projection_partitions SET expires = clock_timestamp()", place.schema);
