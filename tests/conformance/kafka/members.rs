@@ -1,6 +1,6 @@
 //! Members of a group that come and go, on brokers of two kinds.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,11 +10,9 @@ use eventsource_runtime::testing;
 use eventsource_tests::services;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
 
 use super::groups::streams;
-use super::{collecting, in_time, message, open, options, ordinal, played};
+use super::{in_time, message, open, options, ordinal, played};
 
 /// What the members of a group did, all told.
 #[derive(Default)]
@@ -185,56 +183,5 @@ fn members_that_come_and_go_before_their_group_has_formed_lose_nothing_and_keep_
     testing::run(async {
         let (_cluster, bus) = played(4).await;
         come_and_go(Crowd::new(bus), rebalances()).await;
-    });
-}
-
-/// Otherwise all of them are revoked, and what is under way is begun again.
-#[test]
-fn a_partition_that_stays_is_not_revoked_while_another_one_goes_to_a_member_that_joins() {
-    testing::run(async {
-        let (_cluster, bus) = played(2).await;
-        let (gate, (sender, mut begun)) = (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel());
-        let handler = {
-            let gate = Arc::clone(&gate);
-            move |received: Received| {
-                let (gate, sent) = (Arc::clone(&gate), sender.send(received.stream().cloned().unwrap()));
-                async move {
-                    sent?;
-                    drop(gate.acquire().await?);
-                    Ok::<_, HandlerError>(())
-                }
-            }
-        };
-        let first = bus.subscribe("one").lanes(16).handle(handler).await.unwrap();
-        let streams = streams(16);
-        let published = bus.inner().publish(streams.iter().map(|stream| message(stream, 0)).collect()).await;
-        let partitions = published.into_iter().map(|published| published.unwrap().place.unwrap().partition);
-        let of: HashMap<_, _> = streams.into_iter().zip(partitions).collect();
-        let (mut busy, mut begun_with) = (HashSet::new(), Vec::new());
-        while busy.len() < 2 {
-            begun_with.push(in_time(begun.recv()).await.unwrap());
-            busy.extend(begun_with.last().map(|stream| of[stream]));
-        }
-        let (second, mut seen) = collecting(&bus).await;
-        // Ten seconds later, since what goes is under way.
-        let gone = of[in_time(seen.recv()).await.unwrap().stream().unwrap()];
-        gate.add_permits(2 * of.len());
-        bus.publish_all(of.keys().map(|stream| message(stream, 1))).await.unwrap();
-        let stays = of.values().filter(|partition| **partition != gone).count();
-        let is_gone = |received: Option<Received>| of[received.unwrap().stream().unwrap()] == gone;
-        in_time(async {
-            while first.tally().acknowledged < 2 * stays as u64 {
-                if let Ok(received) = timeout(Duration::from_millis(5), seen.recv()).await {
-                    assert!(is_gone(received), "the other partition stays");
-                }
-            }
-        })
-        .await;
-        second.shutdown().await.unwrap();
-        first.shutdown().await.unwrap();
-        while let Some(stream) = begun.recv().await {
-            begun_with.push(stream);
-        }
-        assert_eq!(begun_with.iter().filter(|stream| of[*stream] != gone).count(), 2 * stays, "each once");
     });
 }
