@@ -1,7 +1,7 @@
 //! What a traced function's options mean; every check is here.
 
 use proc_macro2::{Group, Span, TokenStream};
-use quote::ToTokens as _;
+use quote::{ToTokens as _, quote};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Expr, Ident, LitStr, ReturnType, Signature, Type, TypeParamBound, parse_quote_spanned};
 
@@ -18,7 +18,7 @@ use crate::options::Options;
 use crate::output::{local, located};
 use crate::paths::Runtime;
 use crate::sensitive::Scope;
-use crate::signature::{Function, ungrouped};
+use crate::signature::{Function, alike, ungrouped};
 
 /// The kinds as they are written, and as the runtime calls them.
 const KINDS: [(&str, &str); 5] = [
@@ -149,7 +149,7 @@ fn body(diagnostics: &mut Diagnostics, function: &Function) -> Option<Group> {
     if let Some(word) = &function.sig.constness {
         return diagnostics.none(word, "a `const fn` cannot make a span; remove `const` or `#[traced]`");
     }
-    let is_naked = |attribute: &&Attribute| find(attribute.meta.to_token_stream(), "naked").is_some();
+    let is_naked = |attribute: &&Attribute| alike(&attribute.meta, &quote!(unsafe(naked)));
     if let Some(attribute) = function.attrs.iter().find(is_naked) {
         return diagnostics
             .none(attribute, "a naked function is assembly alone; remove `#[traced]`, and trace its callers");
