@@ -288,11 +288,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
     report(&mut out, &by_status, &counts)?;
     writeln!(out, "the events are in {}", arguments.db.display())?;
-    match (exported, &arguments.view) {
-        // What was done stays done.
-        (Err(error), _) => tell(format_args!("telemetry: {error}{}\n", root(&error))),
-        (Ok(()), Some(page)) => writeln!(out, "the traces are in {}", page.display())?,
-        (Ok(()), None) => (),
+    // What was done stays done.
+    if let Err(error) = exported {
+        tell(format_args!("telemetry: {error}{}\n", root(&error)));
+    }
+    if let Some(page) = arguments.view.filter(|page| page.exists()) {
+        writeln!(out, "the traces are in {}", page.display())?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What surrounds every expansion.
 
-use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Attribute, DeriveInput, Expr, Ident, Pat, Token, Visibility, parse_quote};
@@ -186,7 +186,12 @@ pub(crate) fn behind(body: &Group, statement: &TokenStream) -> Group {
         "unsafe",
     ];
     let may_be_item = |tree| is_sign(&tree, '#') || ITEMS.iter().any(|word| is_word(&tree, word));
-    let is_block = has_statements(body) || body.stream().into_iter().any(may_be_item);
+    let trees: Vec<TokenTree> = body.stream().into_iter().collect();
+    // A macro's call that is not the whole end may make an item.
+    let (whole, end) = trees.split_at(trees.len().saturating_sub(2));
+    let is_call_inside =
+        whole.iter().any(|tree| is_sign(tree, '!')) || end.last().is_some_and(|tree| is_sign(tree, '!'));
+    let is_block = is_call_inside || has_statements(body) || trees.into_iter().any(may_be_item);
     let within = if is_block { within(body).to_token_stream() } else { body.stream() };
     like(body, quote_spanned!(Span::mixed_site()=> #statement #within))
 }

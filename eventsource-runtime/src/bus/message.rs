@@ -199,10 +199,15 @@ impl Message {
         self.change(|inner| inner.trace_context = trace_context)
     }
 
-    /// As it is sent by the span of that context, for the first time: if it was made of a dead letter, it is none.
-    pub(super) fn sent_in(self, context: TraceContext) -> Self {
+    /// As it is sent for the first time, in that context: without one it keeps what it came with. If it was made of a
+    /// dead letter it is none, nor is it of the trace of that, which may be days old.
+    pub(super) fn sent_in(self, context: Option<TraceContext>) -> Self {
+        let is_letter = header::DEAD_LETTER.iter().any(|name| self.headers().get(name).is_some());
+        if context.is_none() && !is_letter {
+            return self;
+        }
         self.change(|inner| {
-            inner.trace_context = Some(context);
+            inner.trace_context = context;
             inner.headers.remove(&header::DEAD_LETTER);
         })
     }

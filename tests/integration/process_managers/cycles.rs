@@ -131,13 +131,14 @@ async fn a_manager_that_a_projection_sets_off_again_is_stopped_too() {
         let answering = Answering { bus: bus.clone(), apart };
         let answers = ProjectionRunner::new(store.clone()).projection(answering).spawn();
         bus.dispatch(Ping { table: "1".into() }).await.unwrap();
-        let error = loop {
+        let stopped = async || loop {
             let stopped = tokio::time::timeout(Duration::from_millis(1), managers.stopped()).await;
             if let Ok(error) = stopped {
                 break error;
             }
             assert!(names(&store, "Table").await.len() < 100, "it goes on");
         };
+        let error = crate::in_time(stopped()).await;
         let ProjectionStopped::Failed { source, .. } = error else { panic!("{error}") };
         let chain = source.downcast_ref::<ChainTooLong>().expect("the cycle was stopped");
         assert_eq!((chain.depth, &*chain.chain), (8, &*["Left(Ponged)"; 8].join(" > ")));

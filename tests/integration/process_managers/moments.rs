@@ -101,10 +101,13 @@ async fn a_process_that_puts_itself_off_again_and_again_is_no_cycle() {
     for hour in 1..=6 {
         quiet(&managers, &store).await;
         clock.pass(HOUR);
-        while names(&store, "Counting").await.iter().filter(|name| *name == "Counted").count() < hour {
-            let stopped = tokio::time::timeout(Duration::from_millis(1), managers.stopped()).await;
-            assert!(stopped.is_err(), "at hour {hour}: {stopped:?}");
-        }
+        let counted = async || {
+            while names(&store, "Counting").await.iter().filter(|name| *name == "Counted").count() < hour {
+                let stopped = tokio::time::timeout(Duration::from_millis(1), managers.stopped()).await;
+                assert!(stopped.is_err(), "at hour {hour}: {stopped:?}");
+            }
+        };
+        crate::in_time(counted()).await;
     }
     managers.shutdown().await.unwrap();
     for event in all_events(&store).await {

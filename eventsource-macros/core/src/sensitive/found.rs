@@ -144,56 +144,66 @@ fn shows(called: &Ident) -> bool {
     ["format", "format_args", "write", "writeln"].iter().any(|name| called == name)
 }
 
-/// Methods of the standard library that return the same value, or one out of a list, or fewer of them.
-pub(super) const SAME: [&str; 39] = [
+/// Methods of the standard library that return the same value, or one out of a list.
+pub(super) const SAME: [&str; 25] = [
     "as_deref",
     "as_mut",
     "as_ref",
     "as_slice",
-    "back",
     "borrow",
     "clone",
     "cloned",
     "copied",
     "deref",
-    "enumerate",
     "expect",
-    "filter",
-    "find",
     "first",
-    "front",
     "get",
-    "inspect",
     "into_iter",
     "iter",
     "iter_mut",
     "last",
     "lock",
-    "max_by_key",
-    "min_by_key",
     "next",
-    "nth",
     "ok",
     "read",
     "rev",
-    "skip",
-    "skip_while",
-    "take",
-    "take_while",
     "to_owned",
     "unwrap",
     "unwrap_or",
     "values",
-    "write",
+];
+
+/// Those among them that return an iterator.
+const ITERATING: [&str; 4] = ["into_iter", "iter", "iter_mut", "values"];
+
+/// Methods of iterators that do the same; elsewhere they are common names.
+pub(super) const OF_ITERATORS: [&str; 11] = [
+    "enumerate",
+    "filter",
+    "find",
+    "inspect",
+    "max_by_key",
+    "min_by_key",
+    "nth",
+    "skip",
+    "skip_while",
+    "take",
+    "take_while",
 ];
 
 /// The tokens after `[index]` and `.clone()`.
 fn past_same<I: Iterator<Item = TokenTree> + Clone>(mut trees: I) -> I {
+    let is_one_of = |methods: &[&str], method: &Ident| methods.iter().any(|same| method == same);
+    let mut iterates = false;
     loop {
         let mut ahead = trees.clone();
         let next = ahead.next();
         let mut is_same = || match ahead.next() {
-            Some(TokenTree::Ident(method)) => SAME.iter().any(|same| method == same) && is_call(&ahead.next()),
+            Some(TokenTree::Ident(method)) => {
+                let is_same = is_one_of(&SAME, &method) || iterates && is_one_of(&OF_ITERATORS, &method);
+                iterates |= is_one_of(&ITERATING, &method);
+                is_same && is_call(&ahead.next())
+            }
             _ => false,
         };
         if !(next.as_ref().is_some_and(is_index) || is_sign(&next, '.') && is_same()) {

@@ -2,7 +2,7 @@
 
 use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
-use syn::{GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, TypeInfer, TypeReference};
+use syn::{ExprInfer, GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, TypeInfer, TypeReference};
 
 use crate::signature::ungrouped;
 
@@ -94,6 +94,10 @@ pub(super) fn is_inferred(ty: &Type) -> bool {
     struct Find(bool);
     impl Visit<'_> for Find {
         fn visit_type_infer(&mut self, _: &TypeInfer) {
+            self.0 = true;
+        }
+
+        fn visit_expr_infer(&mut self, _: &ExprInfer) {
             self.0 = true;
         }
     }

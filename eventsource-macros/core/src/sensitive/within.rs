@@ -58,7 +58,7 @@ impl Scope {
 }
 
 /// Methods of the standard library that give a closure what they are called on, or what is in it.
-pub(super) const TAKING: [&str; 36] = [
+pub(super) const TAKING: [&str; 31] = [
     "all",
     "and_then",
     "any",
@@ -69,14 +69,11 @@ pub(super) const TAKING: [&str; 36] = [
     "flat_map",
     "for_each",
     "inspect",
-    "inspect_err",
-    "is_err_and",
     "is_none_or",
     "is_ok_and",
     "is_some_and",
     "is_sorted_by_key",
     "map",
-    "map_err",
     "map_or",
     "map_or_else",
     "map_while",
@@ -84,7 +81,6 @@ pub(super) const TAKING: [&str; 36] = [
     "max_by_key",
     "min_by",
     "min_by_key",
-    "or_else",
     "partition",
     "position",
     "reduce",
@@ -94,7 +90,6 @@ pub(super) const TAKING: [&str; 36] = [
     "take_if",
     "take_while",
     "try_for_each",
-    "unwrap_or_else",
 ];
 
 /// The same, behind a value of the closure's own.

@@ -128,9 +128,7 @@ impl<B: EventBus> Traced<B> {
     /// handled before, or are handled at the same time by the group's other members. A handler to which that matters
     /// must compare [`version`](super::Message::version) with what it has stored.
     ///
-    /// A letter that its handler publishes becomes a message like any other, without the headers of a dead letter. Only
-    /// where neither the bus nor the handler has a span, it keeps them, with the trace context that it came with:
-    /// whoever gets it sees it as redelivered, and links to its trace.
+    /// A letter that its handler publishes becomes a message like any other, without the headers of a dead letter.
     ///
     /// If two such subscriptions run at once, in process and on RabbitMQ each letter goes to one; one that goes back
     /// may reach the other too. On Kafka a letter cannot be claimed: two such subscriptions each retry every letter,
@@ -294,12 +292,7 @@ pub(in crate::bus) enum Via {
 }
 
 /// Gives messages the context of the span that sends them, or of the nearest live one if that is off.
-///
-/// Without any, they keep what they came with: a dead letter that is put back, or that its handler sends on, keeps the
-/// context of a trace that may be days old, and with it the mark that says so.
 fn in_context(span: &Span, messages: Vec<Message>) -> Vec<Message> {
-    match span.in_scope(TraceContext::current) {
-        None => messages,
-        Some(context) => messages.into_iter().map(|message| message.sent_in(context.clone())).collect(),
-    }
+    let context = span.in_scope(TraceContext::current);
+    messages.into_iter().map(|message| message.sent_in(context.clone())).collect()
 }

@@ -1,5 +1,5 @@
-//! OTLP, over HTTP with protobuf or over gRPC; `settings` reads its variables. Input and output are on a thread of their
-//! own: see `worker`.
+//! OTLP, over HTTP with protobuf or over gRPC. `settings` reads its variables; where they ask for no compression, the
+//! exporter crate reads those of it once more. Input and output are on a thread of their own: see `worker`.
 
 #[cfg(feature = "otlp-grpc")]
 mod grpc;

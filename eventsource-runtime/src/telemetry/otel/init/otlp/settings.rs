@@ -116,8 +116,8 @@ fn url(
 ) -> Result<Url, TelemetryError> {
     let refused = |value: &str, hint| TelemetryError::Unsupported { variable, value: value.to_owned(), hint };
     let malformed = || {
-        // Nothing tells where in it a secret is.
-        let shown = if written.contains(['@', '?']) { "what is no address" } else { written };
+        // Nothing tells where in anything else a secret is.
+        let shown = if is_host(written) { written } else { "what is no address" };
         refused(shown, "write `http://` or `https://`, then a host, and `:` and a port if it needs one")
     };
     let (scheme, rest) = match written.split_once("://") {
@@ -142,6 +142,14 @@ fn url(
         return Err(refused(shown, "write them into `OTEL_EXPORTER_OTLP_HEADERS`, as the receiver wants them"));
     }
     Ok(url)
+}
+
+/// Whether there is a host alone, with or without a scheme and a port.
+fn is_host(written: &str) -> bool {
+    let rest = written.split_once("://").map_or(written, |(_, rest)| rest);
+    let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
+    let is_of_host = |letter: char| letter.is_ascii_alphanumeric() || "-._[]:".contains(letter);
+    host.chars().all(is_of_host) && port.chars().all(|letter| letter.is_ascii_digit())
 }
 
 /// How long an export may take: OTLP's own variable, limited by that of the batches.

@@ -126,6 +126,8 @@ fn what_would_lose_everything_later_is_refused_at_once() {
         [(GENERAL, "http:///ada:secret@localhost:4318"), ("", "")],
         [(GENERAL, "ftp://localhost:4318?key=secret"), ("", "")],
         [(GENERAL, "http://local host/?key=secret"), ("", "")],
+        [(GENERAL, "http://ada:secret"), ("", "")],
+        [(GENERAL, "http://local host/secret"), ("", "")],
         [(GENERAL, "http://localhost:99999"), ("", "")],
         [(GENERAL, "http://:4318"), ("", "")],
     ] {
