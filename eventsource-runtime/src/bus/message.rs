@@ -199,15 +199,14 @@ impl Message {
         self.change(|inner| inner.trace_context = trace_context)
     }
 
-    /// As it is sent for the first time, in that context: without one it keeps what it came with. If it was made of a
-    /// dead letter it is none, nor is it of the trace of that, which may be days old.
-    pub(super) fn sent_in(self, context: Option<TraceContext>) -> Self {
-        let is_letter = header::DEAD_LETTER.iter().any(|name| self.headers().get(name).is_some());
-        if context.is_none() && !is_letter {
+    /// As a handler sends it: if it was made of a dead letter it is none, nor is it of the trace of that, which may be
+    /// days old.
+    pub(super) fn sent_on(self) -> Self {
+        if header::DEAD_LETTER.iter().all(|name| self.headers().get(name).is_none()) {
             return self;
         }
         self.change(|inner| {
-            inner.trace_context = context;
+            inner.trace_context = None;
             inner.headers.remove(&header::DEAD_LETTER);
         })
     }

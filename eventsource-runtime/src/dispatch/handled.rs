@@ -51,6 +51,11 @@ impl Handled {
         HANDLED.try_with(Self::clone).unwrap_or_default()
     }
 
+    /// Whether the caller runs in a handler.
+    pub(crate) fn is_any() -> bool {
+        HANDLED.try_with(|_| ()).is_ok()
+    }
+
     /// Whether the caller runs in a handler of an in-process bus: what it publishes must not wait for itself.
     pub(crate) fn is_in_process() -> bool {
         HANDLED.try_with(|handled| handled.in_process).unwrap_or_default()

@@ -155,7 +155,7 @@ impl Scope {
 /// The elements before `..`, and those after it, last one first.
 fn around_rest(elements: &Punctuated<Pat, Token![,]>) -> (impl Iterator<Item = &Pat>, impl Iterator<Item = &Pat>) {
     let rest = elements.iter().position(|element| matches!(element, Pat::Rest(_))).unwrap_or(elements.len());
-    let behind = elements.iter().skip(rest + 1).collect::<Vec<_>>().into_iter().rev();
+    let behind = elements.iter().skip(rest).skip(1).collect::<Vec<_>>().into_iter().rev();
     (elements.iter().take(rest), behind)
 }
 
@@ -369,16 +369,21 @@ pub(super) mod tests {
                 "3" = match (c, 1) { (p, _) => p.z },
                 "4" = { let (p, q, ..) = (1, d, 2); p.x + q.v },
                 "5" = { let e = |p: &E, q: &HashMap<_, Vec<G>>| p.x + q[&1][0].x; e(&h()) },
-                "6" = { let Some(I { x, .. }): &Option<I> = i() else { 1 }; x }
+                "6" = { let Some(I { x, .. }): &Option<I> = i() else { 1 }; x },
+                "7" = format!("{:?}", a.iter().map(|p| p.w).max()),
+                "8" = match a { [_, .., p] => p.u, _ => 1 }
             "#,
         );
-        assert_eq!(checked(&function, &named), ["A.x", "B.y", "C.z", "D.v", "E.x", "G.x", "I.x"]);
+        let found = ["A.u", "A.w", "A.x", "B.y", "C.z", "D.v", "E.x", "G.x", "I.x"];
+        assert_eq!(checked(&function, &named), found);
         let others = tokens(
             r#"
                 "1" = { let p: _ = g(); p.x },
                 "2" = { let e = |p: K<_>, q: &[u8]| p.x + q.x; 1 },
                 "3" = { struct L { x: u8 } let e = |p: L| { let q: L = p; p.x + q.x }; 1 },
-                "4" = match (c, d) { p => p.x }
+                "4" = match (c, d) { p => p.x },
+                "5" = match c { Wrapped(p) => p.x },
+                "6" = match d { Self::Wrapped(p) => p.x }
             "#,
         );
         assert!(checked(&function, &others).is_empty());

@@ -16,6 +16,7 @@ use super::propagation::Propagation;
 use super::subscription::SubscriptionBuilder;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
 use crate::clock::{self, Clock};
+use crate::dispatch::Handled;
 use crate::telemetry::log::Failed;
 use crate::telemetry::{
     self, BoundedNames, Chain, Kind, Span, Start, TraceContext, Unanswered, messaging, metrics, names,
@@ -291,8 +292,13 @@ pub(in crate::bus) enum Via {
     Relay,
 }
 
-/// Gives messages the context of the span that sends them, or of the nearest live one if that is off.
+/// Gives messages the context of the span that sends them, or of the nearest live one if that is off. Without any, they
+/// keep what they came with, but for a dead letter that its handler sends on; one that is put back stays one.
 fn in_context(span: &Span, messages: Vec<Message>) -> Vec<Message> {
-    let context = span.in_scope(TraceContext::current);
-    messages.into_iter().map(|message| message.sent_in(context.clone())).collect()
+    let (context, is_sent_on) = (span.in_scope(TraceContext::current), Handled::is_any());
+    let sent = |message: Message| {
+        let message = if is_sent_on { message.sent_on() } else { message };
+        if context.is_some() { message.with_trace_context(context.clone()) } else { message }
+    };
+    messages.into_iter().map(sent).collect()
 }
