@@ -371,19 +371,18 @@ pub(super) mod tests {
                 "5" = { let e = |p: &E, q: &HashMap<_, Vec<G>>| p.x + q[&1][0].x; e(&h()) },
                 "6" = { let Some(I { x, .. }): &Option<I> = i() else { 1 }; x },
                 "7" = format!("{:?}", a.iter().map(|p| p.w).max()),
-                "8" = match a { [_, .., p] => p.u, _ => 1 }
+                "8" = match a { [_, .., p] => p.u, _ => 1 },
+                "9" = match d { D(p) | Self::D(p) => p.x }
             "#,
         );
-        let found = ["A.u", "A.w", "A.x", "B.y", "C.z", "D.v", "E.x", "G.x", "I.x"];
+        let found = ["A.u", "A.w", "A.x", "B.y", "C.z", "D.0", "D.v", "E.x", "G.x", "I.x"];
         assert_eq!(checked(&function, &named), found);
         let others = tokens(
             r#"
                 "1" = { let p: _ = g(); p.x },
                 "2" = { let e = |p: K<_>, q: &[u8]| p.x + q.x; 1 },
                 "3" = { struct L { x: u8 } let e = |p: L| { let q: L = p; p.x + q.x }; 1 },
-                "4" = match (c, d) { p => p.x },
-                "5" = match c { Wrapped(p) => p.x },
-                "6" = match d { Self::Wrapped(p) => p.x }
+                "4" = match (c, d) { p => p.x }
             "#,
         );
         assert!(checked(&function, &others).is_empty());
