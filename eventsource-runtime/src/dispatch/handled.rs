@@ -81,7 +81,8 @@ impl Handled {
 /// Runs a future as part of handling an event: the events of commands that it dispatches have the event's correlation
 /// id, or else the event's id, and the event's id as causation id, unless the command's [`Context`](super::Context)
 /// says otherwise; process managers count it as a part of what led to the event (see
-/// [`max_depth`](super::ProcessManagerRunner::max_depth)). For where the runtime cannot know which event is being handled: a spawned task or a batch handler.
+/// [`max_depth`](super::ProcessManagerRunner::max_depth)). For where the runtime cannot know which event is being
+/// handled: a spawned task or a batch handler.
 ///
 /// It is that future, no more: dropping it drops that one. What that one spawns is not part of it.
 ///
