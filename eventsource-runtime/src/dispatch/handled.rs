@@ -61,8 +61,8 @@ impl Handled {
         HANDLED.try_with(|handled| handled.in_process).unwrap_or_default()
     }
 
-    /// The metadata of what a handler dispatches or appends: what is given, and the reactions that led to the event, for
-    /// those that follow. What is given goes first.
+    /// The metadata of what a handler dispatches or appends: what is given, and the reactions that led to the event,
+    /// for those that follow. What is given goes first.
     pub(crate) fn metadata(self, given: &Metadata) -> Metadata {
         if self.reactions.is_empty() {
             return given.clone();

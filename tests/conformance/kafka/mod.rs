@@ -22,9 +22,9 @@ use crate::messages::{collecting, in_time, message, ordinal};
 event_bus_suite!(one_partition, || async { open(options(1)).await });
 event_bus_suite!(several_partitions, || async { open(options(5)).await });
 
-/// After so much silence a member is taken for gone, and what it had comes again as if for the first time: a busy machine
-/// may not be silent for as long. Longer than the cluster that fails as it is told lets the first member wait, which is 3
-/// seconds; and no longer than needed, since members learn of each other after a sixth of it.
+/// After so much silence a member is taken for gone, and what it had comes again as if for the first time: a busy
+/// machine may not be silent for as long. Longer than the cluster that fails as it is told lets the first member wait,
+/// which is 3 seconds; and no longer than needed, since members learn of each other after a sixth of it.
 pub(super) const SESSION: Duration = Duration::from_secs(5);
 
 /// A bus on a topic that no other test has.

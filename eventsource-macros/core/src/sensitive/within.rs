@@ -38,8 +38,8 @@ impl Scope {
         }
     }
 
-    /// Adds what a pattern binds of a value in the scope, also within `Some(..)`, `Ok(..)` and `Err(..)`, in a list, and
-    /// in a pair, of which it may be either.
+    /// Adds what a pattern binds of a value in the scope, also within `Some(..)`, `Ok(..)` and `Err(..)`, in a list,
+    /// and in a pair, of which it may be either.
     pub(super) fn part(&mut self, pattern: &Pat, bound: &Bound) {
         match (pattern, &bound.field) {
             (Pat::TupleStruct(within), _) if is_shown_through(&within.path) => {

@@ -127,9 +127,9 @@ impl KafkaOptions {
     }
 
     /// The maximum length of a message that is sent, headers included; 1,000,000 bytes by default. The topic's
-    /// `max.message.bytes` and `segment.bytes` must be larger by some 200 bytes, for what the protocol adds. Messages go
-    /// out together up to this length, and 1,000,000 bytes at most, unless `batch.size` is set. If `fetch.max.bytes` is
-    /// set, it must be at least 65,536 more.
+    /// `max.message.bytes` and `segment.bytes` must be larger by some 200 bytes, for what the protocol adds. Messages
+    /// go out together up to this length, and 1,000,000 bytes at most, unless `batch.size` is set. If `fetch.max.bytes`
+    /// is set, it must be at least 65,536 more.
     pub fn max_message_bytes(self, bytes: u32) -> Self {
         Self { largest: bytes, ..self }
     }
