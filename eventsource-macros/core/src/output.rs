@@ -267,7 +267,7 @@ mod tests {
     fn one_expression_stands_behind_a_statement_without_braces() {
         let behind = |body: &str| behind(&group(body), &quote!(first();)).to_string();
         assert_eq!(behind("{ format!(\"a\") }"), "{ first () ; format ! (\"a\") }");
-        for body in ["{ a ; b }", "{ fn g () { } g () }", "{ # [a] b }", "{ unsafe { b } }"] {
+        for body in ["{ a ; b }", "{ fn g () { } g () }", "{ # [a] b }", "{ unsafe { b } }", "{ a ! { } b () }"] {
             assert_eq!(behind(body), format!("{{ first () ; {body} }}"));
         }
     }

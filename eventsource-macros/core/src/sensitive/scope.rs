@@ -380,7 +380,7 @@ pub(super) mod tests {
         let others = tokens(
             r#"
                 "1" = { let p: _ = g(); p.x },
-                "2" = { let e = |p: K<_>, q: &[u8]| p.x + q.x; 1 },
+                "2" = { let e = |p: K<_>, q: K<[u8; _]>, r: &[u8]| p.x + q.x + r.x; 1 },
                 "3" = { struct L { x: u8 } let e = |p: L| { let q: L = p; p.x + q.x }; 1 },
                 "4" = match (c, d) { p => p.x }
             "#,
