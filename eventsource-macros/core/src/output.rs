@@ -9,7 +9,7 @@ use crate::fields;
 use crate::names::{Bound, bound_under, find};
 use crate::seen::seen;
 use crate::signature::{ImplBlock, cfgs};
-use crate::tokens::{is_sign, is_word};
+use crate::tokens::is_sign;
 
 /// Wraps impls in their own block, with attributes, so that nothing in them collides with the user's names.
 pub(crate) fn block(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
@@ -156,43 +156,22 @@ pub(crate) fn placed(span: Span, delimiter: Delimiter, tokens: TokenStream) -> G
 /// user's as unused. Otherwise the edition of the braces decides whether temporaries of the last expression drop before
 /// or after the locals.
 pub(crate) fn within(body: &Group) -> Group {
-    if has_statements(body) { body.clone() } else { like_ours(body) }
-}
-
-fn like_ours(body: &Group) -> Group {
+    if body.stream().into_iter().any(|tree| is_sign(&tree, ';')) {
+        return body.clone();
+    }
     placed(located(body.span()), body.delimiter(), body.stream())
 }
 
-fn has_statements(body: &Group) -> bool {
-    body.stream().into_iter().any(|tree| is_sign(&tree, ';'))
-}
-
-/// A body behind a statement of ours that binds nothing. One expression stands there without braces: clippy is silent
-/// about a macro's call in braces of ours.
+/// A body behind a statement of ours that binds nothing. A macro's call alone stands there without braces: in ours,
+/// clippy is silent about it.
 pub(crate) fn behind(body: &Group, statement: &TokenStream) -> Group {
-    const ITEMS: [&str; 13] = [
-        "async",
-        "const",
-        "enum",
-        "extern",
-        "fn",
-        "impl",
-        "macro_rules",
-        "mod",
-        "pub",
-        "struct",
-        "trait",
-        "union",
-        "unsafe",
-    ];
-    let may_be_item = |tree| is_sign(&tree, '#') || ITEMS.iter().any(|word| is_word(&tree, word));
     let trees: Vec<TokenTree> = body.stream().into_iter().collect();
-    // A macro's call that is not the whole end may make an item.
-    let (whole, end) = trees.split_at(trees.len().saturating_sub(2));
-    let is_call_inside =
-        whole.iter().any(|tree| is_sign(tree, '!')) || end.last().is_some_and(|tree| is_sign(tree, '!'));
-    let is_block = is_call_inside || has_statements(body) || trees.into_iter().any(may_be_item);
-    let within = if is_block { within(body).to_token_stream() } else { body.stream() };
+    let is_of_path = |tree: &TokenTree| matches!(tree, TokenTree::Ident(_)) || is_sign(tree, ':');
+    let is_call = match &trees[..] {
+        [path @ .., sign, TokenTree::Group(_)] => is_sign(sign, '!') && path.iter().all(is_of_path),
+        _ => false,
+    };
+    let within = if is_call { body.stream() } else { within(body).to_token_stream() };
     like(body, quote_spanned!(Span::mixed_site()=> #statement #within))
 }
 
@@ -264,10 +243,14 @@ mod tests {
     }
 
     #[test]
-    fn one_expression_stands_behind_a_statement_without_braces() {
+    fn a_macro_s_call_alone_stands_behind_a_statement_without_braces() {
         let behind = |body: &str| behind(&group(body), &quote!(first();)).to_string();
-        assert_eq!(behind("{ format!(\"a\") }"), "{ first () ; format ! (\"a\") }");
-        for body in ["{ a ; b }", "{ fn g () { } g () }", "{ # [a] b }", "{ unsafe { b } }", "{ a ! { } b () }"] {
+        for body in ["format ! (\"a\")", "a :: b ! [1]"] {
+            assert_eq!(behind(&format!("{{ {body} }}")), format!("{{ first () ; {body} }}"));
+        }
+        for body in
+            ["{ a }", "{ a ; b ! () }", "{ a ! { } b () }", "{ a ! { } b ! () }", "{ a . b () }", "{ a = ! (b) }"]
+        {
             assert_eq!(behind(body), format!("{{ first () ; {body} }}"));
         }
     }

@@ -42,9 +42,8 @@ impl Headers {
 
     /// Takes away the headers of those names.
     pub(super) fn remove(&mut self, names: &[&str]) {
-        let is_named = |(name, _): &Header| names.contains(&&**name);
-        if self.all().iter().any(is_named) {
-            Arc::make_mut(self.0.get_or_insert_default()).retain(|header| !is_named(header));
+        if let Some(all) = &mut self.0 {
+            Arc::make_mut(all).retain(|(name, _)| !names.contains(&&**name));
         }
     }
 

@@ -23,7 +23,7 @@ async fn load(id: Id) -> Order {
         if false {
             return ::eventsource_runtime::__private::never::<Order>();
         }
-        work(id).await
+        { work(id).await }
     };
     match __es_span {
         ::core::option::Option::None => {

@@ -90,7 +90,7 @@ pub async fn send_email(
         if false {
             return facade::__private::never::<Result<Id, io::Error>>();
         }
-        self.work(message).await
+        { self.work(message).await }
     };
     match __es_span {
         ::core::option::Option::None => {

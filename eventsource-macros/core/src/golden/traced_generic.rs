@@ -36,7 +36,7 @@ where
         if false {
             return ::eventsource_runtime::__private::never::<Result<[&'a T; N], _>>();
         }
-        work(value)?
+        { work(value)? }
     };
     match __es_span {
         ::core::option::Option::None => {
