@@ -74,4 +74,5 @@ decisions! {
     process_manager = "process-manager",
     nobody_gets = "nobody-gets",
     handler_errors = "handler-errors",
+    handler_attributes = "handler-attributes",
 }
