@@ -138,7 +138,8 @@ struct AskNothing {}
 #[query(output = (u8, [u8; 2], fn(u8) -> u8))]
 struct AskTuple {}
 
-trait Port: Send + Sync + 'static {
+/// Whether it may be shared is asked where what is generic in it is handed on.
+trait Port {
     type Error: std::error::Error + Send + Sync + 'static;
     fn ask(&self) -> Result<u8, Self::Error>;
 }
@@ -172,7 +173,7 @@ impl<P: Port, const N: usize> Answers<P, N> {
 
 struct Rows<P, S: ?Sized>(P, PhantomData<S>);
 #[projection(name = "rows", enable_tracing = self.0.ask().is_ok())]
-impl<P: Port, S: ?Sized + Send + Sync + 'static> Rows<P, S>
+impl<P: Port, S: ?Sized> Rows<P, S>
 where
     for<'a> &'a P: Send,
 {

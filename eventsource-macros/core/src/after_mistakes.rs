@@ -67,7 +67,7 @@ fn what_is_right_is_made_use_of() {
         (
             crate::query_handler,
             "impl A { fn find(&self, q: Q) -> R { r } }",
-            &[":: Sync , Q : :: eventsource_runtime :: Query < > , R : :: eventsource_runtime"],
+            &["'static , Q : :: eventsource_runtime :: Query < > , R : :: eventsource_runtime"],
         ),
         (crate::projection, "impl A { fn on(&self, e: &Recorded<E>) {} }", &["Self :: on"]),
         (crate::process_manager, "impl A { fn on(&self, e: &Recorded<E>) {} }", &["Self :: on"]),

@@ -13,14 +13,19 @@ use crate::diagnostics::Diagnostics;
 use crate::output::first_span;
 use crate::signature::{ImplBlock, last_segment};
 
-/// The generics of a message's type, bound by what its trait requires of the whole type: `Holder<T>` is a message
-/// wherever it can be stored, and the user need not repeat serde's bounds.
+/// The generics of a type, bound by what its trait requires of the whole type: `Holder<T>` is a message wherever it can
+/// be stored, and the user need not repeat serde's bounds.
 pub(crate) fn bound(generics: &Generics, bounds: &TokenStream) -> Generics {
     let mut generics = generics.clone();
     if !generics.params.is_empty() {
         generics.make_where_clause().predicates.push(parse_quote_spanned!(Span::mixed_site()=> Self: #bounds));
     }
     generics
+}
+
+/// What threads that share a value require of its type.
+pub(crate) fn shared(place: Span) -> TokenStream {
+    quote_spanned!(place=> ::core::marker::Send + ::core::marker::Sync + 'static)
 }
 
 /// `ty: bound`, with all spans on the type.

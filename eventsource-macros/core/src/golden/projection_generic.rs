@@ -15,7 +15,10 @@ const _: () = {
     impl<
         T: Sink,
         __EsBackend: ::eventsource_runtime::projection::AsyncBackend,
-    > ::eventsource_runtime::projection::Projection<__EsBackend> for Counts<T> {
+    > ::eventsource_runtime::projection::Projection<__EsBackend> for Counts<T>
+    where
+        Self: ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
         fn name(&self) -> &'static ::core::primitive::str {
             "Counts"
         }

@@ -33,6 +33,7 @@ const _: () = {
     impl<S> facade::QueryHandlers for Queries<S>
     where
         S: Store,
+        Self: ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         fn register<__EsRegistry: facade::QueryRegistry<Self>>(
             __es_registry: &mut __EsRegistry,
@@ -50,6 +51,7 @@ const _: () = {
     impl<S> facade::HandleQuery<FindOrder> for Queries<S>
     where
         S: Store,
+        Self: ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         fn enable_tracing(&self, query: &FindOrder) -> ::core::primitive::bool {
             let _ = (&query,);
@@ -106,6 +108,7 @@ const _: () = {
     impl<S> facade::HandleQuery<CountOrders> for Queries<S>
     where
         S: Store,
+        Self: ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         type Error = <Result<
             u64,

@@ -12,7 +12,10 @@ impl<S: Store> Queries<S> {
 }
 const _: () = {
     #[automatically_derived]
-    impl<S: Store> ::eventsource_runtime::QueryHandlers for Queries<S> {
+    impl<S: Store> ::eventsource_runtime::QueryHandlers for Queries<S>
+    where
+        Self: ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
         fn register<__EsRegistry: ::eventsource_runtime::QueryRegistry<Self>>(
             __es_registry: &mut __EsRegistry,
         ) {
@@ -22,7 +25,10 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<S: Store> ::eventsource_runtime::HandleQuery<OrdersByStatus> for Queries<S> {
+    impl<S: Store> ::eventsource_runtime::HandleQuery<OrdersByStatus> for Queries<S>
+    where
+        Self: ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
         fn attributes(
             &self,
             query: &OrdersByStatus,

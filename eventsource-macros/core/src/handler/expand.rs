@@ -6,7 +6,7 @@ use syn::{Generics, Ident, Type, WherePredicate};
 
 use super::Kind;
 use super::model::{Call, Handler, Model};
-use crate::generics::predicate;
+use crate::generics::{bound, predicate, shared};
 use crate::output::{associated, block, first_span, local, located, unused};
 use crate::traced::{each, values};
 
@@ -60,7 +60,7 @@ fn itself(Model { kind, runtime, self_ty, .. }: &Model) -> WherePredicate {
     let (at, aggregate) = (runtime.at(place), local("Aggregate"));
     let bound = match kind {
         Kind::Command => quote_spanned!(place=> #at::#aggregate<>),
-        Kind::Query => quote_spanned!(place=> ::core::marker::Send + ::core::marker::Sync),
+        Kind::Query => shared(place),
     };
     predicate(self_ty, bound)
 }
@@ -81,12 +81,15 @@ fn message(Model { kind, runtime, .. }: &Model, Handler { message: ty, .. }: &Ha
     predicate(ty, bound)
 }
 
-/// The generics with predicates that can be checked here. With type parameters the predicates are left out, since they
-/// would hide from the impl's body what is known of the types.
+/// The generics with predicates that can be checked here. With type parameters those are left out that would hide from
+/// the impl's body what is known of the types.
 fn assuming(model: &Model, predicates: impl IntoIterator<Item = WherePredicate>) -> Generics {
+    let Model { kind, self_ty, .. } = model;
     let mut generics = model.generics.clone();
     if generics.params.is_empty() {
         generics.make_where_clause().predicates.extend([itself(model)].into_iter().chain(predicates));
+    } else if let Kind::Query = kind {
+        generics = bound(&generics, &shared(first_span(self_ty)));
     }
     generics
 }

@@ -5,6 +5,7 @@ use quote::{ToTokens as _, quote_spanned};
 use syn::{Ident, parse_quote_spanned};
 
 use super::model::{Handler, Model, Step};
+use crate::generics::{bound, shared};
 use crate::listeners::{Listener, follow};
 use crate::names::find;
 use crate::output::{block, first_span, local, located};
@@ -63,7 +64,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 
 /// The name of the back end: an alias if a transaction determines it, otherwise a parameter.
 fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names<'_>) -> (TokenStream, syn::Generics) {
-    let mut generics = model.listener.generics.clone();
+    let Listener { generics, self_ty, .. } = &model.listener;
+    let mut generics = bound(generics, &shared(first_span(self_ty)));
     if let Some(transaction) = &model.transaction {
         let place = first_span(transaction);
         let at = runtime.at(place);
