@@ -318,7 +318,7 @@ impl Registry {
             let base = format!("{}{unit}", name.replace('.', "_"));
             match instrument {
                 "counter" => vec![format!("{}_total", base.trim_end_matches("_total"))],
-                "histogram" => vec![format!("{base}_bucket"), format!("{base}_count")],
+                "histogram" => ["bucket", "count", "sum"].map(|part| format!("{base}_{part}")).into(),
                 _ => vec![base],
             }
         };
