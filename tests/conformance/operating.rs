@@ -121,7 +121,15 @@ fn the_metrics_the_log_events_and_the_alerts_that_operators_look_for_are_there()
     for name in names {
         assert!(TELEMETRY.contains(&format!("`{name}`")), "{name}");
     }
-    for alert in ["CommandsFail", "ProjectionStopped", "ProjectionStalled", "DeadLetters", "RebuildStalled"] {
+    for alert in [
+        "CommandsFail",
+        "ProjectionStopped",
+        "ProjectionStalled",
+        "DeadLetters",
+        "RebuildStalled",
+        "ClocksDisagree",
+        "ProjectionClockAhead",
+    ] {
         assert!(PAGE.contains(&format!("`{alert}`")) && RULES.contains(&format!("alert: {alert}\n")), "{alert}");
     }
 }
