@@ -115,7 +115,9 @@ impl<M: Aggregate> Reaction<M> {
     /// method checks the state to see whether the event still matters.
     ///
     /// The delay begins when the manager reacts. If that may be late, as after an outage, and the timeout is not to be,
-    /// use [`record_at`](Self::record_at).
+    /// use [`record_at`](Self::record_at). It begins by the clock of the process that reacts, and ends by that of
+    /// whichever process runs the manager and is first to get there: if these are two, what their clocks differ by adds
+    /// to the wait, or takes from it.
     #[doc(alias("deadline", "timeout"))]
     pub fn record_after<E: Event>(self, delay: Duration, event: E) -> Self
     where
@@ -126,6 +128,11 @@ impl<M: Aggregate> Reaction<M> {
 
     /// The same at a moment, such as `event.recorded_at() + delay`, or one that the event names. If it has passed, the
     /// event is recorded at once.
+    ///
+    /// Each process that runs the manager goes by its own clock, and the first by whose clock the moment has come
+    /// records the event; `recorded_at` is by the clock of the process that appended. What these differ by adds to the
+    /// wait, or takes from it: if the manager's is ahead by more than the delay, there is none. If that would be worse
+    /// than a wait that begins late, use [`record_after`](Self::record_after).
     pub fn record_at<E: Event>(self, moment: Timestamp, event: E) -> Self
     where
         M::Event: Includes<E>,
