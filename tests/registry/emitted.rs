@@ -341,7 +341,7 @@ async fn process_manager() {
     managers.shutdown().await.unwrap();
 }
 
-/// Another has the lease for a moment, and takes it again.
+/// Another has the lease for a moment, takes it again, and a third time without giving it up.
 async fn lease_lost(store: &SqliteStore, bus: &CommandBus, log: &Log) {
     let claim = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
     store.lease_projection(Partition::whole("OrderReadModel"), claim.clone()).await.unwrap();
@@ -357,6 +357,11 @@ async fn lease_lost(store: &SqliteStore, bus: &CommandBus, log: &Log) {
     store.lease_projection(Partition::whole("OrderReadModel"), claim).await.unwrap();
     let last = bus.dispatch(place(Uuid::now_v7())).await.unwrap().position;
     projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    let claim = Claim::new(Uuid::now_v7(), "another", Duration::from_millis(100)).by_force();
+    store.lease_projection(Partition::whole("OrderReadModel"), claim).await.unwrap();
+    let projections = runner().spawn();
+    log.hears("eventsource.projection.lease_expired").await;
     projections.shutdown().await.unwrap();
 }
 

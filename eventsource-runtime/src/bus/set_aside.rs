@@ -24,7 +24,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             Some(Err(error)) => self.leave(current, &failed.scope, &error).await,
             Some(Ok(())) => {
                 let error_type = failed.error.error_type();
-                self.handling.telemetry.dead_lettered(&failed.scope, current.received.id(), error_type);
+                self.handling.telemetry.dead_lettered(&failed.scope, &current.received, error_type);
                 self.settled(&current.settle.ack().await);
                 self.counts.dead_lettered.fetch_add(1, Ordering::Relaxed);
             }
@@ -33,7 +33,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
 
     /// Leaves to the broker what can never be stored as a dead letter, and says so.
     async fn leave(&self, current: Current<S>, scope: &Scope, error: &BusError) {
-        self.handling.telemetry.dead_lettered(scope, current.received.id(), error.error_type());
+        self.handling.telemetry.dead_lettered(scope, &current.received, error.error_type());
         self.settled(&current.settle.reject().await);
         self.counts.unkeepable.fetch_add(1, Ordering::Relaxed);
     }

@@ -81,14 +81,15 @@ fn end<A: Handlers>(
             later.string(names::ERROR_TYPE, &**error_type);
         }
     });
+    let aggregate = || shown(command.id());
     span.in_scope(|| {
         if let Err(DispatchError::Rejected(refusal)) = result {
             let error_type = || error_type.as_deref().unwrap_or_default();
-            log::command_rejected(name, &error_type, &|| error_text(&Chain(refusal)));
+            log::command_rejected(name, &aggregate, &error_type, &|| error_text(&Chain(refusal)));
         }
         if let Some(elapsed) = metered {
             let ended = metrics::Ended { name, status, error_type: error_type.as_deref(), elapsed };
-            metrics::command(&ended, result.as_ref().map_or(0, Committed::appended));
+            metrics::command(&ended, result.as_ref().map_or(0, Committed::appended), Some(&aggregate));
         }
     });
     // A refusal is the domain's decision: the span carries its name but no status.
@@ -98,7 +99,7 @@ fn end<A: Handlers>(
         }
         Err(error) if !error.is_rejected() => {
             // Of a failed command a client may know no more than what its id was made from.
-            let aggregate = shown(command.id());
+            let aggregate = aggregate();
             let failed = Failed::new(names::LOG_COMMAND, command.span()).about(&aggregate, id);
             span.fail(failed, error.error_type(), &Chain(error));
         }

@@ -26,7 +26,7 @@ pub(super) static COMMANDS: Side = Side {
     unknown_span: "command.unknown",
     type_key: names::CQRS_COMMAND_TYPE,
     target: names::LOG_COMMAND,
-    count: |ended| metrics::command(ended, 0),
+    count: |ended| metrics::command(ended, 0, None),
     failed: |later| later.text(names::CQRS_COMMAND_STATUS, "error"),
     refused: |later| later.number(names::EVENTSOURCE_RETRY_COUNT, 0),
 };

@@ -80,6 +80,21 @@ pub enum DecodeFault {
     Payload,
 }
 
+impl DecodeFault {
+    /// A short, stable name for telemetry.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownType => "unknown_type",
+            Self::Newer => "newer",
+            Self::NoUpcast => "no_upcast",
+            Self::Upcast => "upcast",
+            Self::Upcasted => "upcasted",
+            Self::Payload => "payload",
+        }
+    }
+}
+
 impl DecodeError {
     pub(crate) fn unknown_type(event: &EventRef<'_>) -> Self {
         Self::new(event, DecodeFault::UnknownType, None)

@@ -28,8 +28,9 @@ pub struct DeadLetter {
     /// stream is a dead letter.
     pub error_type: String,
     /// What was wrong, up to a kibibyte: what [`ProjectionError::new`] was given; the message of a
-    /// [`StoreError`](crate::store::StoreError), a [`DecodeError`](crate::domain::DecodeError) or a
-    /// [`DispatchJsonError`](crate::dispatch::DispatchJsonError); or what `PostgreSQL` said of a statement, without the
+    /// [`StoreError`](crate::store::StoreError), a [`DecodeError`](crate::domain::DecodeError), a
+    /// [`DispatchJsonError`](crate::dispatch::DispatchJsonError) or a
+    /// [`ChainTooLong`](crate::dispatch::ChainTooLong); or what `PostgreSQL` said of a statement, without the
     /// values that it quotes. Of any other error, such as one of `SQLite`'s driver or of a `RAISE`, only the name is
     /// kept, since its text may be confidential.
     pub reason: String,

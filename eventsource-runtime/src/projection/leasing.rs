@@ -16,6 +16,7 @@ use super::retry::upkeep;
 use crate::poll::beside;
 use crate::store::Position;
 use crate::telemetry::{log, metrics};
+use crate::timer::until;
 
 /// How often to check whether another's lease is free, and how far its holder has come.
 pub(crate) const LOOK: Duration = Duration::from_millis(200);
@@ -71,7 +72,8 @@ impl<S: ProjectionStore> PartitionRunner<S> {
     /// Waits for the lease, and returns where the part stands then. What another runner does meanwhile counts as
     /// progress here, and what it has not done yet as the gap.
     pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Position, Halt> {
-        let mut earlier: Option<String> = None;
+        // Whose it was when it was last asked for, and until when.
+        let mut earlier: Option<(String, tokio::time::Instant)> = None;
         loop {
             let lease = self.claim(hold).await?;
             self.progress.send_modify(|progress| progress.checkpoint = Some(lease.checkpoint));
@@ -79,16 +81,19 @@ impl<S: ProjectionStore> PartitionRunner<S> {
                 gap.checkpoint(lease.checkpoint.get());
             }
             let Some(taken) = lease.taken else {
-                if let Some(earlier) = earlier {
-                    log::projection_takes_over(self.partition.projection, self.partition.index, &earlier);
+                if let Some((owner, ends)) = earlier {
+                    let was_given_up = tokio::time::Instant::now() < ends;
+                    let told = if was_given_up { log::projection_takes_over } else { log::projection_lease_expired };
+                    told(self.partition.projection, self.partition.index, &owner);
                 }
                 return Ok(lease.checkpoint);
             };
             if earlier.is_none() {
                 log::projection_waits(self.partition.projection, self.partition.index, &taken.owner);
             }
+            let ends = until(taken.left);
             self.look_later(&taken).await?;
-            earlier = Some(taken.owner);
+            earlier = Some((taken.owner, ends));
         }
     }
 

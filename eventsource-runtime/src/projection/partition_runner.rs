@@ -119,9 +119,8 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         let ended = match ended {
             // The store may be closed under a projection that was to stop anyway.
             Err(Halt::Failed(error)) if !(error.is_closed() && self.is_stopped()) => {
-                let event = error.event();
                 let checkpoint = error.kept().map_or(checkpoint, |kept| kept.max(checkpoint));
-                error.in_scope(|| log::projection_stopped(projection, checkpoint, event, &error.logged()));
+                error.in_scope(|| log::projection_stopped(projection, checkpoint, &error.logged()));
                 if let Some(running) = &self.running {
                     running.failed();
                 }

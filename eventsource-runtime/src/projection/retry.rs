@@ -188,9 +188,10 @@ impl<S: ProjectionStore> PartitionRunner<S> {
     async fn pause(&self, trouble: &mut Trouble, error: ProjectionError) -> Result<(), Halt> {
         let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(trouble.retries)).min(LONGEST_PAUSE);
         trouble.retries += 1;
-        let (projection, event) = (self.partition.projection, error.event());
         if trouble.retries <= ALL_LOGGED || trouble.retries.is_power_of_two() {
-            error.in_scope(|| log::projection_retried(projection, event, trouble.retries, &error.logged()));
+            error.in_scope(|| {
+                log::projection_retried(self.partition.projection, trouble.retries, &error.logged());
+            });
         }
         if let Some(component) = self.options.counted_as() {
             metrics::retry(component, error.error_type());

@@ -11,6 +11,7 @@ use super::pace::LARGEST_BATCH;
 use super::partition_runner::{Cursor, PartitionRunner};
 use super::retry::{LATE, upkeep};
 use super::{Backend, Projection, ProjectionStore, StepResult};
+use crate::domain::StoredEvent;
 use crate::poll::beside;
 use crate::store::Position;
 use crate::telemetry::log::Failed;
@@ -47,11 +48,11 @@ impl Outcome {
     }
 
     /// What operators should know of.
-    fn log(&self, projection: &str, position: Position) {
+    fn log(&self, projection: &str, event: &StoredEvent) {
         match self {
             Self::Applied => {}
-            Self::Skipped(error_type) => log::projection_skipped(projection, position.get(), error_type),
-            Self::SetAside(letter) => log::projection_dead_lettered(projection, position.get(), &letter.error_type),
+            Self::Skipped(error_type) => log::projection_skipped(projection, event, error_type),
+            Self::SetAside(letter) => log::projection_dead_lettered(projection, event, &letter.error_type),
         }
     }
 }
@@ -220,7 +221,7 @@ impl<'a> Step<'a> {
             later.float(names::CQRS_PROJECTION_LAG, now.seconds_since(first.recorded_at).max(0.0));
             later.text(names::EVENTSOURCE_PROJECTION_STATUS, status);
         });
-        self.outcome.log(name, first.position);
+        self.outcome.log(name, first);
         self.counted(name, options, applied);
     }
 

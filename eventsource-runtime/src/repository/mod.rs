@@ -294,7 +294,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                     }
                     Err(error) => return Err(error.into()),
                 };
-                self.pause(command.name(), progress.retries, again).await;
+                self.pause((command.name(), &stream), progress.retries, again).await;
                 if !turn.as_ref().is_some_and(|turn| turn.has_come()) {
                     turn = Some(self.turns.again(&stream).await);
                 }

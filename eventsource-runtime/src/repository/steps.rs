@@ -30,8 +30,13 @@ use crate::timer;
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repository<A, S, V> {
-    pub(super) async fn pause(&self, command: &'static str, retries: u32, error_type: &'static str) {
-        log::command_retried(command, retries + 1);
+    pub(super) async fn pause(
+        &self,
+        (command, stream): (&'static str, &StreamId),
+        retries: u32,
+        error_type: &'static str,
+    ) {
+        log::command_retried(command, stream.aggregate_id(), retries + 1);
         if self.metrics {
             metrics::retry("repository", error_type);
         }

@@ -50,7 +50,9 @@ pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresReader, Pos
 pub use reading::{EventFeed, StreamEvents, Subscription};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
-pub(crate) use status::{drivers_name, is_trouble, is_undone, known_name, remedy, status_code, wrong_statement};
+pub(crate) use status::{
+    drivers_name, is_trouble, is_undone, known_name, remedy, status_code, unreadable, wrong_statement,
+};
 pub use stream_id::{InvalidStreamId, MAX_STREAM_ID, StreamId};
 pub(crate) use traced::AGAIN;
 pub use traced::Traced;

@@ -7,13 +7,14 @@ use std::fmt::{self, Display, Write};
 use super::attributes::{PANICKED, bounded};
 use super::log::Failed;
 use super::{Outcome, Span, backend, guarded, log};
-use crate::store::status_code;
+use crate::store::{status_code, unreadable};
 
 impl Span {
     /// Logs a failure in the span, under the component's target, and ends the span with status Error.
     pub(crate) fn fail(self, failed: Failed<'_>, error_type: impl Into<Cow<'static, str>>, error: &Chain<'_>) {
         let code = guarded(|| status_code(error.0)).flatten();
-        let failed = Failed { code: code.as_deref(), ..failed };
+        let unread = guarded(|| unreadable(error.0)).flatten();
+        let failed = Failed { code: code.as_deref(), unread, ..failed };
         self.fail_logged(error_type.into(), error, |error_type, text| log::failure(failed, error_type, text));
     }
 

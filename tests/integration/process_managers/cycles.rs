@@ -179,3 +179,18 @@ async fn a_command_that_is_sent_again_whenever_it_is_refused_is_stopped_too() {
     assert!(source.contains("Stubborn(OrderPlaced) > Stubborn(RefundPayment refused)"), "{source}");
     managers.shutdown().await.unwrap_err();
 }
+
+/// It was tried six times, which took two seconds, and the letter did not say what made the cycle.
+#[tokio::test]
+async fn a_chain_that_is_too_long_is_not_tried_again() {
+    let store = MemoryStore::new();
+    let bus = commands(&store);
+    let runner = || ProcessManagerRunner::new(store.clone(), bus.clone()).process_manager::<Stubborn>();
+    let managers = runner().on_failure(OnFailure::DeadLetter).max_depth(5).spawn();
+    let placed = bus.dispatch(place(Uuid::now_v7(), "Ada", "1 Analytical Row")).await.unwrap();
+    managers.wait_for(placed.position).await.unwrap();
+    managers.shutdown().await.unwrap();
+    let letters = runner().dead_letters::<Stubborn>().list(Position::START, 10).await.unwrap();
+    assert_eq!((&*letters[0].error_type, letters[0].retries), ("ChainTooLong", 0));
+    assert!(letters[0].reason.contains("Stubborn(RefundPayment refused)"), "{}", letters[0].reason);
+}

@@ -5,7 +5,6 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
 
 use super::describe::{MOST, PROCESS, describe_broker, describe_event_type, describe_messages};
 use crate::bus::HandlerError;
@@ -205,14 +204,18 @@ impl Processing {
         if ended.outcome == Outcome::DeadLetter {
             return;
         }
-        log::message_retried(self.group(), attempt_of(batch) + 1, error_type);
+        let message = match batch {
+            [current] => Some(&**current.received),
+            _ => None,
+        };
+        log::message_retried(self.group(), message, attempt_of(batch) + 1, error_type);
         if self.metrics {
             metrics::retry("bus", error_type);
         }
     }
 
     /// Reports, in the scope of its last attempt, that a message is a dead letter or can never be one.
-    pub(in crate::bus) fn dead_lettered(&self, scope: &Scope, message: Option<Uuid>, error_type: &str) {
+    pub(in crate::bus) fn dead_lettered(&self, scope: &Scope, message: &Message, error_type: &str) {
         scope.in_scope(|| {
             log::dead_lettered(self.group(), message, error_type);
             if self.metrics {

@@ -115,7 +115,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             });
             if let Err(error) = turn.await {
                 retries += 1;
-                log::projection_retried(M::name(), error.event(), retries, &error.logged());
+                log::projection_retried(M::name(), retries, &error.logged());
                 if self.metrics {
                     metrics::retry("process_timer", error.error_type());
                 }

@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::changed::PartitionsChanged;
 use super::partition::Partition;
-use crate::dispatch::DispatchJsonError;
+use crate::dispatch::{ChainTooLong, DispatchJsonError};
 use crate::domain::{DecodeError, StoredEvent};
 use crate::error::{BoxError, error_type, error_type_or, made_from_any};
 use crate::store::{Position, StoreError, is_trouble};
@@ -38,7 +38,7 @@ pub struct ProjectionError {
     error_type: Cow<'static, str>,
     cause: BoxError,
     /// The event whose step failed; `None` if it was not a step.
-    event: Option<Position>,
+    event: Option<Box<StoredEvent>>,
     /// Up to where its batch was applied and is kept nevertheless.
     kept: Option<Position>,
     /// Whether the cause's message may be kept where others read it.
@@ -87,7 +87,8 @@ impl ProjectionError {
     }
 
     /// Marks a failure that a retry cannot fix: the policy decides at once, as it does by itself if the cause is a
-    /// [`DecodeError`]. A set-up or a reset that fails with it stops the projection at once. The trouble of the store in
+    /// [`DecodeError`] or a
+    /// [`ChainTooLong`]. A set-up or a reset that fails with it stops the projection at once. The trouble of the store in
     /// which the step writes is waited for nevertheless.
     ///
     /// ```
@@ -110,8 +111,8 @@ impl ProjectionError {
     }
 
     fn bare(error_type: Cow<'static, str>, cause: BoxError, is_told: bool) -> Self {
-        // What the program cannot read, it cannot read later.
-        let permanent = cause.is::<DecodeError>();
+        // What the program cannot read, it cannot read later; and the length of a chain is stored.
+        let permanent = cause.is::<DecodeError>() || cause.is::<ChainTooLong>();
         let (event, kept, waits, trouble, scope) = (None, None, false, false, None);
         Self { error_type, cause, event, kept, is_told, waits, trouble, permanent, scope }
     }
@@ -134,13 +135,13 @@ impl ProjectionError {
 
     /// Marks the error as that of the step for an event, whatever its cause.
     pub(crate) fn blaming(self, event: &StoredEvent) -> Self {
-        Self { event: Some(event.position), ..self }
+        Self { event: Some(Box::new(event.clone())), ..self }
     }
 
     /// The event whose step failed; `None` if the store failed.
     #[must_use]
     pub fn event(&self) -> Option<Position> {
-        self.event
+        self.event.as_ref().map(|event| event.position)
     }
 
     /// Marks the error as that of a batch of which everything up to a position was applied, and is kept.
@@ -250,7 +251,7 @@ impl ProjectionError {
 
     /// Why, as the log tells it.
     pub(crate) fn logged(&self) -> Reason<'_> {
-        Reason::new(&self.error_type, &*self.cause)
+        Reason::new(&self.error_type, &*self.cause, self.event.as_deref())
     }
 
     /// The error of the same failure, as the server tells it: with what the step says of a retry.
@@ -279,8 +280,10 @@ impl ProjectionError {
 impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
     fn from(error: E) -> Self {
         let said_by_us: &dyn Any = &error;
-        let is_told =
-            said_by_us.is::<StoreError>() || said_by_us.is::<DecodeError>() || said_by_us.is::<DispatchJsonError>();
+        let is_told = said_by_us.is::<StoreError>()
+            || said_by_us.is::<DecodeError>()
+            || said_by_us.is::<DispatchJsonError>()
+            || said_by_us.is::<ChainTooLong>();
         Self::bare(error_type(&error), Box::new(error), is_told)
     }
 }

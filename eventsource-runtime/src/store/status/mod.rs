@@ -19,11 +19,20 @@ use none as sqlite;
 
 use super::StoreError;
 use crate::bus;
+use crate::domain::DecodeError;
 use crate::error::error_type;
 
 /// The code of the first error that has one, among a failure and its causes.
 pub(crate) fn status_code(error: &(dyn Error + 'static)) -> Option<String> {
     causes(error).find_map(|error| postgres::code(error).or_else(|| sqlite::code(error)))
+}
+
+/// The event that cannot be read, if that is among a failure and its causes.
+pub(crate) fn unreadable<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a DecodeError> {
+    causes(error).find_map(|error| match error.downcast_ref() {
+        Some(StoreError::Decode(error)) => Some(error),
+        _ => error.downcast_ref(),
+    })
 }
 
 /// The name of an error of the system or of a database's driver.

@@ -1,6 +1,7 @@
 //! What every bus's subscriptions report to operators.
 
-use uuid::Uuid;
+use crate::bus::Message;
+use crate::store::StreamId;
 
 /// A group of subscribers, with the target of its bus.
 #[derive(Clone, Copy, Debug)]
@@ -9,18 +10,28 @@ pub(crate) struct Group<'a> {
     pub(crate) name: &'a str,
 }
 
-/// A message could not be handled, and is retried.
-pub(crate) fn message_retried(Group { target, name }: Group<'_>, retry: u32, error_type: &str) {
+/// A message could not be handled, and is retried; none stands for a batch.
+pub(crate) fn message_retried(
+    Group { target, name }: Group<'_>,
+    message: Option<&Message>,
+    retry: u32,
+    error_type: &str,
+) {
     event!("eventsource.bus.retried", target in BUSES, WARN, "retried", {
-        messaging.consumer.group.name = name, eventsource.retry.count = retry, error.r#type = error_type
+        messaging.consumer.group.name = name,
+        messaging.message.id = message.and_then(Message::id).map(tracing::field::display),
+        eventsource.stream.id = message.and_then(Message::stream).map(StreamId::as_str),
+        eventsource.event.r#type = message.and_then(Message::event_type), eventsource.retry.count = retry,
+        error.r#type = error_type
     });
 }
 
 /// A message failed for good and is stored as a dead letter, or can never be.
-pub(crate) fn dead_lettered(Group { target, name }: Group<'_>, message: Option<Uuid>, error_type: &str) {
+pub(crate) fn dead_lettered(Group { target, name }: Group<'_>, message: &Message, error_type: &str) {
     event!("eventsource.bus.dead_lettered", target in BUSES, ERROR, "dead-lettered", {
-        messaging.consumer.group.name = name, messaging.message.id = message.map(tracing::field::display),
-        error.r#type = error_type
+        messaging.consumer.group.name = name, messaging.message.id = message.id().map(tracing::field::display),
+        eventsource.stream.id = message.stream().map(StreamId::as_str),
+        eventsource.event.r#type = message.event_type(), error.r#type = error_type
     });
 }
 

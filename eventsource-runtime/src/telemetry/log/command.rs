@@ -1,16 +1,22 @@
 //! What commands report to operators.
 
 /// A command was rejected by its handler: the caller's affair, not the operator's.
-pub(crate) fn command_rejected<'a>(command: &str, error_type: &dyn Fn() -> &'a str, text: &dyn Fn() -> Option<String>) {
+pub(crate) fn command_rejected<'a>(
+    command: &str,
+    aggregate: &dyn Fn() -> String,
+    error_type: &dyn Fn() -> &'a str,
+    text: &dyn Fn() -> Option<String>,
+) {
     event!("eventsource.command.rejected", LOG_COMMAND, INFO, "rejected", {
-        cqrs.command.r#type = command, error.r#type = error_type(), exception.message = text().as_deref()
+        cqrs.command.r#type = command, eventsource.aggregate.id = aggregate().as_str(), error.r#type = error_type(),
+        exception.message = text().as_deref()
     });
 }
 
 /// A command met a conflict, because somebody else wrote to its stream meanwhile, and is decided again.
-pub(crate) fn command_retried(command: &str, retry: u32) {
+pub(crate) fn command_retried(command: &str, aggregate: &str, retry: u32) {
     event!("eventsource.command.retried", LOG_COMMAND, INFO, "retried after a conflict", {
-        cqrs.command.r#type = command, eventsource.retry.count = retry
+        cqrs.command.r#type = command, eventsource.aggregate.id = aggregate, eventsource.retry.count = retry
     });
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::TraceContext;
+use crate::domain::DecodeError;
 use crate::store::Position;
 
 /// Emits an event: its name, target, level, message and fields. It has the ids of the current span; both are empty
@@ -77,9 +78,9 @@ pub(crate) use command::{command_rejected, command_retried, snapshot_lost};
 #[cfg(feature = "otel")]
 pub(super) use export::{dropped, export_fails, export_works, rejected, setting_ignored};
 pub(crate) use projection::{
-    Reason, projection_dead_lettered, projection_lease_lost, projection_rebuild_begun, projection_rebuild_waits,
-    projection_rebuilt, projection_retried, projection_skipped, projection_slow, projection_stopped,
-    projection_takes_over, projection_waits, refusal_ignored, timeout_left,
+    Reason, projection_dead_lettered, projection_lease_expired, projection_lease_lost, projection_rebuild_begun,
+    projection_rebuild_waits, projection_rebuilt, projection_retried, projection_skipped, projection_slow,
+    projection_stopped, projection_takes_over, projection_waits, refusal_ignored, timeout_left,
 };
 #[cfg(feature = "otel")]
 pub(super) use slow::{command_slow, query_slow, slowness_is_told};
@@ -94,6 +95,11 @@ fn ids() -> (String, String) {
     }
 }
 
+/// A duration in seconds, to the millisecond, as somebody reads it.
+fn seconds(duration: Duration) -> f64 {
+    f64::from(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)) / 1000.0
+}
+
 /// What failed.
 #[derive(Clone, Copy)]
 pub(crate) struct Failed<'a> {
@@ -103,12 +109,14 @@ pub(crate) struct Failed<'a> {
     pub(super) code: Option<&'a str>,
     pub(super) aggregate: Option<&'a str>,
     pub(super) command: Option<Uuid>,
+    /// What cannot be read, if that is behind it.
+    pub(super) unread: Option<&'a DecodeError>,
 }
 
 impl<'a> Failed<'a> {
     /// An operation of the component with that target, by the name of its span, which is known where none is made.
     pub(crate) fn new(target: &'static str, span: &'a str) -> Self {
-        Self { target, span: Some(span), position: None, code: None, aggregate: None, command: None }
+        Self { target, span: Some(span), position: None, code: None, aggregate: None, command: None, unread: None }
     }
 
     /// With the position of the event at fault, if it is one.
@@ -129,13 +137,17 @@ pub(super) const SPAN_FAILED: &str = "eventsource.span.failed";
 /// A traced function, or an operation of a component, failed in the current span; with its error's text, if that is
 /// recorded.
 pub(crate) fn failure(failed: Failed<'_>, error_type: &str, text: Option<&str>) {
-    let Failed { target, span, position, code, aggregate, command } = failed;
+    let Failed { target, span, position, code, aggregate, command, unread } = failed;
     event!("eventsource.span.failed", target in [
         LOG_SPAN, LOG_COMMAND, LOG_QUERY, LOG_PROJECTION, LOG_STORE, LOG_MEMORY, LOG_SQLITE, LOG_POSTGRES, LOG_BUS,
         LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ
     ], ERROR, "failed", {
         eventsource.span.name = span, eventsource.position = position, eventsource.aggregate.id = aggregate,
-        eventsource.command.id = command.map(tracing::field::display), error.r#type = error_type,
+        eventsource.command.id = command.map(tracing::field::display),
+        eventsource.stream.id = unread.map(|event| event.stream.as_str()),
+        eventsource.version = unread.map(|event| event.version.get()),
+        eventsource.event.r#type = unread.map(|event| event.event_type.as_str()),
+        eventsource.decode.fault = unread.map(|event| event.fault.name()), error.r#type = error_type,
         db.response.status_code = code, exception.message = text
     });
 }
@@ -150,6 +162,6 @@ pub(crate) fn conflict(target: &'static str, error_type: &str, text: Option<&str
 /// A call to a database with that target was slow.
 pub(crate) fn store_slow(target: &'static str, operation: &str, duration: Duration) {
     event!("eventsource.store.slow", target in [LOG_STORE, LOG_SQLITE, LOG_POSTGRES], WARN, "slow", {
-        db.operation.name = operation, eventsource.duration = duration.as_secs_f64()
+        db.operation.name = operation, eventsource.duration = seconds(duration)
     });
 }

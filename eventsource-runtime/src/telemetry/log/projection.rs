@@ -3,39 +3,45 @@
 use std::error::Error;
 use std::time::Duration;
 
+use super::seconds;
 use crate::domain::StoredEvent;
 use crate::store::{Position, StreamId, status_code};
 use crate::telemetry::{Chain, error_text, guarded};
 
-/// Why a projection failed: the name of its error, the database's code, if that is behind it, and the text, if that is
-/// recorded. What it does beside its steps, such as keeping its lease, has no span that tells.
+/// Why a projection failed: the name of its error, the event at fault, if it is one, the database's code, if that is
+/// behind it, and the text, if that is recorded. What it does beside its steps, such as keeping its lease, has no span that tells.
 pub(crate) struct Reason<'a> {
     error_type: &'a str,
+    event: Option<&'a StoredEvent>,
     code: Option<String>,
     text: Option<String>,
 }
 
 impl<'a> Reason<'a> {
-    pub(crate) fn new(error_type: &'a str, error: &(dyn Error + 'static)) -> Self {
+    pub(crate) fn new(error_type: &'a str, error: &(dyn Error + 'static), event: Option<&'a StoredEvent>) -> Self {
         let code = guarded(|| status_code(error)).flatten();
-        Self { error_type, code, text: error_text(&Chain(error)) }
+        Self { error_type, event, code, text: error_text(&Chain(error)) }
     }
 }
 
 /// A projection's batch failed, or a call beside it, and is retried.
-pub(crate) fn projection_retried(projection: &str, event: Option<Position>, retry: u32, reason: &Reason<'_>) {
+pub(crate) fn projection_retried(projection: &str, retry: u32, reason: &Reason<'_>) {
     event!("eventsource.projection.retried", LOG_PROJECTION, WARN, "retried", {
-        eventsource.projection.name = projection, eventsource.position = event.map(Position::get),
-        eventsource.retry.count = retry, error.r#type = reason.error_type,
+        eventsource.projection.name = projection, eventsource.position = reason.event.map(|event| event.position.get()),
+        eventsource.stream.id = reason.event.map(|event| event.stream.as_str()),
+        eventsource.event.r#type = reason.event.map(|event| &*event.event_type), eventsource.retry.count = retry,
+        error.r#type = reason.error_type,
         db.response.status_code = reason.code.as_deref(), exception.message = reason.text.as_deref()
     });
 }
 
 /// A projection gave up; its checkpoint stays where it is.
-pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, event: Option<Position>, reason: &Reason<'_>) {
+pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, reason: &Reason<'_>) {
     event!("eventsource.projection.stopped", LOG_PROJECTION, ERROR, "stopped", {
         eventsource.projection.name = projection, eventsource.projection.checkpoint = checkpoint.get(),
-        eventsource.position = event.map(Position::get), error.r#type = reason.error_type,
+        eventsource.position = reason.event.map(|event| event.position.get()),
+        eventsource.stream.id = reason.event.map(|event| event.stream.as_str()),
+        eventsource.event.r#type = reason.event.map(|event| &*event.event_type), error.r#type = reason.error_type,
         db.response.status_code = reason.code.as_deref(), exception.message = reason.text.as_deref()
     });
 }
@@ -44,21 +50,25 @@ pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, event: 
 pub(crate) fn projection_slow(projection: &str, from: Position, to: Position, duration: Duration) {
     event!("eventsource.projection.slow", LOG_PROJECTION, WARN, "a batch has not ended", {
         eventsource.projection.name = projection, eventsource.from_position = from.get(),
-        eventsource.to_position = to.get(), eventsource.duration = duration.as_secs_f64()
+        eventsource.to_position = to.get(), eventsource.duration = seconds(duration)
     });
 }
 
 /// A projection skipped an event that it could not apply.
-pub(crate) fn projection_skipped(projection: &str, position: u64, error_type: &str) {
+pub(crate) fn projection_skipped(projection: &str, event: &StoredEvent, error_type: &str) {
     event!("eventsource.projection.skipped", LOG_PROJECTION, WARN, "skipped", {
-        eventsource.projection.name = projection, eventsource.position = position, error.r#type = error_type
+        eventsource.projection.name = projection, eventsource.position = event.position.get(),
+        eventsource.stream.id = event.stream.as_str(), eventsource.event.r#type = &*event.event_type,
+        error.r#type = error_type
     });
 }
 
 /// A projection set aside an event that it could not apply, and with it those that follow in its stream.
-pub(crate) fn projection_dead_lettered(projection: &str, position: u64, error_type: &str) {
-    event!("eventsource.projection.dead_lettered", LOG_PROJECTION, WARN, "dead-lettered", {
-        eventsource.projection.name = projection, eventsource.position = position, error.r#type = error_type
+pub(crate) fn projection_dead_lettered(projection: &str, event: &StoredEvent, error_type: &str) {
+    event!("eventsource.projection.dead_lettered", LOG_PROJECTION, ERROR, "dead-lettered", {
+        eventsource.projection.name = projection, eventsource.position = event.position.get(),
+        eventsource.stream.id = event.stream.as_str(), eventsource.event.r#type = &*event.event_type,
+        error.r#type = error_type
     });
 }
 
@@ -89,6 +99,14 @@ pub(crate) fn projection_takes_over(projection: &str, partition: u32, owner: &st
     });
 }
 
+/// The same, and the lease was not given up: it had not been renewed in time.
+pub(crate) fn projection_lease_expired(projection: &str, partition: u32, owner: &str) {
+    event!("eventsource.projection.lease_expired", LOG_PROJECTION, WARN, "takes over an expired lease", {
+        eventsource.projection.name = projection, eventsource.projection.partition = partition,
+        eventsource.lease.owner = owner
+    });
+}
+
 /// A rebuild begins, of the events up to a position.
 pub(crate) fn projection_rebuild_begun(projection: &str, mode: &str, past: Position) {
     event!("eventsource.projection.rebuild_begun", LOG_PROJECTION, INFO, "rebuild begins", {
@@ -100,7 +118,7 @@ pub(crate) fn projection_rebuild_begun(projection: &str, mode: &str, past: Posit
 pub(crate) fn projection_rebuilt(projection: &str, mode: &str, events: u64, duration: Duration) {
     event!("eventsource.projection.rebuilt", LOG_PROJECTION, INFO, "rebuilt", {
         eventsource.projection.name = projection, eventsource.rebuild.mode = mode, eventsource.event.count = events,
-        eventsource.duration = duration.as_secs_f64()
+        eventsource.duration = seconds(duration)
     });
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn begun(_: bool) -> Option<Instant> {
     None
 }
 
-pub(crate) fn command(ended: &Ended<'_>, _: u64) {
+pub(crate) fn command(ended: &Ended<'_>, _: u64, _: Option<&dyn Fn() -> String>) {
     ended.ignore();
 }
 

@@ -226,7 +226,8 @@ impl Ended<'_> {
     }
 }
 
-pub(crate) fn command(ended: &Ended<'_>, events: u64) {
+/// `aggregate` is the id of the aggregate that it was for, if that is at hand; no measurement has it.
+pub(crate) fn command(ended: &Ended<'_>, events: u64, aggregate: Option<&dyn Fn() -> String>) {
     measure(|instruments, slow_from| {
         if let Some(instruments) = instruments {
             let attributes = ended.attributes(instruments, "write", names::COMMAND_TYPE, names::COMMAND_STATUS);
@@ -237,7 +238,7 @@ pub(crate) fn command(ended: &Ended<'_>, events: u64) {
             }
         }
         if ended.elapsed >= slow_from {
-            log::command_slow(ended.name, ended.elapsed);
+            log::command_slow(ended.name, aggregate, ended.elapsed);
         }
     });
 }

@@ -104,7 +104,7 @@ mod tests {
         let telemetry = Telemetry::builder("orders").prometheus(&scrape).build().unwrap();
         let attached = telemetry.attach();
         let (name, elapsed) = ("PlaceOrder", Duration::from_millis(3));
-        metrics::command(&metrics::Ended { name, status: "success", error_type: None, elapsed }, 1);
+        metrics::command(&metrics::Ended { name, status: "success", error_type: None, elapsed }, 1, None);
         drop(attached);
         let text = scrape.text();
         let total =

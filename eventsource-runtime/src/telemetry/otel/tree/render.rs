@@ -12,22 +12,24 @@ use super::text::{self, columns};
 use crate::telemetry::names;
 
 const BAR: usize = 16;
-const DURATION: usize = 9;
+const DURATION: usize = 10;
 /// How much of a name is shown however deep it is nested.
 const NAME: usize = 12;
 /// How many events of a span are shown.
 const EVENTS: usize = 3;
 
-/// The attributes that say at once what happened, and what they are called on the line. A user's own come next.
-const FIRST: [(&str, &str); 5] = [
+/// The attributes that say at once what happened, and to what, and what they are called on the line. A user's own come
+/// next.
+const FIRST: [(&str, &str); 6] = [
     (names::CQRS_COMMAND_STATUS, "status"),
     (names::EVENTSOURCE_PROJECTION_STATUS, "status"),
     (names::EVENTSOURCE_RETRY_COUNT, "retries"),
+    (names::EVENTSOURCE_AGGREGATE_ID, "id"),
     (names::EVENTSOURCE_EVENT_TYPES, "events"),
     (names::EVENTSOURCE_EVENT_TYPE, "event"),
 ];
 /// What else is worth a place; the others of ours are not.
-const THEN: [(&str, &str); 11] = [
+const THEN: [(&str, &str); 10] = [
     (names::EVENTSOURCE_VERSION, "version"),
     (names::EVENTSOURCE_EVENTS_LOADED, "loaded"),
     (names::CQRS_QUERY_RESULT_COUNT, "results"),
@@ -38,7 +40,6 @@ const THEN: [(&str, &str); 11] = [
     (names::EVENTSOURCE_TO_POSITION, "to"),
     (names::CQRS_PROJECTION_LAG, "lag"),
     (names::DB_SYSTEM_NAME, "db"),
-    (names::EVENTSOURCE_AGGREGATE_ID, "id"),
 ];
 /// The prefixes of our names, and of the conventions that ours follow.
 const OURS: [&str; 5] = ["cqrs.", "eventsource.", "db.", "server.", "error."];
@@ -347,16 +348,16 @@ fn parts(span: &SpanData, about: &About<'_>) -> Vec<(Paint, String)> {
         parts.push((Paint::Yellow, "slow".to_owned()));
     }
     links(span, about.resolve, &mut parts);
-    match span.span_kind {
-        SpanKind::Internal => {}
-        ref kind => parts.push((Paint::Dim, format!("{kind:?}").to_lowercase())),
-    }
     if span.parent_span_is_remote {
         parts.push((Paint::Dim, "remote parent".to_owned()));
     } else if span.parent_span_id != SpanId::INVALID && !about.known.contains(&span.parent_span_id) {
         parts.push((Paint::Dim, "parent shown elsewhere".to_owned()));
     }
     attributes(span, &mut parts);
+    match span.span_kind {
+        SpanKind::Internal => {}
+        ref kind => parts.push((Paint::Dim, format!("{kind:?}").to_lowercase())),
+    }
     parts
 }
 

@@ -74,10 +74,10 @@ fn a_trace_is_a_tree() {
         TraceTree::new().render(&command()),
         "\
 trace abcd1234 · 4 spans · 8.00 ms
-command.PlaceOrder      ████████████████  8.00 ms  command.user_id=user-7  id=…456789ab
-├─ load_aggregate       ████              2.00 ms  loaded=3
-│  └─ event_store.load  ████              2.00 ms  client  db=sqlite
-└─ persist_events               ████████  4.00 ms
+command.PlaceOrder      ████████████████   8.00 ms  id=…456789ab  command.user_id=user-7
+├─ load_aggregate       ████               2.00 ms  loaded=3
+│  └─ event_store.load  ████               2.00 ms  db=sqlite  client
+└─ persist_events               ████████   4.00 ms
 "
     );
 }
@@ -112,7 +112,7 @@ fn a_link_keeps_the_id_of_its_trace_where_there_is_little_room() {
         line
     };
     assert!(rendered(120).contains("  ~> persist_events (trace abcd1234) +1"), "{}", rendered(120));
-    assert!(rendered(100).ends_with("  ~> persist… (trace abcd1234) +1"), "{}", rendered(100));
+    assert!(rendered(101).ends_with("  ~> persist… (trace abcd1234) +1"), "{}", rendered(101));
     assert!(rendered(85).ends_with("  ~> trace abcd1234 +1"), "{}", rendered(85));
 }
 

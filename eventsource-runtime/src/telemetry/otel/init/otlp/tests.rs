@@ -230,7 +230,7 @@ fn spans_metrics_and_logs_leave_a_program_with_one_thread() {
             .run(async {
                 span("sent").run(tokio::task::yield_now()).await;
                 metrics::append_conflict("Order");
-                log::command_retried("PlaceOrder", 1);
+                log::command_retried("PlaceOrder", "1", 1);
             })
             .await;
         telemetry.shutdown().await.unwrap();
@@ -297,7 +297,7 @@ fn logs_are_sent_or_not_as_the_environment_says() {
         let env = [(GENERAL, &*address), ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", exporter)];
         let telemetry = builder(&env).build().unwrap();
         let attached = telemetry.attach();
-        log::command_retried("PlaceOrder", 1);
+        log::command_retried("PlaceOrder", "1", 1);
         drop(attached);
         telemetry.shutdown_blocking().unwrap();
         told.try_iter().filter(|path| path == "/v1/logs").count()
@@ -345,7 +345,7 @@ fn stuck(protocol: &str, address: &str) -> Telemetry {
     let env = [(GENERAL, address), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
     let telemetry = builder(&env).shutdown_timeout(DEADLINE).build().unwrap();
     let attached = telemetry.attach();
-    span("stuck").in_scope(|| log::command_retried("PlaceOrder", 1));
+    span("stuck").in_scope(|| log::command_retried("PlaceOrder", "1", 1));
     metrics::append_conflict("Order");
     drop(attached);
     telemetry
