@@ -7,6 +7,7 @@ use std::ops::{Add, Deref, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::blocking::Blocking;
 use super::changed::CheckpointMoved;
 use super::dead_letter::DeadLetter;
 use super::error::ProjectionError;
@@ -36,14 +37,17 @@ pub struct Batch {
     pub at: Timestamp,
     /// When the sender last confirmed its lease, which another may have by now.
     pub leased: Instant,
+    /// How to ask who holds it up.
+    pub(crate) blocking: Blocking,
 }
 
 impl Batch {
     /// A batch that moves a checkpoint and applies nothing, under a lease that was just requested.
     #[must_use]
     pub fn new(partition: Partition, claim: Claim, from: Position, checkpoint: Position) -> Self {
+        let (events, blocking) = (Events::default(), Blocking::default());
         let (at, leased) = (Timestamp::from_micros(0), Instant::now());
-        Self { partition, claim, events: Events::default(), from, checkpoint, set_aside: None, at, leased }
+        Self { partition, claim, events, from, checkpoint, set_aside: None, at, leased, blocking }
     }
 
     /// The batch with events.

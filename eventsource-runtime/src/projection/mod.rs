@@ -6,6 +6,7 @@
 
 mod aside;
 mod batch;
+mod blocking;
 mod catch_panic;
 mod changed;
 mod checkpoint_only;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::batch::Events;
+use super::blocking::Blocking;
 use super::dead_letter::DeadLetter;
 use super::error::ProjectionError;
 use super::halt::Halt;
@@ -219,11 +220,12 @@ impl<S: ProjectionStore> PartitionRunner<S> {
     }
 
     /// Tells now and then that a batch has not ended. Nothing else does if a step hangs, whose lease is kept.
-    pub(super) async fn tell_unended(&self, (from, to): (Position, Position)) -> Infallible {
+    pub(super) async fn tell_unended(&self, (from, to): (Position, Position), blocking: &Blocking) -> Infallible {
         let (begun, mut pause) = (Instant::now(), self.options.lease.max(SLOW));
         loop {
             tokio::time::sleep(pause).await;
-            log::projection_slow(self.partition.projection, from, to, begun.elapsed());
+            let pid = blocking.pid().await;
+            log::projection_slow(self.partition.projection, (from, to), begun.elapsed(), pid);
             pause = pause.saturating_mul(2);
         }
     }

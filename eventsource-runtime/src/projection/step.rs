@@ -88,11 +88,11 @@ impl<S: ProjectionStore> PartitionRunner<S> {
             Outcome::Skipped(_) => {}
             Outcome::SetAside(letter) => batch.set_aside = Some((**letter).clone()),
         }
-        let asked = Instant::now();
+        let (asked, blocking) = (Instant::now(), batch.blocking.clone());
         // In boxes, once a batch: without optimization each layer around a future makes it several times as large, and
         // all must fit into a thread's stack.
         let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope.clone()));
-        let applying = beside(applying, self.tell_unended(step.range()));
+        let applying = beside(applying, self.tell_unended(step.range(), &blocking));
         let mut result = Box::pin(self.minding_the_gap(self.unless_late(applying))).await;
         let found = result.as_ref().err().and_then(ProjectionError::found);
         let earlier = cursor.unsure.take_if(|unsure| found == Some(unsure.to));

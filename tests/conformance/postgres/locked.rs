@@ -136,11 +136,12 @@ fn an_append_that_the_server_cancels_was_not_made() {
     });
 }
 
-/// Counts on a table, and waits for its lock no longer than is said.
+/// Counts on a table, and waits for its lock no longer than is said; with 0, for as long as it takes.
 #[derive(Clone)]
 struct Counts {
     schema: String,
     attempts: Arc<AtomicUsize>,
+    lock_timeout: &'static str,
     /// Whether the error of the database is wrapped into one of its own.
     wraps: bool,
 }
@@ -158,7 +159,7 @@ impl Counts {
 
     async fn counted(&self, event: &Recorded<Counted>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
         self.attempts.fetch_add(1, Ordering::SeqCst);
-        tx.execute_batch("SET LOCAL lock_timeout = '20ms'").await?;
+        tx.execute_batch(&format!("SET LOCAL lock_timeout = '{}'", self.lock_timeout)).await?;
         let position = i64::try_from(event.position().get())?;
         let insert = format!("INSERT INTO {}.counts VALUES ($1)", self.schema);
         let inserted = tx.execute(&insert, &[&position]).await;
@@ -178,7 +179,7 @@ fn a_read_model_that_is_locked_loses_no_event() {
         run(async move {
             let schema = services::a_schema();
             let store = open_in(&schema).await;
-            let counts = Counts { schema: schema.clone(), attempts: Arc::default(), wraps };
+            let counts = Counts { schema: schema.clone(), attempts: Arc::default(), lock_timeout: "20ms", wraps };
             let options = ProjectionOptions::default().on_failure(OnFailure::Skip).max_retries(0);
             let runner = ProjectionRunner::new(store.clone()).projection_with(counts.clone(), options);
             let projections = runner.spawn();
@@ -301,6 +302,36 @@ fn what_appends_wait_for_is_told() {
             if let Some(migrated) = migrated {
                 migrated.await.unwrap().unwrap();
             }
+        });
+    }
+}
+
+/// The log told the positions alone. The second transaction has changed the row of the checkpoint, for which
+/// the batch waits at its end.
+#[test]
+fn what_a_batch_waits_for_is_told() {
+    for forgotten in ["LOCK TABLE {}.counts", "UPDATE {}.projection_partitions SET owner = owner"] {
+        run(async move {
+            let (schema, log) = (services::a_schema(), Log::of_process());
+            let store = open_in(&schema).await;
+            let counts = Counts { schema: schema.clone(), attempts: Arc::default(), lock_timeout: "0", wraps: false };
+            let projections = ProjectionRunner::new(store.clone()).projection(counts).spawn();
+            let bus = CommandBus::builder().aggregate(Repository::<Counter, _>::new(store)).build();
+            let first = bus.dispatch(Count { counter: 1 }).await.unwrap();
+            projections.wait_for(first.position).await.unwrap();
+            let raw = services::raw(&services::postgres()).await;
+            raw.batch_execute(&format!("BEGIN; {}", forgotten.replace("{}", &schema))).await.unwrap();
+            let pid: i32 = raw.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+            let counted = bus.dispatch(Count { counter: 1 }).await.unwrap();
+            let name = "eventsource.projection.slow";
+            log.hears(name).await;
+            // Batches of other tests may take long too.
+            until(async || log.says(name, "eventsource.blocking.pid", pid.into())).await;
+            raw.batch_execute("ROLLBACK").await.unwrap();
+            projections.wait_for(counted.position).await.unwrap();
+            projections.shutdown().await.unwrap();
+            let kept = raw.query_one(&format!("SELECT count(*) FROM {schema}.counts"), &[]).await.unwrap();
+            assert_eq!(kept.get::<_, i64>(0), 2);
         });
     }
 }

@@ -5,12 +5,11 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-
 use super::describe::{MOST, PROCESS, describe_broker, describe_event_type, describe_messages};
 use crate::bus::HandlerError;
 use crate::bus::lane::Current;
 use crate::bus::propagation::{Propagation, Relation};
-use crate::bus::{BusInfo, Intake};
+use crate::bus::{BusInfo, Intake, Message};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StreamId;
 use crate::telemetry::log::{self, Failed, Group};
@@ -205,7 +204,7 @@ impl Processing {
             return;
         }
         let message = match batch {
-            [current] => Some(&**current.received),
+            [current] => Some(&*current.received),
             _ => None,
         };
         log::message_retried(self.group(), message, attempt_of(batch) + 1, error_type);

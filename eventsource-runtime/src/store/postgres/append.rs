@@ -98,8 +98,10 @@ impl Appends {
             blocking: schema.sql(
                 "WITH RECURSIVE ahead (pid) AS ( \
                     SELECT unnest(pg_blocking_pids(waiting.pid)) FROM pg_stat_activity AS waiting \
-                        WHERE waiting.datname = current_database() AND (waiting.query LIKE '%{schema}.append%' \
-                            OR waiting.query LIKE 'INSERT INTO {schema}.events%') \
+                        WHERE waiting.datname = current_database() AND CASE WHEN $1::int IS NULL \
+                            THEN waiting.query LIKE '%{schema}.append%' \
+                                OR waiting.query LIKE 'INSERT INTO {schema}.events%' \
+                            ELSE waiting.pid = $1 END \
                     UNION SELECT unnest(pg_blocking_pids(pid)) FROM ahead WHERE pid > 0) \
                 SELECT pid, \
                     extract(epoch FROM clock_timestamp() - coalesce(blocking.xact_start, blocking.state_change))::float8 \
@@ -217,11 +219,12 @@ impl Appends {
         }
     }
 
-    /// The server process that an append waits for, and which itself waits for nobody, and how many seconds its
-    /// transaction has been open. For another user's process, the server may report the process only.
-    pub(super) async fn blocking(&self, pool: &Pool) -> Option<(i32, Option<f64>)> {
+    /// The server process that another one waits for, or an append if none is given, and which itself waits for nobody,
+    /// and how many seconds its transaction has been open. For another user's process, the server may report the
+    /// process only.
+    pub(super) async fn blocking(&self, pool: &Pool, waiting: Option<i32>) -> Option<(i32, Option<f64>)> {
         let client = lend(pool).await.ok()?;
-        let row = client.query_opt(&self.blocking, &[]).await.ok()??;
+        let row = client.query_opt(&self.blocking, &[&waiting]).await.ok()??;
         Some((row.try_get(0).ok()?, row.try_get(1).ok()?))
     }
 

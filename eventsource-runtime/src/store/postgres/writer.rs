@@ -62,6 +62,11 @@ impl Writer {
         }
         answer.await.unwrap_or(Err(closed()))
     }
+
+    /// The server process whose transaction another one waits for. The answer takes five seconds at most.
+    pub(super) async fn blocking(&self, waiting: i32) -> Option<i32> {
+        self.shared.blocking(Some(waiting)).await.map(|(pid, _)| pid)
+    }
 }
 
 fn closed() -> AppendError {
@@ -84,16 +89,17 @@ impl Shared {
         }
     }
 
+    async fn blocking(&self, waiting: Option<i32>) -> Option<(i32, Option<f64>)> {
+        timeout(LONG, self.appends.blocking(&self.pools.snapshots, waiting)).await.ok().flatten()
+    }
+
     /// Logs what an append waits for, if it waits for long: usually a forgotten transaction with a lock on the table.
     async fn telling_what_holds_up<T>(&self, append: impl Future<Output = T>) -> T {
         let mut append = pin!(append);
         if let Ok(outcome) = timeout(LONG, &mut append).await {
             return outcome;
         }
-        let told = pin!(async {
-            let looked = timeout(LONG, self.appends.blocking(&self.pools.snapshots)).await;
-            log::postgres::held_up(looked.ok().flatten());
-        });
+        let told = pin!(async { log::postgres::held_up(self.blocking(None).await) });
         match select(append, told).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(((), append)) => append.await,

@@ -46,11 +46,18 @@ pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, reason:
     });
 }
 
-/// A projection's batch has not ended yet: a step of it takes long, or hangs.
-pub(crate) fn projection_slow(projection: &str, from: Position, to: Position, duration: Duration) {
+/// A projection's batch has not ended yet: a step of it takes long, hangs, or waits for the transaction of this server
+/// process.
+pub(crate) fn projection_slow(
+    projection: &str,
+    (from, to): (Position, Position),
+    duration: Duration,
+    blocking: Option<i64>,
+) {
     event!("eventsource.projection.slow", LOG_PROJECTION, WARN, "a batch has not ended", {
         eventsource.projection.name = projection, eventsource.from_position = from.get(),
-        eventsource.to_position = to.get(), eventsource.duration = seconds(duration)
+        eventsource.to_position = to.get(), eventsource.duration = seconds(duration),
+        eventsource.blocking.pid = blocking
     });
 }
 

@@ -96,7 +96,8 @@ impl Statements {
                 (SELECT position FROM {schema}.projection_partitions WHERE projection = $1 FOR UPDATE) AS parts",
             ),
             standing: schema.sql(
-                "SELECT position, token, EXISTS (SELECT FROM {schema}.projection_dead_letters WHERE projection = $1) \
+                "SELECT position, token, EXISTS (SELECT FROM {schema}.projection_dead_letters WHERE projection = $1), \
+                    pg_backend_pid() \
                 FROM {schema}.projection_partitions WHERE projection = $1 AND partition = $2 AND partitions = $3",
             ),
             forget_parts: schema.sql("DELETE FROM {schema}.projection_partitions WHERE projection = $1"),
@@ -343,6 +344,11 @@ impl Postgres {
         };
         let row = standing.await.map_err(failed("read a checkpoint"))?;
         let Some(row) = row else { return Err(Box::pin(self.no_part(&**tx, batch.partition)).await) };
+        let (shared, pid) = (Arc::clone(&self.shared), row.get(3));
+        batch.blocking.is_told_by(move || {
+            let shared = Arc::clone(&shared);
+            async move { shared.writer.blocking(pid).await.map(i64::from) }
+        });
         let checkpoint = number(&row, 0).map_err(|error| fault("read a checkpoint", error))?;
         batch.check(Position::new(checkpoint), row.get(1))?;
         if !row.get::<_, bool>(2) {
