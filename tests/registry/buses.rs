@@ -50,6 +50,10 @@ async fn on<B: EventBus>(bus: &Traced<B>) {
     bus.publish_all([lost, Message::read(malformed, "{}".into())]).await.unwrap();
     until_settled(&running, 143).await;
     running.shutdown().await.unwrap();
-    let replay = bus.retry_dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+    let second = async |received: Received| match received.attempt() {
+        0 => Err(HandlerError::new("not at once")),
+        _ => Ok(()),
+    };
+    let replay = bus.retry_dead_letters("inventory").handle(second).await.unwrap();
     assert_eq!(replay.finished().await.unwrap().acknowledged, 1);
 }

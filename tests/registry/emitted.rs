@@ -194,6 +194,7 @@ async fn product(recorder: &Recorder, log: &Log) {
     seldom::spoilt().await;
     seldom::second_attempt().await;
     seldom::left_timeout(log).await;
+    seldom::unreadable().await;
     recorder.flush().await;
     store.close().await;
 }

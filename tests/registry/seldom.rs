@@ -118,6 +118,15 @@ pub(crate) async fn flood() {
     commands(&MemoryStore::new()).dispatch(Flood { id: Uuid::now_v7() }).await.unwrap();
 }
 
+/// An event of a type that is gone keeps commands from what they need.
+pub(crate) async fn unreadable() {
+    let (store, id) = (MemoryStore::new(), Uuid::now_v7());
+    let origin = Arc::new(Origin::at(Timestamp::from_micros(0)));
+    let gone = NewEvent { id: Uuid::now_v7(), event_type: "Gone", schema_version: 1, payload: "{}".into(), origin };
+    store.append(&StreamId::new("Bucket", id), ExpectedVersion::NoStream, vec![gone]).await.unwrap();
+    commands(&store).dispatch(Flood { id }).await.unwrap_err();
+}
+
 fn commands<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
     CommandBus::builder().aggregate(Repository::<Bucket, _>::new(store.clone())).build()
 }

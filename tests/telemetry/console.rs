@@ -57,8 +57,8 @@ fn log_events_are_printed_a_line_each() {
     let lines = printed(&[("OTEL_LOGS_EXPORTER", "console")]);
     let [line] = &lines[..] else { panic!("{lines:#?}") };
     assert!(line.starts_with("[info] trace_id="), "{line}");
-    let rest = "eventsource::command: rejected cqrs.command.type=PlaceOrder error.type=WrongStatus";
-    assert!(line.ends_with(rest), "{line}");
+    let rejected = "eventsource::command: rejected cqrs.command.type=PlaceOrder eventsource.aggregate.id=";
+    assert!(line.contains(rejected) && line.ends_with(" error.type=WrongStatus"), "{line}");
 }
 
 #[test]

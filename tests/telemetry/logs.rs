@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::store::MemoryStore;
+use eventsource_runtime::store::{ExpectedVersion, MemoryStore, NewEvent, Origin, StreamId};
 use eventsource_runtime::telemetry::{TelemetryBuilder, span};
 use eventsource_tests::logged::Log;
 use eventsource_tests::orders::OrderCancelled;
@@ -61,11 +62,35 @@ async fn a_log_event_is_a_log_record_with_the_ids_of_its_span() {
     assert_eq!((record.severity_text(), record.body()), (Some("INFO"), Some(&AnyValue::from("rejected"))));
     assert_eq!(attribute(record, "cqrs.command.type").as_deref(), Some("PlaceOrder"));
     assert_eq!(attribute(record, "error.type").as_deref(), Some("WrongStatus"));
+    assert_eq!(attribute(record, "eventsource.aggregate.id"), Some(order.to_string()));
     assert_eq!(attribute(record, "trace_id"), None, "the record has the ids by itself");
     let spans = recorder.spans();
     let refused = spans.iter().rfind(|span| span.name == "command.PlaceOrder").unwrap();
     let context = record.trace_context().unwrap();
     assert_eq!((context.trace_id, context.span_id), (refused.span_context.trace_id(), refused.span_context.span_id()));
+}
+
+/// The error's name alone said nothing of what to mend.
+#[tokio::test]
+async fn of_an_event_that_cannot_be_read_its_place_and_what_is_wrong_are_told() {
+    let (recorder, logs) = recorded(|builder| builder);
+    let (store, order) = (MemoryStore::new(), Uuid::now_v7());
+    let origin = Arc::new(Origin::at(Timestamp::from_micros(0)));
+    let newer =
+        NewEvent { id: Uuid::now_v7(), event_type: "OrderPlaced", schema_version: 99, payload: "{}".into(), origin };
+    let stream = StreamId::new("Order", order);
+    store.append(&stream, ExpectedVersion::NoStream, vec![newer]).await.unwrap();
+    recorder.run(async { bus(&store).dispatch(place(order)).await.unwrap_err() }).await;
+    let records = records(&recorder, &logs).await;
+    // That of the load, and that of the command.
+    assert_eq!(names(&records), ["eventsource.span.failed"; 2]);
+    for record in &records {
+        let told = |key: &str| attribute(record, key);
+        assert_eq!(told("eventsource.stream.id"), Some(stream.to_string()));
+        assert_eq!(told("eventsource.version").as_deref(), Some("Int(1)"));
+        assert_eq!(told("eventsource.event.type").as_deref(), Some("OrderPlaced"));
+        assert_eq!(told("eventsource.decode.fault").as_deref(), Some("newer"));
+    }
 }
 
 #[tokio::test]

@@ -72,8 +72,8 @@ impl<S: ProjectionStore> PartitionRunner<S> {
     /// Waits for the lease, and returns where the part stands then. What another runner does meanwhile counts as
     /// progress here, and what it has not done yet as the gap.
     pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Position, Halt> {
-        // Whose it was when it was last asked for, and until when.
-        let mut earlier: Option<(String, tokio::time::Instant)> = None;
+        // Whose it was when it was last asked for, and until when, if it looked as if nobody renewed it.
+        let mut earlier: Option<(String, Option<tokio::time::Instant>)> = None;
         loop {
             let lease = self.claim(hold).await?;
             self.progress.send_modify(|progress| progress.checkpoint = Some(lease.checkpoint));
@@ -82,8 +82,8 @@ impl<S: ProjectionStore> PartitionRunner<S> {
             }
             let Some(taken) = lease.taken else {
                 if let Some((owner, ends)) = earlier {
-                    let was_given_up = tokio::time::Instant::now() < ends;
-                    let told = if was_given_up { log::projection_takes_over } else { log::projection_lease_expired };
+                    let has_expired = ends.is_some_and(|ends| tokio::time::Instant::now() >= ends);
+                    let told = if has_expired { log::projection_lease_expired } else { log::projection_takes_over };
                     told(self.partition.projection, self.partition.index, &owner);
                 }
                 return Ok(lease.checkpoint);
@@ -91,7 +91,8 @@ impl<S: ProjectionStore> PartitionRunner<S> {
             if earlier.is_none() {
                 log::projection_waits(self.partition.projection, self.partition.index, &taken.owner);
             }
-            let ends = until(taken.left);
+            // A holder that is alive has renewed it by then.
+            let ends = (taken.left < hold.claim.term / 3).then(|| until(taken.left));
             self.look_later(&taken).await?;
             earlier = Some((taken.owner, ends));
         }

@@ -56,6 +56,8 @@ pub const EVENTSOURCE_COMMAND_ID: &str = "eventsource.command.id";
 pub const EVENTSOURCE_COMMANDS_DISPATCHED: &str = "eventsource.commands.dispatched";
 /// `eventsource.component`: the part of the runtime that reports the metric.
 pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
+/// `eventsource.decode.fault`: why a stored event cannot be read: `unknown_type`, `newer`, `no_upcast`, `upcast`, `upcasted` or `payload`, as `DecodeFault` explains.
+pub const EVENTSOURCE_DECODE_FAULT: &str = "eventsource.decode.fault";
 /// `eventsource.dropped`: how many spans or log records were lost so far; how many items a receiver rejected.
 pub const EVENTSOURCE_DROPPED: &str = "eventsource.dropped";
 /// `eventsource.duration`: how long it took, in seconds.
@@ -319,7 +321,7 @@ pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
 /// `eventsource::command`: failed, conflict, rejected, retried after a conflict, slow.
 pub const LOG_COMMAND: &str = "eventsource::command";
-/// `eventsource::projection`: failed, retried, stopped, a batch has not ended, skipped, dead-lettered, timeout left until the next start, refused, and the manager has no method for it, waits for the lease of another, takes over from another, rebuild begins, rebuilt, rebuild waits for the lease of another, lease lost to another.
+/// `eventsource::projection`: failed, retried, stopped, a batch has not ended, skipped, dead-lettered, timeout left until the next start, refused, and the manager has no method for it, waits for the lease of another, takes over from another, takes over an expired lease, rebuild begins, rebuilt, rebuild waits for the lease of another, lease lost to another.
 pub const LOG_PROJECTION: &str = "eventsource::projection";
 /// `eventsource::query`: failed, slow.
 pub const LOG_QUERY: &str = "eventsource::query";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::dispatch::{ChainTooLong, caused_by};
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::ProjectionError;
+use eventsource_runtime::projection::{OnFailure, ProjectionError};
 use eventsource_runtime::store::MemoryTransaction;
 use eventsource_tests::shipping::{OrderPlaced, RefundPayment, commands};
 use serde::{Deserialize, Serialize};

@@ -61,6 +61,22 @@ async fn a_lease_that_was_waited_for_is_told_once_it_is_held() {
     assert_eq!(told, ["eventsource.projection.waits", "eventsource.projection.takes_over"]);
 }
 
+/// It read as if that one had given it up, and no other line told of a process that had died or hung.
+#[tokio::test]
+async fn a_lease_that_nobody_renewed_is_told_when_another_takes_it() {
+    let (log, _guard) = Log::of_thread();
+    let store = sqlite().await;
+    let last = cancel(&store, &a_stream(), REASON, 1).await;
+    store.open_projection(Arc::new(Tally::sound()), 1, Position::START).await.unwrap();
+    let dead = Claim::new(Uuid::now_v7(), "dead", Duration::from_millis(300));
+    store.lease_projection(Partition::whole("Tally"), dead).await.unwrap();
+    let alive = runner(&store).lease(Duration::from_secs(10)).owner("alive").projection(Tally::sound()).spawn();
+    alive.wait_for(last).await.unwrap();
+    alive.shutdown().await.unwrap();
+    let told = log.names_of("eventsource::projection");
+    assert_eq!(told, ["eventsource.projection.waits", "eventsource.projection.lease_expired"]);
+}
+
 /// Nor is it, if it comes in batches.
 #[tokio::test]
 async fn what_comes_after_a_rebuild_is_no_replay() {

@@ -1,6 +1,7 @@
 //! What is told of an event whose answer was lost.
 
 use eventsource_runtime::telemetry::names;
+use eventsource_tests::logged::Log;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Measured;
 use eventsource_tests::scratch::Scratch;
@@ -28,6 +29,25 @@ fn statuses(metrics: &InMemoryMetricExporter) -> Vec<String> {
 fn counts(metrics: &InMemoryMetricExporter) -> BTreeMap<String, u64> {
     let told = Measured::last(metrics).into_iter().filter(|point| point.name == names::EVENTSOURCE_PROJECTION_EVENTS);
     told.map(|point| (point.said(names::STATUS), point.count)).collect()
+}
+
+/// Who was told of an order had to ask the database which position that was.
+#[tokio::test]
+async fn what_operators_read_of_an_event_names_its_stream_and_its_type() {
+    let (log, _guard) = Log::of_thread();
+    let (stop, skip, set_aside) = (OnFailure::Stop, OnFailure::Skip, OnFailure::DeadLetter);
+    for (policy, told) in [(stop, "stopped"), (skip, "skipped"), (set_aside, "dead_lettered"), (stop, "retried")] {
+        let (store, stream) = (MemoryStore::new(), a_stream());
+        let last = cancel(&store, &stream, REASON, 1).await;
+        let runner = ProjectionRunner::new(store).projection(Refusing).max_retries(1).on_failure(policy);
+        let projections = runner.spawn();
+        let ended = projections.wait_for(last).await;
+        assert_eq!(ended.is_err(), matches!(policy, OnFailure::Stop));
+        let _ = projections.shutdown().await;
+        let told = format!("eventsource.projection.{told}");
+        log.hears_of(&told, "eventsource.stream.id", stream.as_str()).await;
+        log.hears_of(&told, "eventsource.event.type", "OrderCancelled").await;
+    }
 }
 
 /// The checkpoint was found behind the event, which was counted as applied.
