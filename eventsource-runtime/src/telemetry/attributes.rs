@@ -265,6 +265,10 @@ struct Bounded {
 
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Whoever does not listen may write on, and a little of it would fit.
+        if self.full {
+            return Err(fmt::Error);
+        }
         let room = MAX_TEXT - self.text.len();
         if text.len() > room {
             self.full = true;
@@ -279,5 +283,24 @@ impl Write for Bounded {
             self.text.push_str(text);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It went on with what still had room, as if nothing were left out in between.
+    #[test]
+    fn a_text_that_was_cut_does_not_go_on() {
+        struct Deaf;
+        impl Display for Deaf {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&"x".repeat(MAX_TEXT - 1))?;
+                let _ = f.write_str("\u{fc}");
+                f.write_str("y")
+            }
+        }
+        assert_eq!(bounded(format_args!("{Deaf}")), ("x".repeat(MAX_TEXT - 1), true));
     }
 }
