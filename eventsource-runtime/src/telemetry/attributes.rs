@@ -290,6 +290,42 @@ impl Write for Bounded {
 mod tests {
     use super::*;
 
+    /// Records something before it panics.
+    struct Late;
+
+    impl AttributeValue for Late {
+        fn record(&self, slot: &mut Slot<'_>) {
+            slot.int(1);
+            panic!("as it must");
+        }
+    }
+
+    #[test]
+    fn an_attribute_that_panics_late_leaves_its_marker_alone() {
+        let mut attributes = Attributes::default();
+        attributes.record("late", &Late);
+        attributes.each(&["first", "last"], &mut ByPlace(|_, slot| slot.record(&Late)));
+        assert_eq!((attributes.len(), attributes.cut), (3, 3));
+    }
+
+    #[test]
+    fn texts_of_the_runtimes_own_are_cut_and_counted_as_well() {
+        let (fits, long) = ("x".repeat(MAX_TEXT), "x".repeat(MAX_TEXT + 1));
+        let cut = |record: &dyn Fn(&mut Attributes)| {
+            let mut attributes = Attributes::default();
+            record(&mut attributes);
+            attributes.cut
+        };
+        for (text, expected) in [(fits, 0), (long, 1)] {
+            assert_eq!(cut(&|attributes| attributes.string("key", text.as_str())), expected);
+            assert_eq!(cut(&|attributes| attributes.shared("key", &text.as_str().into())), expected);
+        }
+        for (count, expected) in [(MAX_ITEMS, 0), (MAX_ITEMS + 1, 1)] {
+            let texts = || std::iter::repeat_n(Cow::Borrowed("x"), count);
+            assert_eq!(cut(&|attributes| attributes.texts("key", &mut texts())), expected);
+        }
+    }
+
     /// It went on with what still had room, as if nothing were left out in between.
     #[test]
     fn a_text_that_was_cut_does_not_go_on() {
