@@ -1,5 +1,7 @@
 //! The variables of OTLP, and what leaves a program.
 
+mod sent;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;

@@ -44,3 +44,25 @@ impl Worker {
         self.handle.enter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_thread_ends_with_the_last_exporter() {
+        let (worker, (held, ended)) = (Worker::start().unwrap(), mpsc::channel::<()>());
+        let other = worker.clone();
+        worker.handle.spawn(async move {
+            let _held = held;
+            pending::<()>().await;
+        });
+        drop(worker);
+        assert_eq!(ended.recv_timeout(Duration::from_millis(20)), Err(mpsc::RecvTimeoutError::Timeout));
+        drop(other);
+        assert_eq!(ended.recv_timeout(Duration::from_mins(1)), Err(mpsc::RecvTimeoutError::Disconnected));
+    }
+}
