@@ -168,6 +168,60 @@ async fn a_program_that_flushes() {
     telemetry.shutdown().await.unwrap();
 }
 
+/// As one that ends with a `?` in its `main`.
+#[test]
+fn a_program_that_does_not_shut_down() {
+    if !is_alone() {
+        return;
+    }
+    let spans = Counted::default();
+    let telemetry = telemetry().span_exporter(spans.clone()).install().unwrap();
+    fails().unwrap_err();
+    drop(telemetry);
+    println!("said: {}", spans.0.load(Ordering::Relaxed));
+}
+
+#[test]
+fn what_has_ended_is_exported_where_a_set_up_is_dropped() {
+    assert_eq!(said("a_program_that_does_not_shut_down", &[("OTEL_BSP_SCHEDULE_DELAY", "3600000")]), "1");
+}
+
+/// How many log records each export had.
+#[derive(Clone, Debug, Default)]
+struct Sizes(Arc<Mutex<Vec<usize>>>);
+
+impl LogExporter for Sizes {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        self.0.lock().unwrap().push(batch.iter().count());
+        Ok(())
+    }
+}
+
+/// Makes ten log records, flushes them, and says how many were exported at a time at most.
+#[tokio::test]
+async fn a_program_that_logs() {
+    if !is_alone() {
+        return;
+    }
+    let sizes = Sizes::default();
+    let telemetry = telemetry().log_exporter(sizes.clone()).install().unwrap();
+    for _ in 0..10 {
+        fails().unwrap_err();
+    }
+    telemetry.force_flush().await.unwrap();
+    let sizes = sizes.0.lock().unwrap().clone();
+    println!("said: {} of {}", sizes.iter().max().unwrap(), sizes.iter().sum::<usize>());
+    telemetry.shutdown().await.unwrap();
+}
+
+#[test]
+fn so_many_log_records_are_exported_at_a_time_as_was_asked_for() {
+    let most = ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "3");
+    let unhurried = ("OTEL_BLRP_SCHEDULE_DELAY", "3600000");
+    assert_eq!(said("a_program_that_logs", &[unhurried]), "10 of 10");
+    assert_eq!(said("a_program_that_logs", &[unhurried, most]), "3 of 10");
+}
+
 /// The threads that export went round and round, or exported span by span.
 #[test]
 fn zero_is_as_good_as_nothing_where_exporting_could_not_work_with_it() {
