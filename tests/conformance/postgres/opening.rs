@@ -205,6 +205,52 @@ fn a_schema_of_each_earlier_version_keeps_what_it_has() {
     });
 }
 
+/// As after the death of a process in the middle of it.
+#[test]
+fn a_migration_that_fails_in_the_middle_leaves_the_schema_as_it_was() {
+    run(async {
+        let schema = services::a_schema();
+        let raw = services::raw(&services::postgres()).await;
+        make(&raw, &schema, 1).await;
+        // In the way of the last of the tables to come.
+        let table = format!("TABLE {schema}.projection_dead_letters");
+        raw.batch_execute(&format!("CREATE {table} ()")).await.unwrap();
+        let tables = async || {
+            let sql = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class \
+                WHERE relnamespace = $1::text::regnamespace";
+            raw.query_one(sql, &[&schema]).await.unwrap().get::<_, String>(0)
+        };
+        let before = tables().await;
+        let refused = PostgresStore::connect_with(&services::postgres(), options(&schema)).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("already exists"), "{refused:?}");
+        assert_eq!(tables().await, before);
+        raw.batch_execute(&format!("DROP {table}")).await.unwrap();
+        assert_eq!(open_in(&schema).await.head().await.unwrap(), 2);
+    });
+}
+
+/// The store says nothing of it, neither for one append nor for several at once.
+#[test]
+fn how_durable_a_commit_is_is_said_by_the_server_and_the_address() {
+    run(async {
+        for (address, expected) in [("", "on"), ("?options=-csynchronous_commit%3Dlocal", "local")] {
+            let schema = services::a_schema();
+            let store = PostgresStore::connect_with(&(services::postgres() + address), options(&schema)).await.unwrap();
+            let raw = services::raw(&services::postgres()).await;
+            let notes = "CREATE TABLE {schema}.notes (setting text); \
+                CREATE FUNCTION {schema}.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                    INSERT INTO {schema}.notes VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$; \
+                CREATE TRIGGER notes AFTER INSERT ON {schema}.events EXECUTE FUNCTION {schema}.note()";
+            raw.batch_execute(&notes.replace("{schema}", &schema)).await.unwrap();
+            for count in [1, 2] {
+                store.append(&a_stream(), ExpectedVersion::NoStream, events(count)).await.unwrap();
+            }
+            let settings = format!("SELECT string_agg(DISTINCT setting, ' ') FROM {schema}.notes");
+            assert_eq!(raw.query_one(&settings, &[]).await.unwrap().get::<_, String>(0), expected);
+        }
+    });
+}
+
 /// The migration waited for who reads the table, and everybody else behind it, for as long as the reader took.
 #[test]
 fn a_migration_that_waits_for_a_table_lets_others_through() {

@@ -155,3 +155,23 @@ async fn a_file_that_is_no_database_is_named() {
     assert_eq!(why, format!("file is not a database: {}", file.canonicalize().unwrap().display()));
     assert_eq!(std::fs::read(&file).unwrap(), none);
 }
+
+/// As after the death of a process in the middle of it.
+#[tokio::test]
+async fn a_migration_that_fails_in_the_middle_leaves_the_file_as_it_was() {
+    let file = a_file();
+    earlier(&file, 1);
+    let raw = Connection::open(&file).unwrap();
+    // In the way of the last of the tables to come.
+    raw.execute_batch("CREATE TABLE projection_dead_letters (mine TEXT)").unwrap();
+    let tables = || -> Vec<String> {
+        let mut tables = raw.prepare("SELECT name FROM sqlite_schema ORDER BY name").unwrap();
+        tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let before = tables();
+    let refused = SqliteStore::open(&file).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("already exists"), "{refused:?}");
+    assert_eq!(tables(), before);
+    raw.execute_batch("DROP TABLE projection_dead_letters").unwrap();
+    assert_eq!(open(&file).await.head().await.unwrap(), 2);
+}
