@@ -136,6 +136,25 @@ fn a_lease_of_a_clock_that_was_set_back_is_free() {
     });
 }
 
+/// Who empties a read model keeps the row locked for as long as that takes.
+#[test]
+fn a_lease_that_has_run_out_in_a_locked_row_is_asked_for_once_a_second() {
+    run(async {
+        let schema = services::a_schema();
+        let (store, part) = (open_in(&schema).await, Partition::whole("Idle"));
+        store.open_projection(Arc::new(Idle), 1, Position::START).await.unwrap();
+        assert_eq!(store.lease_projection(part, claim()).await.unwrap().taken, None);
+        let raw = services::raw(&services::postgres()).await;
+        let table = format!("{schema}.projection_partitions");
+        raw.batch_execute(&format!("UPDATE {table} SET expires = 'epoch'")).await.unwrap();
+        raw.batch_execute(&format!("BEGIN; SELECT FROM {table} FOR UPDATE")).await.unwrap();
+        let taken = store.lease_projection(part, claim()).await.unwrap().taken;
+        assert_eq!(taken.map(|taken| taken.left), Some(Duration::from_secs(1)));
+        raw.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(store.lease_projection(part, claim()).await.unwrap().taken, None);
+    });
+}
+
 /// Its name is text like any other.
 struct Templated;
 

@@ -97,3 +97,23 @@ fn what_was_refused_leaves_no_gap_in_the_feed() {
         assert_eq!(page.events.len(), 1);
     });
 }
+
+/// One that hides nearly everything would otherwise be looked for through all of the feed, however long, by one page.
+#[test]
+fn a_page_that_shows_nothing_looks_at_no_more_than_so_many() {
+    run(async {
+        let schema = services::a_schema();
+        let store = open_in(&schema).await;
+        let raw = services::raw(&services::postgres()).await;
+        let insert = format!(
+            "INSERT INTO {schema}.events SELECT at, 'Order-1', at, gen_random_uuid(), 'Placed', 1, 7, \
+            NULL, NULL, NULL, NULL, NULL, '1' FROM generate_series(1, 10000) AS at"
+        );
+        raw.batch_execute(&insert).await.unwrap();
+        for nobodys in [Filter::all().event_types(["Nobody's"]), Filter::all().aggregate_types(["Nobody"])] {
+            let page = store.read_all(Position::START, &nobodys, 10).await.unwrap();
+            assert_eq!((page.events.len(), page.scanned.get()), (0, 8192));
+            assert_eq!(store.read_all(page.scanned, &nobodys, 10).await.unwrap().scanned, 10_000);
+        }
+    });
+}
