@@ -154,6 +154,23 @@ mod tests {
         Append { stream, expected, events: vec![event], reply: oneshot::channel().0 }
     }
 
+    /// Snapshots and leases are written on the same connection without waiting for the disk.
+    #[test]
+    fn appends_wait_for_the_disk_as_the_connection_is_set_to() {
+        let (connection, head) = (Connection::open_in_memory().unwrap(), Head::default());
+        schema::migrate(&connection).unwrap();
+        let notes = "CREATE TEMP TABLE notes (synchronous INTEGER); \
+            CREATE TEMP TRIGGER notes AFTER INSERT ON main.events BEGIN \
+                INSERT INTO notes SELECT synchronous FROM pragma_synchronous; END";
+        connection.execute_batch(notes).unwrap();
+        for (set, event) in [(1, 1), (2, 2)] {
+            connection.pragma_update(None, "synchronous", set).unwrap();
+            write(&connection, &head, &mut vec![append(1, event)], &mut || ());
+            let last = "DELETE FROM notes RETURNING synchronous";
+            assert_eq!(connection.query_row(last, [], |row| row.get::<_, i64>(0)).unwrap(), set);
+        }
+    }
+
     /// It stands far behind what its group has stored.
     #[test]
     fn who_waits_for_the_feed_is_told_of_a_group_that_ends_with_a_repeated_append() {
