@@ -1,4 +1,4 @@
-//! Floats, which are stored as text.
+//! Numbers, which are stored as text.
 
 use eventsource_runtime::prelude::*;
 use eventsource_tests::dice::Dice;
@@ -46,6 +46,44 @@ async fn every_float_comes_back_with_the_bits_that_it_had() {
     let recorder = Recorder::new();
     let loaded = recorder.run(probes.load(&probe)).await.unwrap();
     assert!(bits(&loaded.state.values) == bits(&values), "in a snapshot");
+    let rendered = recorder.trees().render();
+    assert!(rendered.contains("eventsource.snapshot.used=true"), "{rendered}");
+}
+
+#[derive(Event, Clone, Serialize, Deserialize)]
+struct Counted {
+    signed: Vec<i128>,
+    unsigned: Vec<u128>,
+}
+
+#[derive(Aggregate, Default, Serialize, Deserialize)]
+#[aggregate(id = Uuid, events(Counted), snapshot(every = 1000))]
+struct Counter {
+    signed: Vec<i128>,
+    unsigned: Vec<u128>,
+}
+
+impl Apply<Counted> for Counter {
+    fn apply(&mut self, event: Counted) {
+        self.signed.extend(event.signed);
+        self.unsigned.extend(event.unsigned);
+    }
+}
+
+/// A tree of JSON values, which rounds the larger ones, is nowhere in between.
+#[tokio::test]
+async fn every_integer_comes_back_whole() {
+    let (counters, counter) = (Repository::<Counter, _>::new(sqlite().await), Uuid::now_v7());
+    let signed = vec![i64::MIN.into(), i64::MAX.into(), i128::from(i64::MIN) - 1, i128::MIN, i128::MAX];
+    let unsigned = vec![(1 << 53) + 1, u64::MAX.into(), u128::from(u64::MAX) + 1, u128::MAX];
+    let both = Counted { signed: signed.clone(), unsigned: unsigned.clone() };
+    counters.append(&counter, ExpectedVersion::NoStream, both).await.unwrap();
+    let event = counters.load(&counter).await.unwrap().state;
+    assert_eq!((&event.signed, &event.unsigned), (&signed, &unsigned), "in an event");
+    counters.create_snapshot(&counter).await.unwrap().expect("there is something to keep");
+    let recorder = Recorder::new();
+    let snapshot = recorder.run(counters.load(&counter)).await.unwrap().state;
+    assert_eq!((snapshot.signed, snapshot.unsigned), (signed, unsigned), "in a snapshot");
     let rendered = recorder.trees().render();
     assert!(rendered.contains("eventsource.snapshot.used=true"), "{rendered}");
 }

@@ -91,3 +91,27 @@ async fn so_is_a_query() {
         assert!(matches!(deep, ExecuteJsonError::BadPayload { .. }), "{deep}");
     }
 }
+
+#[derive(Query, Deserialize)]
+#[query(output = String)]
+struct Show {
+    wide: u128,
+    exact: f64,
+}
+
+struct Scale;
+
+#[query_handler]
+impl Scale {
+    fn show(&self, Show { wide, exact }: Show) -> Result<String, Infallible> {
+        Ok(format!("{wide} {exact:?}"))
+    }
+}
+
+/// As it would through a tree of JSON values.
+#[tokio::test]
+async fn a_number_off_the_wire_loses_nothing() {
+    let bus = QueryBus::builder().handler(Scale).build();
+    let json = r#"{"wide":340282366920938463463374607431768211455,"exact":-0.0}"#;
+    assert_eq!(bus.execute_json("Show", json).await.unwrap(), "340282366920938463463374607431768211455 -0.0");
+}

@@ -313,6 +313,18 @@ mod tests {
     }
 
     #[test]
+    fn the_payload_of_an_event_is_sent_byte_for_byte() {
+        use crate::domain::Envelope;
+        use crate::store::Position;
+
+        let place = (StreamId::new("Order", 42), Version::new(3), Position::new(7));
+        for payload in [&br#" {"b":1.10,"a":340282366920938463463374607431768211455,"b":-0.0}"#[..], b"\0\xff"] {
+            let envelope = Envelope::new(Uuid::now_v7(), place.clone(), ("OrderPlaced", 1), Timestamp::from_micros(0));
+            assert_eq!(Message::of(&StoredEvent::new(envelope, payload.into())).payload(), payload);
+        }
+    }
+
+    #[test]
     fn debug_shows_neither_headers_nor_payload() {
         let message = Message::new(StreamId::new("Order", 1), "OrderPlaced", "secret").with_header("token", "secret");
         assert!(!format!("{message:?} {:?}", message.headers()).contains("secret"));

@@ -270,6 +270,18 @@ mod tests {
         assert_eq!(tree(&nested(200)).unwrap(), nested(200));
     }
 
+    /// Commands that are put off are dispatched from it.
+    #[test]
+    fn what_is_kept_raw_is_kept_as_it_was_written() {
+        #[derive(Serialize, Deserialize)]
+        struct Wide {
+            second: u128,
+            first: f64,
+        }
+        let wide = raw(&Wide { second: u128::MAX, first: -0.0 }).unwrap();
+        assert_eq!(wide.get(), r#"{"second":340282366920938463463374607431768211455,"first":-0.0}"#);
+    }
+
     #[cfg(debug_assertions)]
     #[test]
     fn a_field_that_is_left_out_and_not_read_is_noticed_in_development() {

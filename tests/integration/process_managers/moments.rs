@@ -145,6 +145,48 @@ async fn a_moment_does_not_move_if_the_manager_reacts_late() {
     managers.shutdown().await.unwrap();
 }
 
+/// Holds what a tree of JSON values does not: an integer beyond 64 bits, and fields in an order.
+#[derive(Event, Clone, Serialize, Deserialize)]
+struct Wide {
+    second: u128,
+    first: f64,
+}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Wide))]
+struct Widening;
+
+impl Apply<Wide> for Widening {
+    fn apply(&mut self, _: Wide) {}
+}
+
+const WIDE: Wide = Wide { second: u128::MAX, first: -0.0 };
+
+#[process_manager]
+impl Widening {
+    fn placed(&self, event: &Recorded<OrderPlaced>) -> Reaction<Self> {
+        Reaction::new().record_at(event.recorded_at(), WIDE)
+    }
+}
+
+#[tokio::test]
+async fn what_was_put_off_is_recorded_byte_for_byte() {
+    let store = MemoryStore::new();
+    let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
+    let managers = ProcessManagerRunner::new(store.clone(), bus.clone()).process_manager::<Widening>().spawn();
+    bus.dispatch(place(Uuid::now_v7(), "Ada", "1 Analytical Row")).await.unwrap();
+    let recorded = async {
+        loop {
+            if let Some(wide) = all_events(&store).await.iter().find(|event| *event.event_type == *"Wide") {
+                return wide.payload().clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(crate::in_time(recorded).await, serde_json::to_vec(&WIDE).unwrap());
+    managers.shutdown().await.unwrap();
+}
+
 #[test]
 fn a_moment_is_part_of_what_a_test_expects_and_comes_in_its_turn() {
     let (order, placed) = (Uuid::now_v7(), || OrderPlaced { customer: "Ada".into(), cents: 1, address: "here".into() });
