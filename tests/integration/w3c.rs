@@ -97,6 +97,15 @@ fn states() -> Vec<(Vec<String>, Option<String>)> {
         let all = ["foo=1", &format!("{key}=1")];
         vectors.push(if is_valid { some(&all, &all.join(",")) } else { none(&all) });
     }
+    let value = |length: usize| "v".repeat(length);
+    for (state, is_valid) in [
+        (format!("foo={}", value(256)), true),
+        (format!("foo={}", value(257)), false),
+        (format!("a={},b={}", value(254), value(253)), true),
+        (format!("a={},b={}", value(254), value(254)), false),
+    ] {
+        vectors.push(if is_valid { some(&[&state], &state) } else { none(&[&state]) });
+    }
     let tens = |from: u32, to: u32| (from..=to).map(|n| format!("bar{n:02}={n:02}")).collect::<Vec<_>>().join(",");
     let most = [tens(1, 10), tens(11, 20), tens(21, 30), tens(31, 32)];
     vectors.push((most.to_vec(), Some(most.join(","))));
