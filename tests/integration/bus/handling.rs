@@ -4,9 +4,9 @@ use std::future::{Ready, ready};
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use eventsource_runtime::bus::{HandlerError, InProcessBus, Received};
+use eventsource_runtime::bus::{HandlerError, InProcessBus, InProcessOptions, Received};
 use eventsource_runtime::store::{EventStore, MemoryStore, SqliteStore, StoreError};
 use eventsource_tests::placing::{self, place};
 use tokio::sync::{Semaphore, mpsc};
@@ -195,6 +195,50 @@ async fn the_trouble_of_a_store_costs_no_message_of_a_batch_a_retry() {
     tokio::time::sleep(Duration::from_secs(20)).await;
     let tally = running.shutdown().await.unwrap();
     assert_eq!((tally.acknowledged, tally.dead_lettered, calls.load(Ordering::SeqCst)), (2, 0, 5));
+}
+
+/// Nothing of a handler that never waits would be settled before the next ones have been handled as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_took_its_time_is_settled_before_the_next_is_handled() {
+    const LONG: Duration = Duration::from_millis(10);
+    let bus = InProcessBus::with_options(InProcessOptions::default().confirm_handled());
+    let (queue, queued) = std::sync::mpsc::channel::<()>();
+    let (confirm, confirmed) = std::sync::mpsc::channel::<()>();
+    let inside = Mutex::new((queued, confirmed));
+    // Blocks its thread, and so never waits.
+    let running = bus.subscribe("busy").max_retries(0).handle(move |received: Received| {
+        let (queued, confirmed) = &*inside.lock().unwrap();
+        ready(match &received.payload()[..] {
+            b"0" => queued.recv().map_err(HandlerError::from),
+            b"1" => {
+                let begun = Instant::now();
+                while begun.elapsed() < LONG {
+                    std::hint::spin_loop();
+                }
+                Ok(())
+            }
+            _ => confirmed.recv_timeout(Duration::from_secs(20)).map_err(HandlerError::from),
+        })
+    });
+    let running = running.await.unwrap();
+    // Seldom has the lane only one of the two that follow, which is settled anyway.
+    for _ in 0..10 {
+        let published = [0, 1, 2].map(|number| {
+            let bus = bus.clone();
+            Box::pin(async move { bus.publish(numbered(number)).await })
+        });
+        let [mut first, mut second, mut third] = published;
+        for publication in [&mut first, &mut second, &mut third] {
+            assert!(futures_util::poll!(publication).is_pending());
+        }
+        queue.send(()).unwrap();
+        second.await.unwrap();
+        confirm.send(()).unwrap();
+        third.await.unwrap();
+        first.await.unwrap();
+        assert_eq!(running.tally().dead_lettered, 0, "it waited in vain");
+    }
+    running.shutdown().await.unwrap();
 }
 
 /// No batch was larger than what may be in flight.

@@ -45,6 +45,21 @@ async fn a_step_that_does_not_end_is_aborted_when_the_shut_down_has_no_more_time
     assert_eq!((projection, checkpoint), ("Effects", Position::START));
 }
 
+/// The rest of its page is left to the next start, like what comes behind it.
+#[tokio::test]
+async fn one_that_is_live_ends_with_the_event_that_it_is_at() {
+    let (store, effects) = (Faulty::default(), Effects::stuck());
+    let projections = ProjectionRunner::new(store.clone()).projection(effects.clone()).spawn();
+    projections.wait_for(Position::START).await.unwrap();
+    let orders = Repository::<Order, _>::new(store.clone());
+    let placed = || OrderPlaced { customer: "Ada".into(), lines: Vec::new(), shipping_address: String::new() };
+    orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, vec![placed(), placed(), placed()]).await.unwrap();
+    in_time(first_batch(&store)).await;
+    let (ended, ()) = tokio::join!(projections.shutdown(), async { effects.permits.add_permits(3) });
+    ended.unwrap();
+    assert_eq!(effects.count(), 1);
+}
+
 /// It ran out by the machine's clock, though the pauses in between are of the runtime's: a test that stops that one
 /// waited as long.
 #[tokio::test(start_paused = true)]
