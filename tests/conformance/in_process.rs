@@ -1,5 +1,7 @@
 //! The bus within the process.
 
+mod schedules;
+
 use eventsource_runtime::bus::{InProcessBus, InProcessOptions};
 use eventsource_runtime::event_bus_suite;
 
