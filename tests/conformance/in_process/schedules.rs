@@ -193,10 +193,10 @@ fn run(seed: u64) -> Result<Seen, String> {
     let limits = limits(&mut dice);
     let (watcher, messages) = (Arc::new(Watcher::new(dice, Model::new(limits))), Arc::new(()));
     let bus = InProcessBus::with_options(options(limits));
-    let watched = Watched { inner: bus.inner().clone(), watcher: Arc::clone(&watcher) };
+    let held_up = Watched { inner: bus.inner().clone(), watcher: Arc::clone(&watcher) };
     let world = World {
         watcher: Arc::clone(&watcher),
-        bus: Traced::over(watched).enable_tracing(false).enable_metrics(false),
+        bus: Traced::over(held_up).enable_tracing(false).enable_metrics(false),
         ending: Arc::new(Semaphore::new(0)),
         messages: Arc::clone(&messages),
     };

@@ -13,7 +13,7 @@ use eventsource_runtime::store::StreamId;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::model::{GROUPS, Model};
+use super::model::GROUPS;
 use super::watched::{Watched, Watcher, number};
 
 const STREAMS: u64 = 3;
@@ -78,17 +78,15 @@ impl World {
             self.pause().await;
             let (call, messages) = self.messages(false);
             let patience = if self.watcher.once_in(8) { millis(self.watcher.below(3)) } else { LONG };
-            match timeout(patience, self.bus.publish_each(messages)).await {
-                Ok(results) => self.watcher.tell(|model| model.published(call, &results)),
-                Err(_) => {
-                    let gave_up = |model: &mut Model| {
-                        let is_stuck = patience == LONG && !model.may_wait();
-                        model.require(!is_stuck, || format!("the publisher of {call:?} waits for ever"));
-                        model.gave_up(call);
-                    };
-                    self.watcher.tell(gave_up);
+            let published = timeout(patience, self.bus.publish_each(messages)).await;
+            self.watcher.tell(|model| {
+                if let Ok(results) = published {
+                    return model.published(call, &results);
                 }
-            }
+                let is_stuck = patience == LONG && !model.may_wait();
+                model.require(!is_stuck, || format!("the publisher of {call:?} waits for ever"));
+                model.gave_up(call);
+            });
         }
     }
 

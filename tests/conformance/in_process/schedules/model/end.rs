@@ -47,7 +47,9 @@ impl Model {
     pub(in crate::in_process::schedules) fn over(&mut self) {
         let calls: Vec<_> =
             self.sent.iter().filter(|sent| sent.ended.is_none()).map(|sent| sent.call.clone()).collect();
-        calls.into_iter().for_each(|call| self.gave_up(call));
+        for call in calls {
+            self.gave_up(call);
+        }
         for group in 0..GROUPS.len() {
             self.check_end(group);
             for other in 0..group {
