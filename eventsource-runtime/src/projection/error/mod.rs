@@ -87,9 +87,8 @@ impl ProjectionError {
     }
 
     /// Marks a failure that a retry cannot fix: the policy decides at once, as it does by itself if the cause is a
-    /// [`DecodeError`] or a
-    /// [`ChainTooLong`]. A set-up or a reset that fails with it stops the projection at once. The trouble of the store in
-    /// which the step writes is waited for nevertheless.
+    /// [`DecodeError`] or a [`ChainTooLong`]. A set-up or a reset that fails with it stops the projection at once. The
+    /// trouble of the store in which the step writes is waited for nevertheless.
     ///
     /// ```
     /// # use eventsource_runtime::projection::ProjectionError;

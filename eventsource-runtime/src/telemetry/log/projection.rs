@@ -9,7 +9,8 @@ use crate::store::{Position, StreamId, status_code};
 use crate::telemetry::{Chain, error_text, guarded};
 
 /// Why a projection failed: the name of its error, the event at fault, if it is one, the database's code, if that is
-/// behind it, and the text, if that is recorded. What it does beside its steps, such as keeping its lease, has no span that tells.
+/// behind it, and the text, if that is recorded. What it does beside its steps, such as keeping its lease, has no span
+/// that tells.
 pub(crate) struct Reason<'a> {
     error_type: &'a str,
     event: Option<&'a StoredEvent>,
