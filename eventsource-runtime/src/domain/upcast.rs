@@ -82,8 +82,7 @@ pub enum DecodeFault {
 
 impl DecodeFault {
     /// A short, stable name for telemetry.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::UnknownType => "unknown_type",
             Self::Newer => "newer",
