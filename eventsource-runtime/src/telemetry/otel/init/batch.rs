@@ -18,7 +18,9 @@ use super::ignored::Ignored;
 use super::numbers::{milliseconds, most_waiting, size};
 use super::reporting::{Alarm, Reporting};
 use crate::sync::Mutex;
+use crate::telemetry::otel::pipeline::root_of;
 use crate::telemetry::otel::processed::Processed;
+use crate::telemetry::otel::toggle;
 use crate::telemetry::{TelemetryError, log};
 
 /// How many items are exported at once by default, as in OpenTelemetry.
@@ -135,9 +137,9 @@ impl Admission {
     }
 
     fn count_dropped(&self, now: Instant) {
-        let dropped = self.processed.queue_full.fetch_add(1, Ordering::Relaxed) + 1;
+        self.processed.queue_full.fetch_add(1, Ordering::Relaxed);
         if self.alarm.rings_for_drop(self.signal, now) {
-            self.tell_dropped(dropped);
+            self.tell_dropped();
         }
     }
 
@@ -171,15 +173,16 @@ impl Admission {
         stays
     }
 
-    /// A log record is dropped while `tracing` dispatches it, and logging from in there would panic in whoever logs. So
-    /// it is reported from elsewhere, once a minute at most.
-    fn tell_dropped(&self, dropped: u64) {
-        let signal = self.signal.name();
-        if let Signal::Logs = self.signal {
-            let _ = thread::Builder::new().name("eventsource-logs".into()).spawn(move || log::dropped(signal, dropped));
-        } else {
-            log::dropped(signal, dropped);
-        }
+    /// Reports what was dropped until now, from a thread of its own: a span is dropped while another is current, whose
+    /// ids would be on the event, and a log record while `tracing` dispatches it, where logging would panic.
+    fn tell_dropped(&self) {
+        let (signal, processed) = (self.signal.name(), Arc::clone(&self.processed));
+        let root = toggle::has_context().then(|| Context::map_current(root_of));
+        let tell = move || {
+            let _attached = root.map(Context::attach);
+            log::dropped(signal, processed.queue_full.load(Ordering::Relaxed));
+        };
+        let _ = thread::Builder::new().name("eventsource-drops".into()).spawn(tell);
     }
 
     /// So many items have been exported, or not; of those that were, the receiver did not take so many.
