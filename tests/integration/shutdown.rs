@@ -1,6 +1,7 @@
 //! Shutting down keeps its deadline, wherever it is called from and whatever the exporter does.
 
 use std::panic;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,8 @@ use crate::hold_panic_hook;
 /// How long a shut-down may take here.
 const DEADLINE: Duration = Duration::from_millis(200);
 /// What it may be late by at the best of so many tries: more is no accident of the machine.
-const LATE: Duration = Duration::from_secs(1);
-const TRIES: usize = 5;
+const LATE: Duration = Duration::from_millis(100);
+const TRIES: usize = 20;
 /// What a busy machine may add to any of them.
 const SLACK: Duration = Duration::from_secs(30);
 
@@ -98,13 +99,15 @@ fn hanging_exporters_hold_up_no_flush_wherever_and_however_often_it_is_called() 
 
 /// How long the end of it took.
 fn flushed_and_shut_down(here: &Runtime) -> Duration {
-    let telemetry = hanging();
+    let telemetry = Arc::new(hanging());
     for round in ["once", "twice"] {
         assert_in_time(round, || here.block_on(telemetry.force_flush()));
         for workers in [1, 4] {
-            let runtime = many(workers);
-            let inside = || async { tokio::join!(telemetry.force_flush(), telemetry.force_flush()).0 };
-            assert_in_time(round, || runtime.block_on(inside()));
+            let (runtime, own) = (many(workers), || Arc::clone(&telemetry));
+            let twice = async |own: Arc<Telemetry>| tokio::join!(own.force_flush(), own.force_flush()).0;
+            assert_in_time(round, || runtime.block_on(runtime.spawn(twice(own()))).unwrap());
+            let blocking = async |own: Arc<Telemetry>| own.force_flush_blocking();
+            assert_in_time(round, || runtime.block_on(runtime.spawn(blocking(own()))).unwrap());
         }
         assert_in_time(round, || telemetry.force_flush_blocking());
     }
@@ -116,7 +119,7 @@ fn shutting_down_in_a_panic_hook_keeps_the_deadline() {
     assert_soon("in a panic hook", in_a_panic_hook);
 }
 
-/// How long a flush and a shut-down took there.
+/// How long a flush and a shut-down took there, the longer of them.
 fn in_a_panic_hook() -> Duration {
     let telemetry = hanging();
     let (tell, told) = mpsc::channel();
@@ -126,18 +129,19 @@ fn in_a_panic_hook() -> Duration {
     // Other tests of this process may panic meanwhile.
     panic::set_hook(Box::new(move |_| {
         if std::thread::current().id() == ours {
-            let started = Instant::now();
-            let flushed = telemetry.force_flush_blocking();
-            let late = |result| matches!(result, Err(TelemetryError::TimedOut { .. }));
-            let timed_out = late(flushed) && late(telemetry.shutdown_blocking());
-            let _ = tell.send((timed_out, started.elapsed()));
+            let asked = [Telemetry::force_flush_blocking, Telemetry::shutdown_blocking].map(|ask| {
+                let started = Instant::now();
+                let result = ask(&telemetry);
+                (matches!(result, Err(TelemetryError::TimedOut { .. })), started.elapsed())
+            });
+            let _ = tell.send(asked);
         }
     }));
     let _ = panic::catch_unwind(|| panic!("as it must"));
     panic::set_hook(before);
-    let (timed_out, taken) = told.recv().unwrap();
-    assert!(timed_out, "{taken:?}");
-    taken
+    let asked = told.recv().unwrap();
+    assert!(asked.iter().all(|(timed_out, _)| *timed_out), "{asked:?}");
+    asked.map(|(_, taken)| taken).into_iter().max().unwrap()
 }
 
 /// Takes all that it is given, and tells how much; it is dropped when it was shut down.

@@ -1,11 +1,9 @@
 //! What the set-up and exporting report to operators.
 
-use std::fmt::Display;
-
-/// An exporter began to fail: what it is given is lost until it works again.
-pub(in crate::telemetry) fn export_fails(signal: &str, error: &dyn Display) {
+/// Exporters began to fail: what they are given is lost until they work again.
+pub(in crate::telemetry) fn export_fails(signals: &str, causes: &str) {
     event!("eventsource.telemetry.export_fails", LOG_TELEMETRY, WARN, "export fails", {
-        eventsource.signal = signal, exception.message = %error
+        eventsource.signal = signals, exception.message = causes
     });
 }
 

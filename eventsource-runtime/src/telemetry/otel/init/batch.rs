@@ -12,11 +12,12 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
+use super::alarm::Alarm;
 use super::contained::started;
 use super::env::Signal;
 use super::ignored::Ignored;
 use super::numbers::{milliseconds, most_waiting, size};
-use super::reporting::{Alarm, Reporting};
+use super::reporting::Reporting;
 use crate::sync::Mutex;
 use crate::telemetry::otel::pipeline::root_of;
 use crate::telemetry::otel::processed::Processed;
@@ -366,9 +367,7 @@ mod tests {
 
     #[test]
     fn what_begins_while_it_would_be_lost_is_turned_away_and_counted() {
-        let mut alarm = Alarm::default();
-        alarm.began = alarm.began.checked_sub(10 * DELAY).unwrap();
-        let alarm = Arc::new(alarm);
+        let alarm = Arc::new(Alarm::new(Instant::now().checked_sub(10 * DELAY).unwrap()));
         let processed = Arc::<Processed>::default();
         let admission = Admission::new(Signal::Traces, 2, &processed, &alarm);
         let counts = || [&processed.export_failed, &processed.queue_full].map(|count| count.load(Ordering::Relaxed));
