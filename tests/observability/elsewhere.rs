@@ -1,5 +1,6 @@
 //! What the service has no part in: a broker, which does not always take what it is sent, leases that others take, a
-//! query that nobody answers, a rebuild, and what a neighbour sends who has another clock and nothing to say of traces.
+//! command and a query that nobody answers, a rebuild, and what a neighbour sends who has another clock and nothing to
+//! say of traces.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub(crate) async fn runs() {
             Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}").with_header("traceparent", "none");
         bus.inner().publish(vec![unreadable]).await.pop().unwrap().unwrap();
         span("elsewhere").attribute("text", "long".repeat(1000)).in_scope(|| ());
+        CommandBus::builder().build().dispatch_json("Unheard", "{}").await.unwrap_err();
         QueryBus::builder().build().execute_json("Unheard", "{}").await.unwrap_err();
         let rebuilt = ProjectionRunner::new(MemoryStore::new()).projection(Watching).rebuild().spawn();
         lose_a_lease().await;
