@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::exported;
+use super::receivers::Tap;
 
 const HEADER: &str = "x-honeycomb-team";
 const SECRET: &str = "canary-5e1f";
@@ -70,4 +71,28 @@ async fn headers_go_with_every_call_and_are_shown_nowhere() {
         assert!(calls.iter().any(|(path, _)| path.contains(signal)), "{signal}: {calls:?}");
     }
     assert!(calls.iter().all(|(_, header)| header.as_deref() == Some(SECRET)), "{calls:?}");
+}
+
+/// What the tutorial tells to set is all that a receiver needs, but for its address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_variables_of_the_tutorial_suffice() {
+    let Some(tap) = Tap::start() else { return };
+    let (grpc, mut told) = receiver().await;
+    let page = include_str!("../../../eventsource-runtime/docs/tutorial.md");
+    let commands: Vec<_> = page.lines().filter(|line| line.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT=")).collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    for command in commands {
+        let (variables, _) = command.split_once(" cargo run").unwrap();
+        let mut environment: Vec<_> = variables
+            .split(' ')
+            .map(|set| set.split_once('=').unwrap())
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect();
+        let endpoint = if variables.contains("PROTOCOL=grpc") { grpc.clone() } else { tap.endpoint() };
+        environment[0].1 = endpoint;
+        let output = tokio::task::spawn_blocking(move || exported(&environment)).await.unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(shown.contains("\nexported\n") && !shown.contains("setting ignored"), "{command}: {shown}");
+    }
+    assert!(told.try_recv().is_ok(), "one of them was sent over gRPC");
 }
