@@ -8,6 +8,7 @@ use eventsource_runtime::clock::Counting;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::SqliteStore;
 use eventsource_runtime::telemetry::TelemetryBuilder;
+use eventsource_tests::everything::{self, ANSWERS, Off};
 use eventsource_tests::exporters::{Deed, Hostile};
 use eventsource_tests::orders::{Order, OrderQueries, OrderReadModel, OrdersByStatus, ShipOrder};
 use eventsource_tests::scratch::Scratch;
@@ -123,6 +124,20 @@ async fn whatever_exporters_do_the_answers_and_the_stored_bytes_are_the_same() {
         let hostile = Hostile::new(deed);
         assert_eq!(outcome(all_of(&hostile), Some(&hostile)).await, expected, "{name}");
     }
+}
+
+/// On every component: buses, process managers and dead letters, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_exporters_do_all_components_answer_the_same() {
+    let everything = async || everything::run(Off::default()).await.0;
+    assert_eq!(everything().await, ANSWERS, "no telemetry");
+    for deed in [Deed::Refuse, Deed::Panic, Deed::Hang] {
+        let telemetry = all_of(&Hostile::new(deed)).shutdown_timeout(Duration::ZERO).build().unwrap();
+        assert_eq!(telemetry.run(everything()).await, ANSWERS, "{deed:?}");
+        let _ = telemetry.shutdown().await;
+    }
+    let panicking = Telemetry::builder("tests").span_processor(Panics).sampler(Panics).build().unwrap();
+    assert_eq!(panicking.run(everything()).await, ANSWERS, "a sampler and a processor");
 }
 
 /// What is called on the threads that make and end spans, and panics each time.
