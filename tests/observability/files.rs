@@ -129,6 +129,14 @@ fn grafana_knows_every_field_of_the_dashboard() {
     assert_eq!(misread(&python, &dashboard), "");
     dashboard["panels"][1]["gridPos"]["depth"] = 3.into();
     assert_eq!(misread(&python, &dashboard), "/panels/1/gridPos/depth is unknown\n");
+    let misread_with = |pointer: &str, value: Value| {
+        let mut dashboard = self::dashboard();
+        *dashboard.pointer_mut(pointer).unwrap() = value;
+        misread(&python, &dashboard)
+    };
+    assert_eq!(misread_with("/panels/1/title", 7.into()), "/panels/1/title is 7, not of <class 'str'>\n");
+    let query = misread_with("/panels/1/targets/0/expr", true.into());
+    assert_eq!(query, "/panels/1/targets/0/expr is True, not of <class 'str'>\n");
 }
 
 #[test]
