@@ -56,13 +56,22 @@ pub struct Lease {
     pub checkpoint: Position,
     /// The lease's holder, if that is not the one that asked.
     pub taken: Option<Taken>,
+    /// Whose lease had expired when this claim took it over. It is nobody's if that was given up, or taken by force, or
+    /// if the claim is not the first one of its token.
+    pub expired: Option<String>,
 }
 
 impl Lease {
     /// Of a part that stands at a checkpoint: the asking one's, unless another has it.
     #[must_use]
     pub const fn new(checkpoint: Position, taken: Option<Taken>) -> Self {
-        Self { checkpoint, taken }
+        Self { checkpoint, taken, expired: None }
+    }
+
+    /// The same, taken over from an owner whose lease had expired.
+    #[must_use]
+    pub fn after(self, expired: Option<impl Into<String>>) -> Self {
+        Self { expired: expired.map(Into::into), ..self }
     }
 }
 

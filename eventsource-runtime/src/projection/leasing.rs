@@ -11,12 +11,12 @@ use super::error::ProjectionError;
 use super::halt::Halt;
 use super::lease::{Claim, Lease, LeaseLost, Taken};
 use super::options::Options;
+use super::partition::Partition;
 use super::partition_runner::{Cursor, PartitionRunner};
 use super::retry::upkeep;
 use crate::poll::beside;
 use crate::store::Position;
 use crate::telemetry::{log, metrics};
-use crate::timer::until;
 
 /// How often to check whether another's lease is free, and how far its holder has come.
 pub(crate) const LOOK: Duration = Duration::from_millis(200);
@@ -72,8 +72,7 @@ impl<S: ProjectionStore> PartitionRunner<S> {
     /// Waits for the lease, and returns where the part stands then. What another runner does meanwhile counts as
     /// progress here, and what it has not done yet as the gap.
     pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Position, Halt> {
-        // Whose it was when it was last asked for, and until when, if it looked as if nobody renewed it.
-        let mut earlier: Option<(String, Option<tokio::time::Instant>)> = None;
+        let mut waited_for: Option<String> = None;
         loop {
             let lease = self.claim(hold).await?;
             self.progress.send_modify(|progress| progress.checkpoint = Some(lease.checkpoint));
@@ -81,20 +80,19 @@ impl<S: ProjectionStore> PartitionRunner<S> {
                 gap.checkpoint(lease.checkpoint.get());
             }
             let Some(taken) = lease.taken else {
-                if let Some((owner, ends)) = earlier {
-                    let has_expired = ends.is_some_and(|ends| tokio::time::Instant::now() >= ends);
-                    let told = if has_expired { log::projection_lease_expired } else { log::projection_takes_over };
-                    told(self.partition.projection, self.partition.index, &owner);
+                let Partition { projection, index, .. } = self.partition;
+                match (lease.expired, waited_for) {
+                    (Some(owner), Some(_)) => log::projection_lease_expired(projection, index, &owner),
+                    (None, Some(owner)) => log::projection_takes_over(projection, index, &owner),
+                    (_, None) => {}
                 }
                 return Ok(lease.checkpoint);
             };
-            if earlier.is_none() {
+            if waited_for.is_none() {
                 log::projection_waits(self.partition.projection, self.partition.index, &taken.owner);
             }
-            // A holder that is alive has renewed it by then.
-            let ends = (taken.left < hold.claim.term / 3).then(|| until(taken.left));
             self.look_later(&taken).await?;
-            earlier = Some((taken.owner, ends));
+            waited_for = Some(taken.owner);
         }
     }
 

@@ -69,6 +69,7 @@ impl Flawed {
                     lease.taken = None;
                 }
             }
+            Flaw::TellsNothingOfTheDead => lease.expired = None,
             Flaw::TellsTheFirstOwner => {
                 let first = self.notes().owner.get_or_insert_with(|| claim.owner.to_string()).clone();
                 lease.taken.iter_mut().for_each(|taken| taken.owner.clone_from(&first));

@@ -75,13 +75,16 @@ impl Part {
 
     fn lease(&mut self, claim: &Claim) -> Lease {
         let is_holder = self.token() == Some(claim.token);
+        let mut before = None;
         if claim.gives_up() {
             self.held.take_if(|_| is_holder);
         } else if is_holder || claim.by_force || self.held.as_ref().is_none_or(|held| held.left().is_zero()) {
+            before = self.held.take_if(|_| !is_holder && !claim.by_force);
             self.hold(claim.clone());
         }
         let another = self.held.as_ref().filter(|held| held.claim.token != claim.token);
-        Lease::new(self.checkpoint, another.map(|held| Taken::new(&*held.claim.owner, held.left())))
+        let taken = another.map(|held| Taken::new(&*held.claim.owner, held.left()));
+        Lease::new(self.checkpoint, taken).after(before.map(|held| held.claim.owner.to_string()))
     }
 }
 

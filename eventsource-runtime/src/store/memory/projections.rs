@@ -82,6 +82,12 @@ impl Part {
         none.unwrap_or_else(|| self.until.saturating_duration_since(Instant::now()))
     }
 
+    /// Whose lease has expired, if a claim may take it.
+    fn expired(&self, claim: &Claim) -> Option<String> {
+        let is_anothers = self.token.is_some_and(|token| token != claim.token);
+        (is_anothers && !claim.by_force).then(|| self.owner.to_string())
+    }
+
     fn hold(&mut self, claim: &Claim) {
         self.token = Some(claim.token);
         self.owner = Arc::clone(&claim.owner);
@@ -192,14 +198,16 @@ impl ProjectionStore for Memory {
         projections.part(partition, |part| {
             let is_holder = part.token == Some(claim.token);
             let is_free = || claim.by_force || (part.left().is_zero() && turn.try_lock().is_ok());
+            let mut expired = None;
             if is_holder && claim.gives_up() {
                 part.token = None;
             } else if is_holder || (!claim.gives_up() && is_free()) {
+                expired = part.expired(&claim);
                 part.hold(&claim);
             }
             let is_granted = part.token == Some(claim.token) || (part.token.is_none() && claim.gives_up());
             let taken = (!is_granted).then(|| Taken { owner: part.owner.to_string(), left: part.left() });
-            Lease { checkpoint: part.checkpoint, taken }
+            Lease { checkpoint: part.checkpoint, taken, expired }
         })
     }
 

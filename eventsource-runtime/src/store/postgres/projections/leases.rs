@@ -47,16 +47,17 @@ fn taking(which: &str) -> String {
     format!(
         "UPDATE {{schema}}.projection_partitions AS part SET token = $4, owner = $5, \
             expires = clock_timestamp() + $6::bigint * interval '1 millisecond' \
-        FROM (SELECT projection, partition FROM {{schema}}.projection_partitions \
+        FROM (SELECT projection, partition, token, owner FROM {{schema}}.projection_partitions \
             WHERE projection = $1 AND partition = $2 AND partitions = $3 {which}) AS had \
-        WHERE part.projection = had.projection AND part.partition = had.partition RETURNING part.position"
+        WHERE part.projection = had.projection AND part.partition = had.partition \
+        RETURNING part.position, had.token, had.owner"
     )
 }
 
 pub(super) fn give_up(schema: &Schema) -> String {
     schema.sql(
         "UPDATE {schema}.projection_partitions SET token = NULL, owner = '', expires = 'epoch' \
-        WHERE projection = $1 AND partition = $2 AND partitions = $3 AND token = $4 RETURNING position",
+        WHERE projection = $1 AND partition = $2 AND partitions = $3 AND token = $4 RETURNING position, token, owner",
     )
 }
 
@@ -95,7 +96,7 @@ impl Postgres {
         let mut attempt = 1;
         loop {
             if let Some(row) = client.query_opt(&change, params).await? {
-                return Ok(Some(Lease { checkpoint: checkpoint(&row), taken: None }));
+                return Ok(Some(granted(&row, claim)));
             }
             let look = client.prepare_cached(&statements.look).await?;
             let Some(row) = client.query_opt(&look, &all[..3]).await? else { return Ok(None) };
@@ -113,6 +114,13 @@ fn checkpoint(row: &Row) -> Position {
     Position::new(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 
+/// The result of a change of a lease, with whose it was before.
+fn granted(row: &Row, claim: &Claim) -> Lease {
+    let token: Option<Uuid> = row.get(1);
+    let is_expired = token.is_some_and(|token| token != claim.token) && !claim.by_force;
+    Lease::new(checkpoint(row), None).after(is_expired.then(|| row.get::<_, String>(2)))
+}
+
 /// The result of a look at a lease: if it is nobody's, the caller is to ask again at once.
 fn seen(row: &Row, claim: &Claim) -> Lease {
     let token: Option<Uuid> = row.get(1);
@@ -122,5 +130,5 @@ fn seen(row: &Row, claim: &Claim) -> Lease {
         _ => LOCKED,
     };
     let is_granted = token == Some(claim.token) || token.is_none() && claim.gives_up();
-    Lease { checkpoint: checkpoint(row), taken: (!is_granted).then(|| Taken { owner: row.get(2), left }) }
+    Lease::new(checkpoint(row), (!is_granted).then(|| Taken { owner: row.get(2), left }))
 }

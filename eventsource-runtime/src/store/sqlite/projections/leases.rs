@@ -47,10 +47,16 @@ impl Row {
         }
     }
 
+    /// What a claim got that has changed it.
+    fn granted(self, claim: &Claim) -> Lease {
+        let is_expired = self.token.is_some() && !self.is_had(claim) && !claim.by_force;
+        Lease::new(self.checkpoint, None).after(is_expired.then_some(self.owner))
+    }
+
     fn taken(self, claim: &Claim) -> Lease {
         let is_anothers = self.token.is_some() && !self.is_had(claim);
         let left = Duration::from_millis(u64::try_from(self.left).unwrap_or_default());
-        Lease { checkpoint: self.checkpoint, taken: is_anothers.then_some(Taken { owner: self.owner, left }) }
+        Lease::new(self.checkpoint, is_anothers.then_some(Taken { owner: self.owner, left }))
     }
 }
 
@@ -99,7 +105,7 @@ fn change(connection: &Connection, partition: Partition, claim: &Claim) -> rusql
         Some(give_up) => drop(connection.prepare_cached(give_up)?.execute(params![projection, index, token])?),
         None => return Ok(Some(row.taken(claim))),
     }
-    Ok(Some(Lease { checkpoint: row.checkpoint, taken: None }))
+    Ok(Some(row.granted(claim)))
 }
 
 /// Refuses if any part of a projection is leased with another token.

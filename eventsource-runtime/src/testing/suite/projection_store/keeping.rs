@@ -23,7 +23,7 @@ pub async fn names_differ_to_the_last_character<S: ProjectionStore>(fresh: impl 
     for (name, event) in NAMES.into_iter().zip(&events) {
         let (notes, part, claim) = (Arc::new(Notes::named(name)), Partition::whole(name), claim());
         open(&store, &notes, 1).await.expect("a projection is opened");
-        assert_eq!(lease(&store, part, &claim).await, Lease { checkpoint: Position::START, taken: None }, "{name}");
+        assert_eq!(lease(&store, part, &claim).await, Lease::new(Position::START, None), "{name}");
         let batch = Batch::new(part, claim, Position::START, event.position).events(vec![event.clone()]);
         apply(&store, &notes, batch).await.expect("the batch is applied");
         assert_eq!((notes.set_up.load(Ordering::SeqCst), notes.noted()), (1, vec![event.position.get()]), "{name}");

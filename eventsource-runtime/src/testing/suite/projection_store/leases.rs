@@ -62,6 +62,19 @@ pub async fn a_lease_that_has_expired_is_free<S: ProjectionStore>(fresh: impl As
     assert!(lease(&store, PART, &claim()).await.taken.is_some(), "it is had for long now");
 }
 
+/// Otherwise the death of a process looks as if it had ended well.
+pub async fn a_lease_that_has_expired_is_told_to_whoever_takes_it<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
+    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
+    append(&store, &[&a_stream()], 1).await;
+    open(&store, &notes, 1).await.expect("a projection is opened");
+    assert_eq!(lease(&store, PART, &brief()).await.expired, None, "it was nobody's");
+    let next = claim();
+    assert_eq!(granted(&store, &next).await.expired.as_deref(), Some("the suite"));
+    assert_eq!(lease(&store, PART, &next).await.expired, None, "it is its own now");
+    assert_eq!(lease(&store, PART, &next.given_up()).await.expired, None);
+    assert_eq!(lease(&store, PART, &claim()).await.expired, None, "it was given up");
+}
+
 /// A late runner does no harm as long as nobody else has begun.
 pub async fn a_lease_that_has_expired_and_that_nobody_took_still_holds<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
     let (store, notes) = (fresh().await, Arc::new(Notes::default()));

@@ -78,6 +78,7 @@ macro_rules! projection_suite {
             a_lease_that_is_given_up_is_free
             nobody_gives_up_the_lease_of_another
             a_lease_that_has_expired_is_free
+            a_lease_that_has_expired_is_told_to_whoever_takes_it
             a_lease_that_has_expired_and_that_nobody_took_still_holds
             a_lease_is_taken_by_force
             a_late_batch_after_a_takeover_is_refused
