@@ -8,7 +8,10 @@ use eventsource_tests::alone::{alone, passed};
 use eventsource_tests::logged::Log;
 use eventsource_tests::registry::{Logged, Registry};
 
-use crate::runtime;
+use crate::{runtime, sources};
+
+/// What logs past [`in_sources`].
+const MACROS: [&str; 6] = ["event!", "trace!", "debug!", "info!", "warn!", "error!"];
 
 /// The events that the sources log: name, level and message, which stand there as they are.
 fn in_sources() -> BTreeSet<(String, String, String)> {
@@ -43,6 +46,35 @@ fn the_log_events_of_the_sources_are_those_of_the_registry() {
             assert_eq!(registry.check_log(&logged), [""; 0]);
         }
     }
+}
+
+/// Nothing would hold it against the registry before it happens.
+#[test]
+fn nothing_in_the_sources_is_logged_elsewhere_than_where_log_events_are() {
+    let here = runtime().join("src/telemetry/log");
+    let mut files = Vec::new();
+    sources(&runtime().join("src"), &mut files);
+    let mut calls = 0;
+    for (path, text) in &files {
+        // Without the unit tests, which stand at the end.
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for name in MACROS {
+                for (at, _) in line.match_indices(name) {
+                    let before = &line[..at];
+                    if before.ends_with(|before: char| before.is_alphanumeric() || before == '_') {
+                        continue;
+                    }
+                    // The macro of ours, and within it the one of `tracing`.
+                    let is_ours = name == "event!" && path.starts_with(&here);
+                    let may_log = is_ours && (!before.ends_with("::") || path.ends_with("log/mod.rs"));
+                    assert!(may_log, "{}: {}", path.display(), line.trim());
+                    calls += 1;
+                }
+            }
+        }
+    }
+    assert!(calls > 40, "the sources were not found");
 }
 
 #[test]

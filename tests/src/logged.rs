@@ -136,7 +136,8 @@ impl Log {
 impl<S: Subscriber> Layer<S> for Log {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        if metadata.target().split("::").next() != Some("eventsource") {
+        // What the runtime logs without a target has its path as one; it is not listed.
+        if !matches!(metadata.target().split("::").next(), Some("eventsource" | "eventsource_runtime")) {
             return;
         }
         let mut fields = Fields::default();
