@@ -9,7 +9,7 @@ use eventsource_runtime::dispatch::CommandBus;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, OnFailure, Partition, ProjectionStore};
 use eventsource_runtime::store::{Filter, SqliteStore, SqliteTransaction};
-use eventsource_runtime::telemetry::{self, TelemetryBuilder};
+use eventsource_runtime::telemetry;
 use eventsource_tests::clocks::Moved;
 use eventsource_tests::logged::Log;
 use eventsource_tests::orders::{
@@ -23,6 +23,7 @@ use eventsource_tests::scratch::Scratch;
 use eventsource_tests::shipping;
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
+use opentelemetry_sdk::logs::in_memory_exporter::LogDataWithResource;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::Metric;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
@@ -64,13 +65,14 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     let (metrics, log, starts) = (InMemoryMetricExporter::default(), Log::default(), Starts::default());
     // For the threads of the exporters and the stores too.
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log.clone())).unwrap();
+    let records = InMemoryLogExporter::default();
     let recorder = Recorder::with(|builder| {
         let builder = builder.metric_exporter(metrics.clone()).span_exporter(InMemorySpanExporter::default());
-        let builder = builder.log_exporter(InMemoryLogExporter::default());
+        let builder = builder.log_exporter(records.clone());
         builder.sampler(starts.clone()).log_slow(Duration::ZERO).record_error_text(true)
     });
     recorder.run(product(&recorder, &log)).await;
-    let as_logs = as_logs().await;
+    let (as_logs, events) = as_logs().await;
     exporters_in_trouble();
     let registry = Registry::load();
     let mut seen = Seen::default();
@@ -79,6 +81,8 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     seen.faults.extend(faults);
     let spans = [recorder.spans(), as_logs].concat();
     seen.faults.extend(log.check_ids(registry, &spans));
+    let exported = [records.get_emitted_logs().unwrap(), events].concat();
+    seen.records(registry, &exported, &spans, &logged.keys().map(String::as_str).collect::<Vec<_>>());
     for span in recorder.spans() {
         seen.scope(&span.instrumentation_scope);
         seen.span(registry, &span);
@@ -112,12 +116,14 @@ fn version() -> &'static str {
     lines.find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"')).expect("it has one")
 }
 
-/// The span events of a command as log events.
-async fn as_logs() -> Vec<SpanData> {
-    let recorder = Recorder::with(TelemetryBuilder::span_events_as_logs);
+/// The span events of a command as log events, which are exported too.
+async fn as_logs() -> (Vec<SpanData>, Vec<LogDataWithResource>) {
+    let records = InMemoryLogExporter::default();
+    let recorder = Recorder::with(|builder| builder.log_exporter(records.clone()).span_events_as_logs());
     recorder.run(bus(&MemoryStore::new()).dispatch(place(Uuid::now_v7()))).await.unwrap();
     recorder.run(seldom::flood()).await;
-    recorder.spans()
+    recorder.flush().await;
+    (recorder.spans(), records.get_emitted_logs().unwrap())
 }
 
 fn missing<'a>(listed: Vec<&'a str>, seen: &BTreeSet<String>) -> Vec<&'a str> {
@@ -152,6 +158,21 @@ impl Seen {
         self.spans.insert(group.to_owned());
         self.faults.extend(registry.check_span(span));
         self.bears(registry.borne_by_span(span));
+    }
+
+    /// What is exported of the log: the same, but for what another set-up's exporters are in trouble with.
+    fn records(&mut self, registry: &Registry, records: &[LogDataWithResource], spans: &[SpanData], logged: &[&str]) {
+        for exported in records {
+            self.scope(&exported.instrumentation);
+        }
+        let log = Log::exported(records);
+        let (faults, exported) = log.check(registry);
+        let faults = faults.into_iter().chain(log.check_ids(registry, spans));
+        self.faults.extend(faults.map(|fault| format!("exported: {fault}")));
+        let exported = exported.into_keys().collect();
+        let logged = logged.iter().copied().filter(|name| !name.starts_with("eventsource.telemetry."));
+        let lost = missing(logged.collect(), &exported);
+        self.faults.extend(lost.into_iter().map(|name| format!("log event `{name}` is not exported")));
     }
 
     fn bears(&mut self, borne: Vec<(&str, &str)>) {
@@ -293,6 +314,8 @@ async fn read_side(store: &SqliteStore, recorder: &Recorder, log: &Log) {
     failing.shutdown().await.unwrap_err();
     set_aside(store, &bus).await;
     long_past().await;
+    // Of so many log records at once some would be lost.
+    recorder.flush().await;
     lease_lost(store, &bus, log).await;
 
     let queries = QueryBus::builder().handler(OrderQueries::new(store.reader())).build();

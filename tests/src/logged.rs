@@ -6,6 +6,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use opentelemetry::logs::AnyValue;
+use opentelemetry_sdk::logs::SdkLogRecord;
+use opentelemetry_sdk::logs::in_memory_exporter::LogDataWithResource;
 use opentelemetry_sdk::trace::SpanData;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
@@ -50,6 +53,14 @@ impl Log {
         let log = Self::default();
         let guard = listen(tracing_subscriber::registry().with(log.clone()));
         (log, guard)
+    }
+
+    /// What an exporter got, as if it had listened; without the attributes that users named, each of which a record has
+    /// by itself.
+    #[must_use]
+    pub fn exported(records: &[LogDataWithResource]) -> Self {
+        let all = records.iter().map(|exported| of_record(&exported.record)).collect();
+        Self(Arc::new(Mutex::new(all)))
     }
 
     /// Waits until there was such an event, and holds all of its name against the registry.
@@ -152,6 +163,32 @@ impl<S: Subscriber> Layer<S> for Log {
             texts: fields.texts,
             ids: (fields.trace_id, fields.span_id),
         });
+    }
+}
+
+fn of_record(record: &SdkLogRecord) -> Logged {
+    let name = record.event_name().unwrap_or_default().to_owned();
+    let type_of = |value: &AnyValue| match value {
+        AnyValue::String(_) => "string",
+        AnyValue::Int(_) => "int",
+        AnyValue::Double(_) => "double",
+        _ => "value of another type",
+    };
+    let ours = record.attributes_iter().filter(|(key, _)| !Registry::load().lets_users_name(&name, key.as_str()));
+    let fields = ours.map(|(key, value)| (key.to_string(), type_of(value))).collect();
+    let message = match record.body() {
+        Some(AnyValue::String(text)) => text.to_string(),
+        other => format!("{other:?}"),
+    };
+    let context = record.trace_context();
+    Logged {
+        name,
+        target: record.target().map(ToString::to_string).unwrap_or_default(),
+        level: record.severity_text().unwrap_or_default().to_lowercase(),
+        message,
+        fields,
+        ids: context.map(|of| (of.trace_id.to_string(), of.span_id.to_string())).unwrap_or_default(),
+        ..Logged::default()
     }
 }
 

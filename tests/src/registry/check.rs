@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use eventsource_runtime::telemetry::names::EVENTSOURCE_EVENT_ATTRIBUTES;
 use opentelemetry::trace::{Event, SpanKind};
 use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
@@ -210,6 +211,13 @@ impl Registry {
         fields.map(|(field, of)| (field.clone(), of.name())).collect()
     }
 
+    /// Whether an attribute of a log event, as it is exported, is what users named on it.
+    #[must_use]
+    pub fn lets_users_name(&self, event: &str, key: &str) -> bool {
+        let named = self.log(event).is_some_and(|log| log.fields.contains_key(EVENTSOURCE_EVENT_ATTRIBUTES));
+        named && !is_reserved(key)
+    }
+
     /// Whether a log event happens in a span, whose ids it bears: always, at times (nothing), or never.
     #[must_use]
     pub fn logs_in_span(&self, name: &str) -> Option<bool> {
@@ -240,6 +248,10 @@ impl Registry {
         };
         self.of(GroupType::Span).find(named).or_else(|| self.of(GroupType::Span).find(begins))
     }
+}
+
+fn is_reserved(key: &str) -> bool {
+    RESERVED.iter().any(|reserved| key.starts_with(reserved))
 }
 
 /// Those of the attributes that one of the groups lists, with the group.
@@ -286,7 +298,7 @@ impl Check<'_> {
             let is_listed = listed.iter().any(|group| group.references().any(|reference| reference.to == key));
             match self.definitions.get(key).copied().filter(|_| is_listed) {
                 Some(definition) => self.value(definition, value),
-                None if open && !RESERVED.iter().any(|reserved| key.starts_with(reserved)) => {}
+                None if open && !is_reserved(key) => {}
                 None => self.fault(&format!("attribute `{key}` is not listed")),
             }
         }
