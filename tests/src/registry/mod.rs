@@ -31,8 +31,7 @@ struct Group {
     #[serde(rename = "type")]
     of: GroupType,
     brief: String,
-    #[expect(dead_code, reason = "Weaver wants it")]
-    stability: Option<String>,
+    stability: Option<Stability>,
     display_name: Option<String>,
     span_kind: Option<String>,
     name: Option<String>,
@@ -43,6 +42,13 @@ struct Group {
     attributes: Vec<Attribute>,
     #[serde(default)]
     annotations: Annotations,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stability {
+    Development,
+    Stable,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -152,14 +158,31 @@ struct Reference {
     #[serde(rename = "ref")]
     to: String,
     requirement_level: Level,
-    note: Option<String>,
+    note: Option<When>,
+}
+
+/// When a span has an attribute.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum When {
+    #[serde(rename = "at start")]
+    AtStart,
+    Later,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Level {
-    Plain(String),
+    Plain(Plain),
     Condition { conditionally_required: String },
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Plain {
+    Required,
+    Recommended,
+    OptIn,
 }
 
 #[derive(Debug, Deserialize)]
@@ -170,7 +193,7 @@ struct Definition {
     of: AttributeType,
     brief: String,
     #[expect(dead_code, reason = "Weaver wants it")]
-    stability: String,
+    stability: Stability,
     examples: Vec<serde_yaml_ng::Value>,
     #[serde(default)]
     annotations: Annotations,
@@ -194,11 +217,11 @@ struct Member {
 
 impl Reference {
     fn is_at_start(&self) -> bool {
-        self.note.as_deref() == Some("at start")
+        self.note == Some(When::AtStart)
     }
 
     fn is_required(&self) -> bool {
-        matches!(&self.requirement_level, Level::Plain(level) if level == "required")
+        matches!(self.requirement_level, Level::Plain(Plain::Required))
     }
 }
 
@@ -231,7 +254,8 @@ impl Registry {
     /// The registry of the runtime, which is read once.
     ///
     /// # Panics
-    /// If the file is not in shape, or refers to an attribute that it does not define.
+    /// If the file is not in shape, refers to an attribute that it does not define, or does not say of a span, an event
+    /// or a metric how stable it is.
     #[must_use]
     pub fn load() -> &'static Self {
         static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::read);
@@ -242,6 +266,8 @@ impl Registry {
         let registry: Self = serde_yaml_ng::from_str(SOURCE).expect("registry.yaml has the shape of a registry");
         let definitions = registry.definitions();
         for group in &registry.groups {
+            let may_lack_it = group.of == GroupType::AttributeGroup;
+            assert!(may_lack_it || group.stability.is_some(), "{}: no `stability`", group.id);
             for reference in group.references() {
                 assert!(
                     definitions.contains_key(reference.to.as_str()),
