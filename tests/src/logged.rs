@@ -124,6 +124,15 @@ impl Log {
     /// The events that lack the ids of the span in which they happened, which is one of `spans`.
     #[must_use]
     pub fn check_ids(&self, registry: &Registry, spans: &[SpanData]) -> BTreeSet<String> {
+        self.strays(registry, spans, |_| true)
+    }
+
+    /// Holds the ids of one event against the registry, where others are logged in the spans of other tests.
+    pub fn has_ids(&self, name: &str, spans: &[SpanData]) {
+        assert_eq!(self.strays(Registry::load(), spans, |logged| logged.name == name), BTreeSet::new());
+    }
+
+    fn strays(&self, registry: &Registry, spans: &[SpanData], is_meant: impl Fn(&&Logged) -> bool) -> BTreeSet<String> {
         let ids = |span: &SpanData| (span.span_context.trace_id().to_string(), span.span_context.span_id().to_string());
         let spans: BTreeSet<_> = spans.iter().map(ids).collect();
         let (all, none) = (self.0.lock().unwrap(), <_>::default());
@@ -139,7 +148,7 @@ impl Log {
                 Some(false) => false,
             }
         };
-        let strays = all.iter().filter(is_stray);
+        let strays = all.iter().filter(is_meant).filter(is_stray);
         strays.map(|logged| format!("`{}` bears the ids {:?} of no span", logged.name, logged.ids)).collect()
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use eventsource_runtime::bus::{EventBus, HandlerError, KafkaBus, KafkaOptions, Message, PublishError, Received};
 use eventsource_runtime::store::StreamId;
+use eventsource_runtime::telemetry::span;
 use eventsource_runtime::testing;
 use eventsource_tests::alone::run_alone;
 use eventsource_tests::logged::Log;
+use eventsource_tests::recorder::Recorder;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -229,11 +231,12 @@ fn a_full_queue_of_the_client_holds_up_and_loses_nothing() {
         let messages = (0..40).map(|number| message(&stream(1), number));
         assert_eq!(outcomes(&patient, messages).await, ["ok"; 40]);
         let bus = open(&cluster, options.publish_timeout(Duration::from_secs(3))).await;
-        let log = Log::of_process();
+        let (log, recorder) = (Log::of_process(), Recorder::new());
         cluster.broker_down(1).unwrap();
-        let told = outcomes(&bus, (0..20).map(|id| message(&stream(id), 99))).await;
-        assert_eq!(told, ["timeout"; 20]);
+        let publish = span("relay").run(outcomes(&bus, (0..20).map(|id| message(&stream(id), 99))));
+        assert_eq!(recorder.run(publish).await, ["timeout"; 20]);
         in_time(log.hears("eventsource.bus.kafka.cut")).await;
+        log.has_ids("eventsource.bus.kafka.cut", &recorder.spans());
         cluster.broker_up(1).unwrap();
         let published = all(&bus, 40).await;
         assert_eq!(published.iter().map(|(_, number)| *number).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());

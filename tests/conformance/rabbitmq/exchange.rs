@@ -6,6 +6,7 @@ use eventsource_runtime::bus::{PublishError, RabbitMqOptions};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::logged::Log;
+use eventsource_tests::recorder::Recorder;
 use lapin::options::ExchangeDeleteOptions;
 use uuid::Uuid;
 
@@ -18,7 +19,8 @@ use crate::messages::{collecting, collecting_as, in_time, message, ordinal, unti
 #[test]
 fn a_deleted_exchange_is_declared_again_and_no_group_misses_what_is_published_then() {
     testing::run(async {
-        let log = Log::of_process();
+        const TOLD: &str = "eventsource.bus.rabbitmq.waits";
+        let (log, recorder) = (Log::of_process(), Recorder::new());
         let name = format!("eventsource-tests-{}", Uuid::now_v7());
         let options = RabbitMqOptions::new(&name).publish_timeout(Duration::from_secs(1));
         let publisher = open(options.clone()).await;
@@ -28,10 +30,11 @@ fn a_deleted_exchange_is_declared_again_and_no_group_misses_what_is_published_th
         until(async || publisher.publish(message(&stream, 0)).await.is_ok()).await;
 
         operator().await.exchange_delete(name.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
-        let denied = publisher.publish(message(&stream, 1)).await.unwrap_err();
+        let denied = recorder.run(publisher.publish(message(&stream, 1))).await.unwrap_err();
         assert!(matches!(denied, PublishError::Denied { code: "NOT_FOUND", .. }), "{denied:?}");
         assert_eq!(denied.error_type(), "NOT_FOUND");
-        in_time(log.hears_of("eventsource.bus.rabbitmq.waits", "messaging.destination.name", &name)).await;
+        in_time(log.hears_of(TOLD, "messaging.destination.name", &name)).await;
+        log.has_ids(TOLD, &recorder.spans());
 
         until(async || publisher.publish(message(&stream, 2)).await.is_ok()).await;
         for seen in [&mut one, &mut two] {

@@ -8,7 +8,9 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, Partition, ProjectionStore};
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{Filter, SqliteOptions, SqliteStore, SqliteTransaction, Synchronous};
+use eventsource_runtime::telemetry::span;
 use eventsource_tests::logged::Log;
+use eventsource_tests::recorder::Recorder;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -143,6 +145,19 @@ async fn a_store_whose_file_was_moved_or_replaced_acknowledges_nothing_more() {
         assert!(again.append(&stream, ExpectedVersion::Any, events(1)).await.unwrap().version > before.version);
     }
     log.hears("eventsource.store.sqlite.moved").await;
+}
+
+/// An append is nobody's: others are committed with it.
+#[cfg(unix)]
+#[tokio::test]
+async fn that_a_file_was_moved_is_told_in_the_span_of_whoever_finds_it() {
+    let (file, log, recorder) = (a_file(), Log::of_process(), Recorder::new());
+    let store = open(&file).await;
+    std::fs::rename(&file, file.with_extension("moved")).unwrap();
+    let is_refused = async || store.open_projection(Arc::new(Settings::default()), 1, Position::START).await.is_err();
+    recorder.run(span("set-up").run(until(is_refused))).await;
+    log.hears("eventsource.store.sqlite.moved").await;
+    log.has_ids("eventsource.store.sqlite.moved", &recorder.spans());
 }
 
 /// One of several could not be told, or the path had been mistaken for that of another file.

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 
 use eventsource_runtime::store::{MemoryStore, StoreError};
 use eventsource_tests::logged::Log;
+use eventsource_tests::recorder::Recorder;
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -136,20 +137,24 @@ impl Relenting {
 async fn a_refusal_that_nobody_minds_is_told_and_found() {
     const TOLD: &str = "eventsource.process_manager.refusal_ignored";
     const PAGE: &str = include_str!("../../../eventsource-runtime/docs/operating.md");
-    let (log, _guard) = Log::of_thread();
+    let ((log, _guard), recorder) = (Log::of_thread(), Recorder::new());
     let (store, order) = (sqlite().await, Uuid::now_v7());
     commands(&store).dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
     let stock = Repository::<Stock, _>::new(store.clone()).with_services(Shelves(Arc::default()));
     let bus = CommandBus::builder().aggregate(stock).build();
     let runner = ProcessManagerRunner::new(store.clone(), bus).process_manager::<Insisting>();
-    let managers = runner.process_manager::<Relenting>().spawn();
-    quiet(&managers, &store).await;
-    managers.shutdown().await.unwrap();
+    let react = async {
+        let managers = runner.process_manager::<Relenting>().spawn();
+        quiet(&managers, &store).await;
+        managers.shutdown().await.unwrap();
+    };
+    recorder.run(react).await;
     let process = format!("Insisting-{order}");
     log.hears_of(TOLD, "eventsource.projection.name", "Insisting").await;
     log.hears_of(TOLD, "eventsource.stream.id", &process).await;
     log.hears_of(TOLD, "cqrs.command.type", "Borrow").await;
     assert_eq!(log.names_of("eventsource::projection"), [TOLD]);
+    log.has_ids(TOLD, &recorder.spans());
 
     let is_meant = |block: &&str| block.starts_with("-- SQLite") && block.contains("$.to.Rejected");
     let query = PAGE.split("```").filter_map(|block| block.strip_prefix("sql\n")).find(is_meant).unwrap();
