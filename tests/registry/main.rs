@@ -1,6 +1,7 @@
 //! The registry and what is made of it agree: `UPDATE_REGISTRY=1` writes the generated files anew.
 
 mod buses;
+mod elsewhere;
 mod emitted;
 mod exporter;
 mod literature;
