@@ -172,7 +172,8 @@ pub trait ProjectionStore: EventStore {
     /// Asks for the lease of a part, renews it, or gives it up. It is granted if nobody holds it, if it has expired, or
     /// if the claim is by force.
     ///
-    /// The right to a lease does not end when it expires, but when another takes it.
+    /// The right to a lease does not end when it expires, but when another takes it, who is told whose it was
+    /// ([`Lease::expired`]).
     ///
     /// # Errors
     /// [`PartitionsChanged`] if the projection now has a different number of parts, or the store failed. That somebody
