@@ -144,16 +144,16 @@ async fn a_feed_that_no_longer_answers_holds_up_no_end() {
     let spawned = || ProjectionRunner::new(silent.clone()).projection(Placements).spawn();
     place_many(&store, 1).await;
     let ahead = spawned();
-    hangs.notified().await;
+    in_time(hangs.notified()).await;
     in_time(ahead.shutdown()).await.unwrap();
 
     left.store(usize::MAX, Ordering::SeqCst);
     let behind = spawned();
-    behind.wait_for(cancel_many(&store, 1).await).await.unwrap();
+    in_time(behind.wait_for(cancel_many(&store, 1).await)).await.unwrap();
     left.store(0, Ordering::SeqCst);
     in_time(behind.shutdown()).await.unwrap();
     // It has been asked.
-    hangs.notified().await;
+    in_time(hangs.notified()).await;
 }
 
 /// The page to come was waited for first, beside which the step ran: nobody was told that it had failed.
