@@ -143,7 +143,7 @@ impl Console {
     fn style(&self) -> Style {
         let told = self.follows_terminal.then(|| terminal_size::terminal_size_of(std::io::stderr())).flatten();
         match told {
-            Some((columns, _)) => Style { width: usize::from(columns.0).max(40), ..self.style },
+            Some((columns, _)) => Style { width: super::columns(columns.0.into()), ..self.style },
             None => self.style,
         }
     }

@@ -11,6 +11,7 @@ use opentelemetry_sdk::trace::SpanData;
 use super::text::{self, columns};
 use crate::telemetry::names;
 
+/// The bar, where there is room for it.
 const BAR: usize = 16;
 const DURATION: usize = 10;
 /// How much of a name is shown however deep it is nested.
@@ -102,13 +103,15 @@ pub(super) fn trace(spans: &[SpanData], resolve: Resolve<'_>, style: Style) -> S
     else {
         return String::new();
     };
-    let all = Extent { first, whole: since(last, first) };
     let widest = rows.iter().map(|row| columns(&row.prefix) + columns(&row.span.name)).max().unwrap_or(0);
     let column = widest.clamp(NAME + 1, style.width * 2 / 5);
+    let bar = BAR.min(style.width - column - 2 - DURATION);
+    let all = Extent { first, whole: since(last, first), bar };
     let mut lines = Lines { style, text: String::new() };
     let id = spans.first().map(|span| short(span.span_context.trace_id())).unwrap_or_default();
     let count = if spans.len() == 1 { "1 span".to_owned() } else { format!("{} spans", spans.len()) };
-    lines.paint(Paint::Dim, &format!("trace {id} · {count} · {}", text::duration(all.whole)));
+    let head = format!("trace {id} · {count} · {}", text::duration(all.whole));
+    lines.paint(Paint::Dim, &text::shown(&head, style.width));
     lines.end();
     let known = spans.iter().map(|span| span.span_context.span_id()).collect();
     let below = below(spans);
@@ -145,6 +148,8 @@ fn below(spans: &[SpanData]) -> HashMap<SpanId, Duration> {
 struct Extent {
     first: SystemTime,
     whole: Duration,
+    /// How many columns show it.
+    bar: usize,
 }
 
 fn since(later: SystemTime, earlier: SystemTime) -> Duration {
@@ -227,7 +232,7 @@ impl Lines {
     fn row(&mut self, row: &Row<'_>, column: usize, all: &Extent, about: &About<'_>) {
         let span = row.span;
         let failed = matches!(span.status, Status::Error { .. });
-        let prefix = indentation(&row.prefix, column - columns(&span.name).min(NAME));
+        let prefix = indentation(&row.prefix, column - columns(&text::shown(&span.name, NAME)));
         let indented = columns(&prefix);
         let name = text::shown(&span.name, column - indented);
         self.paint(Paint::Dim, &prefix);
@@ -238,7 +243,7 @@ impl Lines {
         let taken = text::duration(since(span.end_time, span.start_time));
         let paint = if is_slow(span, about) { Paint::Yellow } else { Paint::Plain };
         self.paint(paint, &format!("{taken:>DURATION$}"));
-        self.parts(parts(span, about), self.style.width.saturating_sub(column + 2 + BAR + DURATION));
+        self.parts(parts(span, about), self.style.width - column - 2 - all.bar - DURATION);
         self.end();
     }
 
@@ -319,11 +324,11 @@ fn bar(span: &SpanData, all: &Extent) -> String {
     )]
     let column = |at: Duration| {
         let share = if all.whole.is_zero() { 0.0 } else { at.as_secs_f64() / all.whole.as_secs_f64() };
-        ((share * BAR as f64).round() as usize).min(BAR)
+        ((share * all.bar as f64).round() as usize).min(all.bar)
     };
-    let from = column(since(span.start_time, all.first)).min(BAR - 1);
+    let from = column(since(span.start_time, all.first)).min(all.bar - 1);
     let to = column(since(span.end_time, all.first)).max(from + 1);
-    format!("{}{}{}", " ".repeat(from), "█".repeat(to - from), " ".repeat(BAR - to))
+    format!("{}{}{}", " ".repeat(from), "█".repeat(to - from), " ".repeat(all.bar - to))
 }
 
 /// What follows the duration, the most telling first: the line may end anywhere.

@@ -10,6 +10,7 @@ use unicode_width::UnicodeWidthChar;
 const WIDEST_VALUE: usize = 28;
 /// The least that is shown of a link's name, with the arrow before it.
 const LEAST_LINK: usize = 8;
+const SECONDS_OF_A_DAY: f64 = 86_400.0;
 
 /// Up to `width` columns of a text, with `…` where something was cut, and what could do harm escaped as `\u{..}`.
 pub(super) fn shown(text: &str, width: usize) -> String {
@@ -87,15 +88,17 @@ fn short_id(text: &str) -> Cow<'_, str> {
     if is_uuid { Cow::Owned(format!("…{}", &text[28..])) } else { Cow::Borrowed(text) }
 }
 
-/// A duration in at most eight characters, for any that a span has.
+/// A duration in at most ten columns, up to 2,700 years.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 0.001 {
         format!("{:.0} µs", seconds * 1e6)
     } else if seconds < 1.0 {
         format!("{:.2} ms", seconds * 1e3)
-    } else {
+    } else if seconds < SECONDS_OF_A_DAY {
         format!("{seconds:.2} s")
+    } else {
+        format!("{:.1} d", seconds / SECONDS_OF_A_DAY)
     }
 }
 
@@ -152,5 +155,10 @@ mod tests {
         assert_eq!(duration(Duration::from_micros(12)), "12 µs");
         assert_eq!(duration(Duration::from_micros(3210)), "3.21 ms");
         assert_eq!(duration(Duration::from_millis(1500)), "1.50 s");
+        assert_eq!(duration(Duration::from_hours(36)), "1.5 d");
+        // A clock that is set while a span runs can make it as long as this.
+        let longest =
+            [Duration::from_micros(999_999), Duration::from_millis(86_399_999), Duration::from_hours(23_999_997)];
+        assert_eq!(longest.map(duration), ["1000.00 ms", "86400.00 s", "999999.9 d"]);
     }
 }
