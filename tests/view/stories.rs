@@ -1,20 +1,28 @@
 //! A command, what it led to, and how a reader gets from one to the other.
 
+use std::fs;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::SqliteStore;
 use eventsource_tests::orders::{Order, OrderLine, OrderReadModel, PlaceOrder, ShipOrder};
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::scratch::Scratch;
 use opentelemetry::trace::Link;
 use opentelemetry_sdk::trace::SpanData;
 use uuid::Uuid;
 
 use crate::{Browser, context, open, span};
 
-/// Three commands, one of them rejected, and their projection.
 async fn product() -> Vec<SpanData> {
     let recorder = Recorder::new();
+    work(&recorder).await;
+    recorder.spans()
+}
+
+/// Three commands, one of them rejected, and their projection.
+async fn work(recorder: &Recorder) {
     let work = async {
         let store = SqliteStore::open(":memory:").await.unwrap();
         let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
@@ -32,7 +40,35 @@ async fn product() -> Vec<SpanData> {
         projections.shutdown().await.unwrap();
     };
     recorder.run(work).await;
-    recorder.spans()
+}
+
+#[tokio::test]
+async fn a_set_up_writes_the_page_on_a_flush_and_at_shutdown() {
+    let scratch = Scratch::new();
+    let path = scratch.folder().join("view.html");
+    let recorder = Recorder::with(|builder| builder.view(&path));
+    work(&recorder).await;
+    recorder.flush().await;
+    let page = fs::read_to_string(&path).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"), "{page}");
+    for loads in ["src=", "href=", "<link", "@import", "url(http"] {
+        assert!(!page.contains(loads), "{loads}: it needs nothing but itself");
+    }
+    let spans = recorder.spans();
+    assert!(spans.iter().any(|span| span.name == "projection.OrderReadModel"));
+    for span in &spans {
+        assert!(page.contains(&format!("\"{}\"", span.name)), "{}", span.name);
+    }
+    fs::remove_file(&path).unwrap();
+    recorder.telemetry().shutdown().await.unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), page);
+
+    let Some(mut browser) = Browser::start() else { return };
+    browser.open(&page);
+    let summary = browser.text("document.querySelector('#summary').textContent");
+    assert!(summary.starts_with(&format!("{} spans · ", spans.len())), "{summary}");
+    assert_eq!(browser.value("performance.getEntriesByType('resource').length"), 0);
+    assert_eq!(browser.complaints, [""; 0]);
 }
 
 #[tokio::test]
@@ -46,6 +82,7 @@ async fn a_click_opens_the_attributes_and_a_link_leads_to_its_span() {
          projection.OrderReadModel handler.placed projection.insert_read_model"
     );
     browser.wait_for("document.querySelectorAll('#curves path').length === 1");
+    arrow(&mut browser, ["persist_events", "projection.OrderReadModel"]);
     browser.click(".row:has(.name[title='command.PlaceOrder'])");
     browser.wait_for("!document.querySelector('#details').hidden");
     let user = "[...document.querySelectorAll('#details tr')].find((row) => row.firstChild.textContent === 'command.user_id').lastChild.textContent";
@@ -62,11 +99,29 @@ async fn a_click_opens_the_attributes_and_a_link_leads_to_its_span() {
     picture(&mut browser);
 }
 
+/// The only one runs from the middle of one span's row to that of the other's, and its head is there.
+fn arrow(browser: &mut Browser, [from, to]: [&str; 2]) {
+    let head = "document.querySelector('#curves path').getAttribute('marker-end')";
+    assert_eq!(browser.text(head), "url(#head)");
+    assert_eq!(browser.value("document.querySelectorAll('marker#head path').length"), 1);
+    let ends = "(() => { const path = document.querySelector('#curves path'), on = path.getScreenCTM(); \
+        return [0, path.getTotalLength()].map((at) => path.getPointAtLength(at).matrixTransform(on).y); })()";
+    let ends = browser.value(ends);
+    for (at, name) in [from, to].into_iter().enumerate() {
+        let middle = format!(
+            "(() => {{ const row = document.querySelector(`.row:has(.name[title='{name}'])`).getBoundingClientRect(); \
+             return row.y + row.height / 2; }})()"
+        );
+        let middle = browser.value(&middle).as_f64().unwrap();
+        assert!((ends[at].as_f64().unwrap() - middle).abs() < 2.0, "{name} at {middle}, the arrow from and to {ends}");
+    }
+}
+
 /// With `UPDATE_PICTURE` set the picture in the documentation is made anew.
 fn picture(browser: &mut Browser) {
     if std::env::var_os("UPDATE_PICTURE").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../eventsource-runtime/docs/view.png");
-        std::fs::write(path, BASE64_STANDARD.decode(browser.picture()).unwrap()).unwrap();
+        fs::write(path, BASE64_STANDARD.decode(browser.picture()).unwrap()).unwrap();
     }
 }
 
