@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use super::exported;
 use super::receivers::Tap;
 
-const HEADER: &str = "x-honeycomb-team";
+pub(super) const HEADER: &str = "x-honeycomb-team";
 const SECRET: &str = "canary-5e1f";
 
 /// The path of a call, and the header.
@@ -62,7 +62,11 @@ async fn headers_go_with_every_call_and_are_shown_nowhere() {
     let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(shown.contains("\nexported\n"), "{shown}");
     assert!(!shown.contains(SECRET), "{shown}");
+    assert_told(&mut told, SECRET);
+}
 
+/// Each signal was sent, and each call had the header.
+pub(super) fn assert_told(told: &mut UnboundedReceiver<Call>, secret: &str) {
     let mut calls = Vec::new();
     while let Ok(call) = told.try_recv() {
         calls.push(call);
@@ -70,7 +74,7 @@ async fn headers_go_with_every_call_and_are_shown_nowhere() {
     for signal in ["trace.v1.TraceService", "metrics.v1.MetricsService", "logs.v1.LogsService"] {
         assert!(calls.iter().any(|(path, _)| path.contains(signal)), "{signal}: {calls:?}");
     }
-    assert!(calls.iter().all(|(_, header)| header.as_deref() == Some(SECRET)), "{calls:?}");
+    assert!(calls.iter().all(|(_, header)| header.as_deref() == Some(secret)), "{calls:?}");
 }
 
 /// What the tutorial tells to set is all that a receiver needs, but for its address.

@@ -14,10 +14,10 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
+use super::headers::{self, HEADER};
 use super::receivers::{Rotel, Tap};
 use super::{assert_arrives, exported};
 
-const HEADER: &str = "x-honeycomb-team";
 const SECRET: &str = "canary-77c0";
 
 /// An authority, a server's certificate and a client's, with the files that a client needs.
@@ -147,6 +147,38 @@ async fn a_receiver_behind_tls_gets_everything_over_grpc() {
     environment.push(("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc".to_owned()));
     export(environment).await;
     tokio::task::block_in_place(|| assert_arrives(&mut rotel));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_go_with_every_call_over_grpc_behind_tls() {
+    let (endpoint, mut told) = headers::receiver().await;
+    let (_, to) = endpoint.rsplit_once(':').unwrap();
+    let certificates = Certificates::made(b"h2");
+    let (port, _) = proxy(&certificates.server, to.parse().unwrap()).await;
+    let mut environment = environment(&certificates, port);
+    environment.push(("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc".to_owned()));
+    let shown = export(environment).await;
+    assert!(shown.contains("\nexported\n"), "{shown}");
+    headers::assert_told(&mut told, SECRET);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_the_system_trusts_gets_everything_without_a_certificate_that_is_named() {
+    for (protocol, alpn) in [("http/protobuf", &b"http/1.1"[..]), ("grpc", b"h2")] {
+        let Some(mut rotel) = Rotel::start() else { return };
+        let certificates = Certificates::made(alpn);
+        let to = if protocol == "grpc" { rotel.port() } else { rotel.http_port() };
+        let (port, seen) = proxy(&certificates.server, to).await;
+        let mut environment = environment(&certificates, port);
+        environment.retain(|(name, _)| *name != "OTEL_EXPORTER_OTLP_CERTIFICATE");
+        environment.push(("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()));
+        // In place of the system's own.
+        environment.push(("SSL_CERT_FILE", certificates.file("ca.pem")));
+        let shown = export(environment).await;
+        assert!(shown.contains("\nexported\n"), "{protocol}: {shown}");
+        tokio::task::block_in_place(|| assert_arrives(&mut rotel));
+        assert_ne!(seen.lock().unwrap().len(), 0, "{protocol}");
+    }
 }
 
 /// Not to `oteltap`, which takes nothing that is compressed.
