@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "its `main` is for people")]
 #[path = "../../examples/bridge.rs"]
 mod example;
+mod read_all;
 mod seen;
 
 use eventsource_runtime::prelude::*;

@@ -3,6 +3,8 @@
 //! A `tracing` span is created first, and the layer of `tracing-opentelemetry` creates OpenTelemetry's from it; the
 //! rest of the crate works on that one, as on any. So both trees are one tree, and each nests in the other.
 
+use std::time::SystemTime;
+
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
@@ -11,7 +13,7 @@ use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Dispatch, Metadata, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::layer::{self, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::init::is_ours;
@@ -22,6 +24,10 @@ use crate::telemetry::{Telemetry, names};
 /// The `tracing` span that a context's span was created from.
 #[derive(Clone)]
 struct Origin(tracing::Span);
+
+/// When the span below a context began. Whatever is made below that one would get it too, but a span that is backdated
+/// is over when it is made.
+struct Since(SystemTime);
 
 /// What is entered beside a context.
 pub(super) type Bridged = Option<EnteredSpan>;
@@ -50,12 +56,16 @@ macro_rules! span_of {
 /// Creates the span that `builder` describes, below `parent`; `is_root` means that it is not the current one, and
 /// `is_ours` that a component creates it.
 pub(super) fn make(builder: &SpanBuilder, parent: &Context, (is_root, is_ours): (bool, bool)) -> Made {
+    if builder.start_time.is_some() && !backdates() {
+        return Made::Nothing;
+    }
     let component = if is_ours { first(&builder.name) } else { "" };
     let span = new((component, &builder.name), kind(builder.span_kind.as_ref()), is_root);
     if span.is_disabled() {
         return if is_alone() { Made::Nothing } else { Made::Disabled };
     }
-    if span.set_parent(parent.clone()).is_err() {
+    let parent = builder.start_time.map_or_else(|| parent.clone(), |since| parent.with_value(Since(since)));
+    if span.set_parent(parent).is_err() {
         return Made::Nothing;
     }
     for attribute in builder.attributes.iter().flatten() {
@@ -75,6 +85,11 @@ pub(super) fn make(builder: &SpanBuilder, parent: &Context, (is_root, is_ours): 
 /// Whether there is no subscriber here that could have rejected a span.
 fn is_alone() -> bool {
     tracing::dispatcher::get_default(Dispatch::is::<NoSubscriber>)
+}
+
+/// Whether the layer here is ours: `tracing` itself cannot backdate, and another one begins spans when they are made.
+fn backdates() -> bool {
+    tracing::dispatcher::get_default(Dispatch::is::<Spans>)
 }
 
 /// The part of a name that tells the component.
@@ -114,22 +129,27 @@ pub(super) fn enter(context: &Context) -> Bridged {
     context.get::<Origin>().map(|Origin(span)| span.clone().entered())
 }
 
-/// Which places of a program are asked about each span.
-fn interest(metadata: &'static Metadata<'static>) -> Interest {
-    if is_span(metadata) { Interest::sometimes() } else { Interest::never() }
-}
-
 /// Whether an exporter is at work here. Its transport creates spans as well, roots among them, that know nothing of
 /// OpenTelemetry's context; exporting them would create more.
 fn is_suppressed() -> bool {
     toggle::has_context() && Context::is_current_telemetry_suppressed()
 }
 
-fn is_span(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span()
+/// The filter of our layer, and the type by which a subscriber tells that it has it.
+struct Spans;
+
+impl<S> Filter<S> for Spans {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
+        metadata.is_span() && !is_suppressed()
+    }
+
+    /// Which places of a program are asked about each span.
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if metadata.is_span() { Interest::sometimes() } else { Interest::never() }
+    }
 }
 
-/// Makes our spans in our scope, and any other in one that is called like its target.
+/// Makes our spans in our scope, and any other in one that is called like its target; where one is backdated, that too.
 struct ByTarget {
     ours: SdkTracer,
     provider: SdkTracerProvider,
@@ -139,6 +159,9 @@ impl Tracer for ByTarget {
     type Span = opentelemetry_sdk::trace::Span;
 
     fn build_with_context(&self, mut builder: SpanBuilder, parent: &Context) -> Self::Span {
+        if let Some(Since(since)) = parent.get() {
+            builder.start_time = Some(*since);
+        }
         match target(&mut builder) {
             Some(target) if !is_ours(&target) => self.provider.tracer(target).build_with_context(builder, parent),
             _ => self.ours.build_with_context(builder, parent),
@@ -186,8 +209,6 @@ impl Telemetry {
             .with_level(false)
             // For the scope.
             .with_target(true);
-        layer.with_filter(
-            dynamic_filter_fn(|metadata, _| is_span(metadata) && !is_suppressed()).with_callsite_filter(interest),
-        )
+        layer.with_filter(Spans)
     }
 }

@@ -237,10 +237,6 @@ fn bridged(
     told: (bool, bool),
     late: &mut dyn FnMut() -> Option<Vec<KeyValue>>,
 ) -> Option<Span> {
-    // `tracing` cannot backdate.
-    if builder.start_time.is_some() {
-        return None;
-    }
     match bridge::make(builder, parent, told) {
         Made::Nothing => None,
         Made::Disabled => Some(Span::OFF),

@@ -8,8 +8,9 @@ impl TelemetryBuilder {
     /// same tree with the same attributes, which filters and other layers see too. A span that the subscriber's filter
     /// rejects is not created, and what runs below it becomes a child of the one above.
     ///
-    /// A span whose start is backdated (`event_store.read_all`) is created by OpenTelemetry alone, since `tracing`
-    /// cannot backdate. A span costs more than twice as much this way.
+    /// `event_store.read_all` is created once its page is read, and backdated: for `tracing` it begins only then, and
+    /// below another layer than ours, which cannot backdate it, it is OpenTelemetry's alone. A span costs more than
+    /// twice as much this way.
     pub fn bridge_to_tracing(mut self) -> Self {
         self.bridged = true;
         self
