@@ -2,6 +2,7 @@
 //!
 //! A target of its own, because what runs on a store's threads sees the process's subscriber alone.
 
+mod everything;
 #[allow(dead_code, reason = "its `main` is for people")]
 #[path = "../../examples/bridge.rs"]
 mod example;
@@ -9,10 +10,10 @@ mod read_all;
 mod seen;
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::store::{MemoryStore, SqliteStore};
+use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::{self, TelemetryBuilder, TraceContext};
-use eventsource_tests::orders::{Order, OrderReadModel};
-use eventsource_tests::placing::{bus, place};
+use eventsource_tests::orders::Order;
+use eventsource_tests::placing::place;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::shipping;
 use tracing::subscriber::NoSubscriber;
@@ -29,54 +30,6 @@ fn bridged() -> Recorder {
 }
 
 const ORDER: Uuid = Uuid::from_u128(7);
-
-/// A command, one that is rejected, and what they led to.
-async fn product() {
-    let store = SqliteStore::open(":memory:").await.unwrap();
-    let bus = bus(&store);
-    let projections = ProjectionRunner::new(store).projection(OrderReadModel).spawn();
-    let placed = bus.dispatch(place(ORDER)).await.unwrap();
-    // Before anything else, so that the order of the roots is the same each time.
-    projections.wait_for(placed.position).await.unwrap();
-    bus.dispatch(place(ORDER)).await.unwrap_err();
-    bus.dispatch_json("Unheard", b"{}").await.unwrap_err();
-    projections.shutdown().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_trees_are_one() {
-    let (plain, bridged) = (Recorder::new(), bridged());
-    let seen = Seen::default();
-    let subscriber = tracing_subscriber::registry().with(bridged.telemetry().tracing_layer()).with(seen.clone());
-    tracing::subscriber::set_global_default(subscriber).expect("nobody else sets one in this process");
-    plain.run(product()).await;
-    bridged.run(product()).await;
-    // A span of `tracing` is left by its last handle, on whichever thread.
-    bridged.flush().await;
-    assert_eq!(bridged.trees().render(), plain.trees().render());
-    assert_eq!(bridged.open_spans(), 0);
-    // And what `tracing` itself was told, which no exporter sees.
-    assert_eq!(seen.names(), plain.trees().names());
-    // Each is closed by its last handle, on whichever thread.
-    while seen.ended() < bridged.spans().len() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(
-        seen.targets(),
-        [
-            ("command", "eventsource::command"),
-            ("event_store", "eventsource::store"),
-            ("handle_command", "eventsource::command"),
-            ("handler", "eventsource::projection"),
-            ("load_aggregate", "eventsource::command"),
-            ("persist_events", "eventsource::command"),
-            ("projection", "eventsource::projection"),
-            ("projection", "eventsource::span"),
-            ("snapshot_store", "eventsource::snapshot"),
-        ]
-        .map(|(name, target)| (name.to_owned(), target.to_owned()))
-    );
-}
 
 /// A subscriber of this thread alone, around the body.
 async fn below(filter: &str, recorder: &Recorder, body: impl Future<Output = ()>) {

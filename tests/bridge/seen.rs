@@ -27,14 +27,19 @@ struct Place(usize);
 impl Seen {
     /// The names as a tree.
     pub(crate) fn names(&self) -> String {
+        self.names_of_each().join(" ")
+    }
+
+    /// The same, of each root.
+    pub(crate) fn names_of_each(&self) -> Vec<String> {
         below(&self.0.lock().unwrap().0, None)
     }
 
     /// The first words of names, each with its target.
     pub(crate) fn targets(&self) -> Vec<(String, String)> {
         let seen = self.0.lock().unwrap();
-        let first = |name: &str| name.split_once('.').map_or(name, |(first, _)| first).to_owned();
-        let targets: BTreeSet<_> = seen.0.iter().map(|made| (first(&made.name), made.target.to_owned())).collect();
+        let targets: BTreeSet<_> =
+            seen.0.iter().map(|made| (first(&made.name).to_owned(), made.target.to_owned())).collect();
         targets.into_iter().collect()
     }
 
@@ -44,15 +49,19 @@ impl Seen {
     }
 }
 
-fn below(all: &[Made], parent: Option<usize>) -> String {
+/// The first word of a name.
+pub(crate) fn first(name: &str) -> &str {
+    name.split_once(['.', ' ']).map_or(name, |(first, _)| first)
+}
+
+fn below(all: &[Made], parent: Option<usize>) -> Vec<String> {
     let children = all.iter().enumerate().filter(|(_, made)| made.parent == parent);
-    let drawn: Vec<_> = children
+    children
         .map(|(place, made)| match below(all, Some(place)) {
             inner if inner.is_empty() => made.name.clone(),
-            inner => format!("{}({inner})", made.name),
+            inner => format!("{}({})", made.name, inner.join(" ")),
         })
-        .collect();
-    drawn.join(" ")
+        .collect()
 }
 
 /// The field that holds the name.

@@ -44,8 +44,13 @@ impl Trees {
     /// The names alone, indented by depth: `command.PlaceOrder(load_aggregate(event_store.load))`.
     #[must_use]
     pub fn names(&self) -> String {
-        let roots = self.roots().map(|root| self.nested(root));
-        roots.collect::<Vec<_>>().join(" ")
+        self.names_of_each().join(" ")
+    }
+
+    /// The same, of each root.
+    #[must_use]
+    pub fn names_of_each(&self) -> Vec<String> {
+        self.roots().map(|root| self.nested(root)).collect()
     }
 
     fn nested(&self, span: &SpanData) -> String {
