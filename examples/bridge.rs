@@ -55,12 +55,14 @@ struct Deposit {
 #[command_handler]
 impl Account {
     fn deposit(&self, command: Deposit) -> Result<Deposited, TooMuch> {
-        let fits = self.cents.checked_add(command.cents).is_some_and(|sum| sum <= 1000);
+        // A span of this program below one of ours, `handle_command`.
+        let fits = tracing::info_span!("limit")
+            .in_scope(|| self.cents.checked_add(command.cents).is_some_and(|sum| sum <= 1000));
         if fits { Ok(Deposited { cents: command.cents }) } else { Err(TooMuch) }
     }
 }
 
-/// The span of `tower-http` is the parent of this one, ours are its children.
+/// The span of `tower-http` is the parent of this one, ours are its children, and the handler's is a child of ours.
 async fn deposit(State(commands): State<CommandBus>, Path((account, cents)): Path<(String, u64)>) -> StatusCode {
     let dispatched = commands.dispatch(Deposit { account, cents }).instrument(tracing::info_span!("deposit"));
     match dispatched.await {

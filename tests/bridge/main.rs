@@ -31,12 +31,13 @@ fn bridged() -> Recorder {
 
 const ORDER: Uuid = Uuid::from_u128(7);
 
-/// A subscriber of this thread alone, around the body.
-async fn below(filter: &str, recorder: &Recorder, body: impl Future<Output = ()>) {
-    let filter: EnvFilter = filter.parse().unwrap();
-    let subscriber = tracing_subscriber::registry().with(filter).with(recorder.telemetry().tracing_layer());
-    let _default = tracing::subscriber::set_default(subscriber);
+/// A subscriber of this thread alone, around the body, and what it has seen.
+async fn below(filter: &str, recorder: &Recorder, body: impl Future<Output = ()>) -> Seen {
+    let (filter, seen): (EnvFilter, _) = (filter.parse().unwrap(), Seen::default());
+    let layers = tracing_subscriber::registry().with(filter).with(recorder.telemetry().tracing_layer());
+    let _default = tracing::subscriber::set_default(layers.with(seen.clone()));
     recorder.run(body).await;
+    seen
 }
 
 /// Names of a user's may begin as those of a component do.
@@ -151,11 +152,12 @@ async fn a_web_service_ours_and_the_applications_nest() {
         let answers = example::two_deposits().await.unwrap();
         assert_eq!(answers.map(|answer| answer.as_u16()), [204, 422]);
     };
-    below("info,tower_http=debug", &recorder, served).await;
-    let refused = "load_aggregate(event_store.load) handle_command";
+    let seen = below("info,tower_http=debug", &recorder, served).await;
+    let refused = "load_aggregate(event_store.load) handle_command(limit)";
     let taken = format!("{refused} persist_events(event_store.append)");
     let request = |below| format!("request(deposit(command.Deposit({below})))");
     assert_eq!(recorder.trees().names(), [request(taken), request(refused.to_owned())].join(" "));
+    assert_eq!(seen.names(), recorder.trees().names());
 }
 
 #[tokio::test]

@@ -64,8 +64,7 @@ fn below(all: &[Made], parent: Option<usize>) -> Vec<String> {
         .collect()
 }
 
-/// The field that holds the name.
-#[derive(Default)]
+/// What the field with the name holds, if there is one.
 struct Name(String);
 
 impl Visit for Name {
@@ -82,7 +81,7 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Seen {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let span = context.span(id).expect("the registry has it");
         let parent = span.parent().and_then(|parent| parent.extensions().get::<Place>().map(|place| place.0));
-        let mut name = Name::default();
+        let mut name = Name(span.name().to_owned());
         attributes.record(&mut name);
         let mut seen = self.0.lock().unwrap();
         span.extensions_mut().insert(Place(seen.0.len()));
