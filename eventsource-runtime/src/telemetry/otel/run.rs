@@ -246,7 +246,7 @@ impl Scope {
 
     /// Runs a future in the scope: attached in each poll, and while the future is dropped.
     pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
-        InContext::new(self, Box::pin(body))
+        InContext::new(self, body)
     }
 }
 
