@@ -220,8 +220,9 @@ impl<S: ProjectionStore, B: EventBus> PublishingStore<S, B> {
         });
         let translated = translated.filter_map(|(event, message)| Some((event, message?)));
         let (events, messages): (Vec<_>, Vec<_>) = translated.unzip();
-        // Not in the scope of the batch, which has no spans: each publication has its own.
-        let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
+        // Not in the scope of the batch, which has no spans: each publication has its own. A runner's tasks are detached
+        // already; detaching them again would make a context for each batch.
+        let scope = if self.tracing { Scope::current() } else { Scope::current().muted() };
         // What panics once may not the next time, as what fails.
         let results = catch_panic(scope.run(self.bus.send(messages, Via::Relay))).await;
         let results = results.map_err(|panic| ProjectionError::panicked(&*panic).passing())?;
