@@ -8,8 +8,9 @@ use std::path::Path;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::Filter;
 use eventsource_runtime::telemetry::{self, Kind, Options, Scope};
+use eventsource_tests::alone::{alone, is_alone, passed};
 use eventsource_tests::compiler;
-use eventsource_tests::everything::{self, ANSWERS, Off, evaluations, plain};
+use eventsource_tests::everything::{self, ALLOCATED, ANSWERS, Off, allocated, calls, evaluations, plain};
 use eventsource_tests::orders::NotificationService;
 use eventsource_tests::placing::{bus, place};
 use futures_util::{StreamExt, stream};
@@ -41,6 +42,19 @@ fn a_function_allocates_nothing() {
         region.change().allocations
     });
     assert_eq!(least.min(), Some(0));
+}
+
+/// No neighbour allocates meanwhile. That those are the numbers where spans and metrics are off is in `toggles`.
+#[tokio::test]
+async fn a_component_allocates_what_the_table_says() {
+    if !is_alone() {
+        passed(&mut alone("a_component_allocates_what_the_table_says"), 1);
+        return;
+    }
+    for on in [true, false] {
+        let calls = calls(|| MemoryStore::new().enable_tracing(on).enable_metrics(on), on);
+        assert_eq!(allocated(calls, || ALLOCATOR.stats().allocations).await, ALLOCATED);
+    }
 }
 
 /// Two of them were missing.

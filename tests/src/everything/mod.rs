@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::own_bus::{remote, routing};
 
-pub use calls::{Call, calls};
+pub use calls::{ALLOCATED, Call, allocated, calls};
 
 /// The component whose spans are off, and the one whose metrics are.
 #[derive(Clone, Copy, Debug, Default)]
