@@ -162,7 +162,8 @@ async fn the_switch_of_the_process_leaves_nothing() {
     assert_eq!(left, nothing());
 }
 
-/// Below a span that was sampled out; the root itself has to be asked, and its context travels. Options are asked first.
+/// Below a span that was sampled out; the root itself has to be asked, and its context travels. Options are asked
+/// first.
 #[tokio::test]
 async fn sampling_leaves_nothing_below_the_root() {
     let _turn = turn().await;

@@ -43,8 +43,8 @@ const AT_ONCE: usize = 8;
 /// Components, and what a call of each allocates at the least, as a count of all allocations says: what keeps events
 /// grows in some rounds, and the test's harness allocates in some, but neither in each.
 ///
-/// The tasks of a runtime on one thread do the same in the same order, so that it can be counted; what a call costs that
-/// waits for a server cannot.
+/// The tasks of a runtime on one thread do the same in the same order, so that it can be counted; what a call costs
+/// that waits for a server cannot.
 pub async fn allocated(calls: impl Future<Output = Vec<Call>>, count: fn() -> usize) -> Vec<(&'static str, usize)> {
     let mut allocated = Vec::new();
     for mut call in calls.await {
