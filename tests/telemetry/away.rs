@@ -1,5 +1,5 @@
 //! A receiver that is away for as long as it likes: memory stays where it is, the program does and stores the same,
-//! what is lost is counted, and the log says so once.
+//! what is lost is counted, and the log says so once a minute.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -123,7 +123,7 @@ async fn works_on() {
         assert!(exported == 0 && (queue_full > export_failed) == (deed == Deed::Hang), "{fate:?}");
     }
     let minutes = started.elapsed().as_secs() / 60;
-    assert!((1..=1 + minutes).contains(&told), "one line a minute of all that is lost: {told}");
+    assert!((1..=3 * (1 + minutes)).contains(&told), "one a minute of what is lost of each signal: {told}");
     assert_eq!(lines.of(FOREIGN), 0, "libraries are silent about it");
     let _ = telemetry.shutdown().await;
 }

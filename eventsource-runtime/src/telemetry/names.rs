@@ -122,7 +122,7 @@ pub const EVENTSOURCE_SETTING_HINT: &str = "eventsource.setting.hint";
 pub const EVENTSOURCE_SETTING_NAME: &str = "eventsource.setting.name";
 /// `eventsource.setting.value`: its value.
 pub const EVENTSOURCE_SETTING_VALUE: &str = "eventsource.setting.value";
-/// `eventsource.signal`: what is exported: `traces`, `metrics`, `logs`, or several of them.
+/// `eventsource.signal`: what is exported, `traces`, `metrics` or `logs`.
 pub const EVENTSOURCE_SIGNAL: &str = "eventsource.signal";
 /// `eventsource.snapshot.used`: whether the aggregate was loaded from a snapshot.
 pub const EVENTSOURCE_SNAPSHOT_USED: &str = "eventsource.snapshot.used";

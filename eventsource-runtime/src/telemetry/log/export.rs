@@ -1,9 +1,11 @@
 //! What the set-up and exporting report to operators.
 
-/// Exporters began to fail: what they are given is lost until they work again.
-pub(in crate::telemetry) fn export_fails(signals: &str, causes: &str) {
+use std::fmt::Display;
+
+/// An exporter began to fail: what it is given is lost until it works again.
+pub(in crate::telemetry) fn export_fails(signal: &str, error: &dyn Display) {
     event!("eventsource.telemetry.export_fails", LOG_TELEMETRY, WARN, "export fails", {
-        eventsource.signal = signals, exception.message = causes
+        eventsource.signal = signal, exception.message = %error
     });
 }
 

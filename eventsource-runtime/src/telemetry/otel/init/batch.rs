@@ -12,12 +12,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
-use super::alarm::Alarm;
 use super::contained::started;
 use super::env::Signal;
 use super::ignored::Ignored;
 use super::numbers::{milliseconds, most_waiting, size};
-use super::reporting::Reporting;
+use super::reporting::{Alarm, Reporting};
 use crate::sync::Mutex;
 use crate::telemetry::otel::pipeline::root_of;
 use crate::telemetry::otel::processed::Processed;
@@ -137,13 +136,6 @@ impl Admission {
         false
     }
 
-    fn count_dropped(&self, now: Instant) {
-        self.processed.queue_full.fetch_add(1, Ordering::Relaxed);
-        if self.alarm.rings_for_drop(self.signal, now) {
-            self.tell_dropped();
-        }
-    }
-
     /// Whether an item that begins now would not be admitted: the receiver is away, or an export hangs with a full
     /// queue. It then counts as dropped, and need not be created.
     pub(super) fn turns_away(&self) -> bool {
@@ -174,9 +166,13 @@ impl Admission {
         stays
     }
 
-    /// Reports what was dropped until now, from a thread of its own: a span is dropped while another is current, whose
+    /// Reports now and then what was dropped, from a thread of its own: a span is dropped while another is current, whose
     /// ids would be on the event, and a log record while `tracing` dispatches it, where logging would panic.
-    fn tell_dropped(&self) {
+    fn count_dropped(&self, now: Instant) {
+        self.processed.queue_full.fetch_add(1, Ordering::Relaxed);
+        if !self.alarm.rings_for_drop(self.signal, now) {
+            return;
+        }
         let (signal, processed) = (self.signal.name(), Arc::clone(&self.processed));
         let root = toggle::has_context().then(|| Context::map_current(root_of));
         let tell = move || {
@@ -367,7 +363,9 @@ mod tests {
 
     #[test]
     fn what_begins_while_it_would_be_lost_is_turned_away_and_counted() {
-        let alarm = Arc::new(Alarm::new(Instant::now().checked_sub(10 * DELAY).unwrap()));
+        let mut alarm = Alarm::default();
+        alarm.began = alarm.began.checked_sub(10 * DELAY).unwrap();
+        let alarm = Arc::new(alarm);
         let processed = Arc::<Processed>::default();
         let admission = Admission::new(Signal::Traces, 2, &processed, &alarm);
         let counts = || [&processed.export_failed, &processed.queue_full].map(|count| count.load(Ordering::Relaxed));

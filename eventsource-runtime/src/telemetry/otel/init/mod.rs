@@ -1,6 +1,5 @@
 //! Setting telemetry up: from the environment, and from code where the environment has no say.
 
-mod alarm;
 mod batch;
 #[cfg(feature = "tracing-bridge")]
 mod bridge;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -15,19 +16,82 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
-use super::alarm::Alarm;
 use super::batch::Admission;
 use super::env::Signal;
 use super::otlp::{LastResponse, Worker};
 use crate::telemetry::log;
+
+/// The shortest time between log events about losses of a signal, whatever they are, in milliseconds.
+const EVERY: u64 = 60_000;
+
+/// Lets one line a minute out about each signal's losses: another of the set-up may have another cause, or be well.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    pub(super) began: Instant,
+    traces: Bell,
+    metrics: Bell,
+    logs: Bell,
+}
+
+/// When it may ring again, in milliseconds since the alarm began; for what a full queue drops, which is reported a
+/// thousand times as often, a minute later than for the failures that cause it.
+#[derive(Debug, Default)]
+struct Bell {
+    from: AtomicU64,
+    from_for_drops: AtomicU64,
+}
+
+impl Alarm {
+    /// Whether to log that an exporter fails.
+    pub(super) fn rings(&self, signal: Signal, now: Instant) -> bool {
+        self.of(signal).rings(self.millis(now))
+    }
+
+    /// Whether to log that something was dropped.
+    pub(super) fn rings_for_drop(&self, signal: Signal, now: Instant) -> bool {
+        let (bell, now) = (self.of(signal), self.millis(now));
+        let rings = now >= bell.from_for_drops.load(Ordering::Relaxed) && bell.rings(now);
+        if rings {
+            bell.from_for_drops.store(now.saturating_add(2 * EVERY), Ordering::Relaxed);
+        }
+        rings
+    }
+
+    fn of(&self, signal: Signal) -> &Bell {
+        match signal {
+            Signal::Traces => &self.traces,
+            Signal::Metrics => &self.metrics,
+            Signal::Logs => &self.logs,
+        }
+    }
+
+    /// The time, in milliseconds since it began.
+    pub(super) fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Bell {
+    fn rings(&self, now: u64) -> bool {
+        let known = self.from.load(Ordering::Relaxed);
+        let next = now.saturating_add(EVERY);
+        now >= known && self.from.compare_exchange(known, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { began: Instant::now(), traces: Bell::default(), metrics: Bell::default(), logs: Bell::default() }
+    }
+}
 
 /// An exporter that logs when it begins to fail and when it works again, once each.
 pub(super) struct Reporting<E> {
     pub(super) exporter: E,
     signal: Signal,
     alarm: Arc<Alarm>,
-    /// Its number for the alarm.
-    number: usize,
+    /// Whether its failure was reported.
+    failing: AtomicBool,
     /// Admits no more than fits; metrics do not wait.
     admission: Option<Arc<Admission>>,
     /// With whose sockets and timers it works, if it needs any.
@@ -38,8 +102,8 @@ pub(super) struct Reporting<E> {
 
 impl<E> Reporting<E> {
     pub(super) fn new(exporter: E, signal: Signal, alarm: &Arc<Alarm>) -> Self {
-        let (alarm, number) = (Arc::clone(alarm), alarm.watch(signal));
-        Self { exporter, signal, alarm, number, admission: None, worker: None, last_response: None }
+        let (alarm, failing) = (Arc::clone(alarm), AtomicBool::new(false));
+        Self { exporter, signal, alarm, failing, admission: None, worker: None, last_response: None }
     }
 
     /// The same, behind an admission that is told what has left.
@@ -49,15 +113,20 @@ impl<E> Reporting<E> {
 
     fn report(&self, result: OTelSdkResult) -> OTelSdkResult {
         match &result {
-            Ok(()) if self.alarm.works(self.number) => log::export_works(self.signal.name()),
-            Ok(()) => {}
-            Err(error) => {
-                if let Some(failures) = self.alarm.fails(self.number, error, Instant::now()) {
-                    log::export_fails(&failures.signals, &failures.causes);
-                }
-            }
+            Ok(()) if self.changes(false, Instant::now()) => log::export_works(self.signal.name()),
+            Err(error) if self.changes(true, Instant::now()) => log::export_fails(self.signal.name(), error),
+            _ => {}
         }
         result
+    }
+
+    /// Whether to report the change: a failure if the alarm lets it, and a recovery if the failure was reported.
+    fn changes(&self, failing: bool, now: Instant) -> bool {
+        if failing == self.failing.load(Ordering::Relaxed) || failing && !self.alarm.rings(self.signal, now) {
+            return false;
+        }
+        self.failing.store(failing, Ordering::Relaxed);
+        true
     }
 
     /// Exports so many items that were admitted, and reports the result.
@@ -78,7 +147,7 @@ impl<E> Reporting<E> {
     fn rejected(&self, result: &OTelSdkResult) -> u64 {
         let last = self.last_response.as_ref().filter(|_| result.is_ok());
         let Some((count, reason)) = last.and_then(|last| last.rejected()) else { return 0 };
-        if self.alarm.rings(Instant::now()) {
+        if self.alarm.rings(self.signal, Instant::now()) {
             log::rejected(self.signal.name(), count, &reason);
         }
         count
@@ -159,5 +228,54 @@ impl<E: PushMetricExporter> PushMetricExporter for Reporting<E> {
 
     fn temporality(&self) -> Temporality {
         self.exporter.temporality()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exporter_that_fails_now_and_then_is_told_once_a_minute() {
+        let spans = Reporting::new((), Signal::Traces, &Arc::default());
+        let mut lines = Vec::new();
+        for second in 0..120 {
+            let failing = second % 2 == 0;
+            if spans.changes(failing, spans.alarm.began + Duration::from_secs(second)) {
+                lines.push((second, failing));
+            }
+        }
+        assert_eq!(lines, [(0, true), (1, false), (60, true), (61, false)]);
+    }
+
+    /// For most of a minute the log named the first of them alone, as if the others were well.
+    #[test]
+    fn signals_that_fail_at_once_are_told_at_once_and_two_exporters_of_one_a_minute_apart() {
+        let alarm = Arc::default();
+        let signals = [Signal::Traces, Signal::Metrics, Signal::Logs, Signal::Traces];
+        let exporters = signals.map(|signal| Reporting::new((), signal, &alarm));
+        let told = |second| {
+            let now = alarm.began + Duration::from_secs(second);
+            exporters.each_ref().map(|exporter| exporter.changes(true, now))
+        };
+        assert_eq!([told(0), told(59)], [[true, true, true, false], [false; 4]]);
+        assert_eq!([told(60), told(120)], [[false, false, false, true], [false; 4]]);
+    }
+
+    #[test]
+    fn what_is_dropped_all_the_time_leaves_room_for_the_cause() {
+        let alarm = Arc::<Alarm>::default();
+        let logs = Reporting::new((), Signal::Logs, &alarm);
+        let mut lines = Vec::new();
+        for second in 0..200 {
+            let now = alarm.began + Duration::from_secs(second);
+            if alarm.rings_for_drop(Signal::Logs, now) {
+                lines.push((second, "dropped"));
+            }
+            if second > 0 && logs.changes(true, now) {
+                lines.push((second, "fails"));
+            }
+        }
+        assert_eq!(lines, [(0, "dropped"), (60, "fails"), (120, "dropped")]);
     }
 }
