@@ -152,8 +152,8 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
         Self { runner: self.runner.begin_now(), ..self }
     }
 
-    /// Skips messages that the bus can never take, and events that cannot be translated, each with a log record, instead
-    /// of stopping.
+    /// Skips messages that the bus can never take, and events that cannot be translated, each with a log record,
+    /// instead of stopping.
     pub fn skip_unpublishable(self) -> Self {
         Self { runner: self.runner.on_failure(OnFailure::Skip), ..self }
     }
@@ -169,8 +169,8 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
         Self { runner: self.runner.relaying(enabled), ..self }
     }
 
-    /// Starts the relay, in tasks of its own. Like a projection it can be waited for and shut down; what it is publishing
-    /// then is dropped after two seconds, and published again by the next relay of the name.
+    /// Starts the relay, in tasks of its own. Like a projection it can be waited for and shut down; what it is
+    /// publishing then is dropped after two seconds, and published again by the next relay of the name.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -220,8 +220,8 @@ impl<S: ProjectionStore, B: EventBus> PublishingStore<S, B> {
         });
         let translated = translated.filter_map(|(event, message)| Some((event, message?)));
         let (events, messages): (Vec<_>, Vec<_>) = translated.unzip();
-        // Not in the scope of the batch, which has no spans: each publication has its own. A runner's tasks are detached
-        // already; detaching them again would make a context for each batch.
+        // Not in the scope of the batch, which has no spans: each publication has its own. Tasks of a runner are
+        // detached already; detaching them again would make a context for each batch.
         let scope = if self.tracing { Scope::current() } else { Scope::current().muted() };
         // What panics once may not the next time, as what fails.
         let results = catch_panic(scope.run(self.bus.send(messages, Via::Relay))).await;

@@ -56,8 +56,8 @@ pub struct Lease {
     pub checkpoint: Position,
     /// The lease's holder, if that is not the one that asked.
     pub taken: Option<Taken>,
-    /// Whose lease had expired when this claim took it over. It is nobody's if that was given up, or taken by force, or
-    /// if the claim is not the first one of its token.
+    /// Whose lease had expired when this claim took it over. Of one that was given up, that was taken by force, or that
+    /// the asking one had already, it is nobody's.
     pub expired: Option<String>,
 }
 
@@ -68,10 +68,10 @@ impl Lease {
         Self { checkpoint, taken, expired: None }
     }
 
-    /// The same, taken over from an owner whose lease had expired.
+    /// The same, taken over from an owner whose lease had expired, if there was one.
     #[must_use]
-    pub fn after(self, expired: Option<impl Into<String>>) -> Self {
-        Self { expired: expired.map(Into::into), ..self }
+    pub fn expired(self, owner: Option<String>) -> Self {
+        Self { expired: owner, ..self }
     }
 }
 

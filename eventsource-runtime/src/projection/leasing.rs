@@ -82,9 +82,9 @@ impl<S: ProjectionStore> PartitionRunner<S> {
             let Some(taken) = lease.taken else {
                 let Partition { projection, index, .. } = self.partition;
                 match (lease.expired, waited_for) {
-                    (Some(owner), Some(_)) => log::projection_lease_expired(projection, index, &owner),
+                    (Some(owner), _) => log::projection_lease_expired(projection, index, &owner),
                     (None, Some(owner)) => log::projection_takes_over(projection, index, &owner),
-                    (_, None) => {}
+                    (None, None) => {}
                 }
                 return Ok(lease.checkpoint);
             };

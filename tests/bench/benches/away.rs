@@ -8,7 +8,6 @@ use std::fmt;
 use std::future::{Future, ready};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -129,7 +128,7 @@ impl Measured {
 /// Its name, its telemetry, and whether spans are on.
 type Contender = (&'static str, Telemetry, bool);
 
-fn main() -> ExitCode {
+fn main() {
     let runtime = Runtime::new().expect("a runtime");
     // What exporters panic about is not what is looked at.
     std::panic::set_hook(Box::new(|_| ()));
@@ -144,7 +143,6 @@ fn main() -> ExitCode {
         ("fails", Away::Fails.telemetry(), true),
         ("panics", Away::Panics.telemetry(), true),
     ];
-    let mut is_met = true;
     for (tasks, shares) in SHARES {
         let mut measured: Vec<_> = contenders.iter().map(|_| Measured::default()).collect();
         for round in 0..=PAIRS {
@@ -156,9 +154,8 @@ fn main() -> ExitCode {
                 }
             }
         }
-        is_met &= print(tasks, shares, &contenders.each_ref().map(|(title, ..)| *title), &measured);
+        print(tasks, shares, &contenders.each_ref().map(|(title, ..)| *title), &measured);
     }
-    if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The latencies of one round, of each contender, on a store of its own. They take turns at each command of their
@@ -213,21 +210,17 @@ async fn one_task(bus: Arc<CommandBus>, ordinal: usize, orders: Vec<Uuid>) -> Ve
     latencies
 }
 
-/// Prints a table. Whether the aim is met, unless telemetry that is off is as far from itself.
-fn print(tasks: usize, shares: usize, titles: &[&str], measured: &[Measured]) -> bool {
+fn print(tasks: usize, shares: usize, titles: &[&str], measured: &[Measured]) {
     println!("\ncommands on SQLite, FULL, {tasks} at a time, {} a sample, {PAIRS} pairs\n", shares * ORDERS * COMMANDS);
     let mut table = Table::new(&["", "p50, µs", "p99, µs", "p50 ÷ off", "p99 ÷ off", "aim"]);
     let off = &measured[0];
-    let p99s: Vec<_> = measured.iter().map(|measured| measured.p99.ratio(&off.p99)).collect();
-    for ((title, measured), p99) in titles.iter().zip(measured).zip(&p99s) {
-        let p50 = measured.p50.ratio(&off.p50);
-        let aim = if title.starts_with("off") { String::new() } else { format!("≤ {AIM}: {}", verdict(*p99 <= AIM)) };
+    for (title, measured) in titles.iter().zip(measured) {
+        let (p50, p99) = (measured.p50.ratio(&off.p50), measured.p99.ratio(&off.p99));
+        let aim = if title.starts_with("off") { String::new() } else { format!("≤ {AIM}: {}", verdict(p99 <= AIM)) };
         let micros = |samples: &Samples| format!("{:.0}", samples.median());
         let cells = [micros(&measured.p50), micros(&measured.p99), format!("{p50:.3}"), format!("{p99:.3}"), aim];
         let [middle, slow, p50, p99, aim] = cells;
         table.row([(*title).to_owned(), middle, slow, p50, p99, aim]);
     }
     table.print();
-    let control = p99s[1];
-    p99s.iter().all(|p99| *p99 <= AIM) || !(2.0 - AIM..=AIM).contains(&control)
 }

@@ -69,7 +69,9 @@ impl Flawed {
                     lease.taken = None;
                 }
             }
-            Flaw::TellsNothingOfTheDead => lease.expired = None,
+            Flaw::TellsTheHeirAsDead => {
+                lease.expired.iter_mut().for_each(|owner| *owner = claim.owner.to_string());
+            }
             Flaw::TellsTheFirstOwner => {
                 let first = self.notes().owner.get_or_insert_with(|| claim.owner.to_string()).clone();
                 lease.taken.iter_mut().for_each(|taken| taken.owner.clone_from(&first));

@@ -68,9 +68,12 @@ async fn a_lease_that_nobody_renewed_is_told_when_another_takes_it() {
     let store = sqlite().await;
     let last = cancel(&store, &a_stream(), REASON, 1).await;
     store.open_projection(Arc::new(Tally::sound()), 1, Position::START).await.unwrap();
-    let dead = Claim::new(Uuid::now_v7(), "dead", Duration::from_millis(300));
-    store.lease_projection(Partition::whole("Tally"), dead).await.unwrap();
+    let (part, token) = (Partition::whole("Tally"), Uuid::now_v7());
+    let dead = |term| Claim::new(token, "dead", term);
+    store.lease_projection(part, dead(Duration::from_mins(1))).await.unwrap();
     let alive = runner(&store).lease(Duration::from_secs(10)).owner("alive").projection(Tally::sound()).spawn();
+    log.hears("eventsource.projection.waits").await;
+    store.lease_projection(part, dead(Duration::from_millis(1))).await.unwrap();
     alive.wait_for(last).await.unwrap();
     alive.shutdown().await.unwrap();
     let told = log.names_of("eventsource::projection");

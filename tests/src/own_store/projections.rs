@@ -84,7 +84,7 @@ impl Part {
         }
         let another = self.held.as_ref().filter(|held| held.claim.token != claim.token);
         let taken = another.map(|held| Taken::new(&*held.claim.owner, held.left()));
-        Lease::new(self.checkpoint, taken).after(before.map(|held| held.claim.owner.to_string()))
+        Lease::new(self.checkpoint, taken).expired(before.map(|held| held.claim.owner.to_string()))
     }
 }
 

@@ -118,7 +118,7 @@ fn checkpoint(row: &Row) -> Position {
 fn granted(row: &Row, claim: &Claim) -> Lease {
     let token: Option<Uuid> = row.get(1);
     let is_expired = token.is_some_and(|token| token != claim.token) && !claim.by_force;
-    Lease::new(checkpoint(row), None).after(is_expired.then(|| row.get::<_, String>(2)))
+    Lease::new(checkpoint(row), None).expired(is_expired.then(|| row.get(2)))
 }
 
 /// The result of a look at a lease: if it is nobody's, the caller is to ask again at once.

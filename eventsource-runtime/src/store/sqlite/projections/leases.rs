@@ -50,7 +50,7 @@ impl Row {
     /// What a claim got that has changed it.
     fn granted(self, claim: &Claim) -> Lease {
         let is_expired = self.token.is_some() && !self.is_had(claim) && !claim.by_force;
-        Lease::new(self.checkpoint, None).after(is_expired.then_some(self.owner))
+        Lease::new(self.checkpoint, None).expired(is_expired.then_some(self.owner))
     }
 
     fn taken(self, claim: &Claim) -> Lease {

@@ -67,12 +67,14 @@ pub async fn a_lease_that_has_expired_is_told_to_whoever_takes_it<S: ProjectionS
     let (store, notes) = (fresh().await, Arc::new(Notes::default()));
     append(&store, &[&a_stream()], 1).await;
     open(&store, &notes, 1).await.expect("a projection is opened");
-    assert_eq!(lease(&store, PART, &brief()).await.expired, None, "it was nobody's");
+    let dead = Claim { owner: "the dead".into(), ..brief() };
+    assert_eq!(lease(&store, PART, &dead).await.expired, None, "it was nobody's");
     let next = claim();
-    assert_eq!(granted(&store, &next).await.expired.as_deref(), Some("the suite"));
+    assert_eq!(granted(&store, &next).await.expired.as_deref(), Some("the dead"));
     assert_eq!(lease(&store, PART, &next).await.expired, None, "it is its own now");
     assert_eq!(lease(&store, PART, &next.given_up()).await.expired, None);
-    assert_eq!(lease(&store, PART, &claim()).await.expired, None, "it was given up");
+    assert_eq!(lease(&store, PART, &dead).await.expired, None, "it was given up");
+    assert_eq!(lease(&store, PART, &claim().by_force()).await.expired, None, "it is taken, be it expired or not");
 }
 
 /// A late runner does no harm as long as nobody else has begun.
