@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 
-use super::{Aim, Shape, VARIANTS, Variant};
+use super::{Aim, AtMost, Shape, VARIANTS, Variant};
 use crate::sample::Samples;
 use crate::table::{Table, number, verdict};
 
@@ -35,15 +35,17 @@ struct Measured {
 /// Measures and prints both tables.
 ///
 /// # Errors
-/// A program could not be started, or ended early.
+/// A program could not be started, or ended early; or a variant that is switched off costs more than it may.
 pub fn run(programs: Programs<'_>, instructions: bool) -> io::Result<()> {
     let instructions = instructions && valgrind_is_there();
+    let mut dear = Vec::new();
     for shape in [Shape::Sync, Shape::Async] {
         let measured = measure(programs, shape, instructions)?;
         println!("\n{} call\n", shape.name());
         print(shape, &measured);
+        dear.extend(too_dear(shape, &measured));
     }
-    Ok(())
+    if dear.is_empty() { Ok(()) } else { Err(io::Error::other(dear.join("; "))) }
 }
 
 fn valgrind_is_there() -> bool {
@@ -94,6 +96,23 @@ fn print(shape: Shape, measured: &HashMap<&'static str, Measured>) {
         ]);
     }
     table.print();
+}
+
+/// The variants that cost more than they may.
+fn too_dear(shape: Shape, measured: &HashMap<&'static str, Measured>) -> Vec<String> {
+    let limited = VARIANTS.iter().filter_map(|variant| Some((variant, variant.at_most?)));
+    let dear = limited.filter_map(|(variant, AtMost { over, sync, future })| {
+        let (this, bare) = (&measured[variant.key], &measured[over]);
+        let at_most = if shape == Shape::Sync { sync } else { future };
+        let costs = this.instructions.zip(bare.instructions).map_or(0.0, |(this, bare)| this - bare);
+        let allocates = this.allocations.0.saturating_sub(bare.allocations.0);
+        let is_dear = costs > at_most || allocates > 0;
+        is_dear.then(|| {
+            let what = format!("{costs:.1} instructions and {allocates} allocations more than `{over}`");
+            format!("`{}` ({}) costs {what}, and {at_most} and 0 at most", variant.key, shape.name())
+        })
+    });
+    dear.collect()
 }
 
 fn judged(aim: Aim, shape: Shape, bare: Option<f64>, instructions: Option<f64>, allocations: u64) -> String {

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use uuid::Uuid;
 
-pub use variants::{Aim, VARIANTS, Variant};
+pub use variants::{Aim, AtMost, VARIANTS, Variant};
 use variants::{Calls, ID};
 
 /// Whether the call is a plain or an async function.
