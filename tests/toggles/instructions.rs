@@ -17,8 +17,8 @@ use tokio::runtime::Runtime;
 const WARM_UP: u32 = 100;
 const COUNTED: u32 = 1000;
 
-/// What it may cost at most that a component is off by its switches, in instructions of a call: a tenth more than it did
-/// with Rust 1.95, and 20 at least, by which runs may differ.
+/// What it may cost at most that a component is off by its switches, in instructions of a call: a tenth more than it
+/// did with Rust 1.95, and 20 at least, by which runs may differ.
 const AT_MOST: [(&str, i64); 14] = [
     ("store", 379),
     ("store's feed", 476),

@@ -166,8 +166,8 @@ impl Admission {
         stays
     }
 
-    /// Reports now and then what was dropped, from a thread of its own: a span is dropped while another is current, whose
-    /// ids would be on the event, and a log record while `tracing` dispatches it, where logging would panic.
+    /// Reports now and then what was dropped, from a thread of its own: a span is dropped while another is current,
+    /// whose ids would be on the event, and a log record while `tracing` dispatches it, where logging would panic.
     fn count_dropped(&self, now: Instant) {
         self.processed.queue_full.fetch_add(1, Ordering::Relaxed);
         if !self.alarm.rings_for_drop(self.signal, now) {
