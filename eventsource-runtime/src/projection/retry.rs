@@ -262,6 +262,7 @@ impl<S: ProjectionStore> PartitionRunner<S> {
 
 /// Runs a future without spans: reading the feed is not part of any trace.
 pub(super) fn upkeep<F: Future>(body: F) -> impl Future<Output = F::Output> {
-    // A runner's tasks are detached already; detaching them again would make a context for each page.
-    Scope::current().muted().run(body)
+    // A runner's tasks are detached already; detaching them again would make a context for each page. Boxed: without
+    // optimisation futures are large, and what a projection calls needs the stack.
+    Scope::current().muted().run(Box::pin(body))
 }
