@@ -65,9 +65,8 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         let none = Events::default();
         while cursor.saved < cursor.checkpoint {
             let step = Step::new(&none, cursor.checkpoint, Mode::Live).retried(trouble.retries);
-            // In a box as in `attempt`. What is passed over may be passed over again: a stop does not wait for a feed
-            // that does not answer.
-            let moved = match self.within(LATE, Box::pin(upkeep(self.look_back(cursor)))).await? {
+            // What is passed over may be passed over again: a stop does not wait for a feed that does not answer.
+            let moved = match self.within(LATE, upkeep(self.look_back(cursor))).await? {
                 Ok(()) => self.attempt(step, cursor).await,
                 failed => failed,
             };

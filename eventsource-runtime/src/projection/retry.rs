@@ -110,8 +110,7 @@ impl<S: ProjectionStore> PartitionRunner<S> {
     {
         let mut trouble = Trouble::default();
         loop {
-            // As in `attempt`.
-            match self.unless_stopped(Box::pin(upkeep(question(self)))).await? {
+            match self.unless_stopped(upkeep(question(self))).await? {
                 Ok(answer) => return Ok(answer),
                 Err(error) => self.endure(&mut trouble, error).await?,
             }
@@ -124,7 +123,7 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         let mut trouble = Trouble::default();
         loop {
             let opening = self.store.open_projection(Arc::clone(&self.projection), self.partition.count, after);
-            match Box::pin(upkeep(opening)).await {
+            match upkeep(opening).await {
                 Ok(()) => return Ok(()),
                 Err(error) if !error.is_final() && self.is_stopped() => {
                     let is_told = !error.is_trouble() && !error.waits();

@@ -159,8 +159,7 @@ impl<S: ProjectionStore> PartitionRunner<S> {
         let limit = usize::try_from(between).map_or(LARGEST_BATCH, |between| between.min(LARGEST_BATCH));
         let after = Position::new(first.position.get().saturating_sub(1));
         let letters = Letters { stream: None, after, limit };
-        // In a box as in `attempt`.
-        let listed = Box::pin(upkeep(self.store.dead_letters(self.partition.projection, letters)));
+        let listed = upkeep(self.store.dead_letters(self.partition.projection, letters));
         let letters = tokio::time::timeout(LATE, self.within(LATE, listed)).await;
         let letters = letters.ok().and_then(Result::ok).and_then(Result::ok).unwrap_or_default();
         let is_own = |of: Position| events.binary_search_by_key(&of, |event| event.position).is_ok();

@@ -28,12 +28,12 @@ pub const ALLOCATED: [(&str, usize); 14] = [
     ("snapshots", 17),
     ("load from a snapshot", 9),
     ("query bus", 2),
-    ("projections", 34),
-    ("process managers", 72),
+    ("projections", 33),
+    ("process managers", 71),
     ("dead letters", 19),
     ("event bus", 11),
     ("broker", 31),
-    ("relay", 62),
+    ("relay", 61),
 ];
 
 /// How often calls are made, and how many at a time: what tasks leave undone at the end of a call is done in the next.
