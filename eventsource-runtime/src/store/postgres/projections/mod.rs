@@ -179,8 +179,7 @@ impl ProjectionStore for Postgres {
             let (aside, steps): (Vec<_>, Vec<_>) = batch.events.iter().partition(is_parked);
             tried = steps;
             let steps = Instant::now();
-            // Boxed: without optimisation it is large, and what a projection calls needs the stack.
-            scope.run(Box::pin(apply(&tx, &*projection, &tried, standstill(batch.claim.term)))).await?;
+            scope.run(apply(&tx, &*projection, &tried, standstill(batch.claim.term))).await?;
             took = steps.elapsed();
             self.set_aside(&tx, &batch, &aside, &parked).await
         };
@@ -239,7 +238,7 @@ impl ProjectionStore for Postgres {
             let removed = self.letters().remove(tx, key, position, !tried.is_empty()).await;
             let removed = removed.map_err(failed("remove a dead letter"))?;
             if removed {
-                scope.run(Box::pin(apply(tx, &*projection, &tried, STANDSTILL))).await?;
+                scope.run(apply(tx, &*projection, &tried, STANDSTILL)).await?;
             }
             // A batch that parks an event behind this letter is committed before the letter is gone, or finds that it
             // is.

@@ -370,5 +370,5 @@ fn a_terminal_that_was_stopped_holds_up_no_span() {
     drop(stopped);
     console.force_flush().unwrap();
     assert!(screen.text().ends_with(" traces not shown: the terminal was too slow\n"));
-    assert!(screen.text().matches("alone").count() > 132);
+    assert!(screen.text().matches("alone").count() > 1000);
 }

@@ -271,9 +271,9 @@ fn trouble(endpoint: &str) -> String {
         Ok(super::http::prepared(opentelemetry_otlp::SpanExporter::builder().with_http(), settings, last)?.build())
     };
     let exporter = otlp.made(Signal::Traces, make).unwrap();
-    let sent = async { SpanExporter::export(&exporter, vec![ended(1, 2, 0, "a", 0, 1)]).await };
-    let sent = async { tokio::time::timeout(Duration::from_mins(1), sent).await.unwrap() };
-    current_thread().block_on(sent).unwrap_err().to_string()
+    let sent = SpanExporter::export(&exporter, vec![ended(1, 2, 0, "a", 0, 1)]);
+    let in_time = async { tokio::time::timeout(Duration::from_mins(1), sent).await.expect("it ends") };
+    current_thread().block_on(in_time).unwrap_err().to_string()
 }
 
 /// It was `network error`, whatever it was.
