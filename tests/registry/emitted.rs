@@ -40,9 +40,8 @@ const USERS: [&str; 4] =
 
 /// Log events that take a broker, another process, a broken bus, a refusal or time. The tests that have these hear
 /// them, and hold them against the registry (`Log::hears`): `conformance` those of buses and of databases,
-/// `integration` those of snapshots, of slow projections and of refused managers, `telemetry` that of what a receiver
-/// rejects, and `logged` that of settings.
-const NOT_LOGGED_HERE: [&str; 12] = [
+/// `integration` those of snapshots, of slow projections and of refused managers, and `logged` that of settings.
+const NOT_LOGGED_HERE: [&str; 11] = [
     "eventsource.bus.dead_letter_waits",
     "eventsource.bus.kafka.",
     "eventsource.bus.rabbitmq.",
@@ -53,7 +52,6 @@ const NOT_LOGGED_HERE: [&str; 12] = [
     "eventsource.snapshot.lost",
     "eventsource.store.postgres.",
     "eventsource.store.sqlite.",
-    "eventsource.telemetry.rejected",
     "eventsource.telemetry.setting",
 ];
 

@@ -134,7 +134,7 @@ async fn a_program_that_is_held_up() {
         let told = async || loop {
             telemetry.force_flush().await.unwrap();
             let mut records = held.1.get_emitted_logs().unwrap().into_iter().map(|log| log.record);
-            if let Some(told) = records.find(|record| record.event_name() == Some("eventsource.telemetry.dropped")) {
+            if let Some(told) = records.find(|record| record.event_name() == Some("eventsource.telemetry.lost")) {
                 break told;
             }
         };
@@ -336,7 +336,7 @@ async fn a_program_that_sends() {
         fails().unwrap_err();
     }
     telemetry.force_flush().await.unwrap();
-    log.hears("eventsource.telemetry.rejected").await;
+    log.hears_of("eventsource.telemetry.lost", "exception.message", "2 rejected: quota").await;
     let points = Measured::last(&metrics);
     let spans = points.iter().filter(|point| point.name == "otel.sdk.processor.span.processed");
     let counts: BTreeSet<_> = spans.map(|point| (point.attributes.len(), point.count)).collect();

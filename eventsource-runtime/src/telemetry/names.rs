@@ -58,7 +58,7 @@ pub const EVENTSOURCE_COMMANDS_DISPATCHED: &str = "eventsource.commands.dispatch
 pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
 /// `eventsource.decode.fault`: why a stored event cannot be read: `unknown_type`, `newer`, `no_upcast`, `upcast`, `upcasted` or `payload`, as `DecodeFault` explains.
 pub const EVENTSOURCE_DECODE_FAULT: &str = "eventsource.decode.fault";
-/// `eventsource.dropped`: how many spans or log records were lost so far; how many items a receiver rejected.
+/// `eventsource.dropped`: how many spans and log records were lost so far, of the signals that it tells of.
 pub const EVENTSOURCE_DROPPED: &str = "eventsource.dropped";
 /// `eventsource.duration`: how long it took, in seconds.
 pub const EVENTSOURCE_DURATION: &str = "eventsource.duration";
@@ -122,7 +122,7 @@ pub const EVENTSOURCE_SETTING_HINT: &str = "eventsource.setting.hint";
 pub const EVENTSOURCE_SETTING_NAME: &str = "eventsource.setting.name";
 /// `eventsource.setting.value`: its value.
 pub const EVENTSOURCE_SETTING_VALUE: &str = "eventsource.setting.value";
-/// `eventsource.signal`: what is exported, `traces`, `metrics` or `logs`.
+/// `eventsource.signal`: what is exported: `traces`, `metrics` or `logs`; several with commas between.
 pub const EVENTSOURCE_SIGNAL: &str = "eventsource.signal";
 /// `eventsource.snapshot.used`: whether the aggregate was loaded from a snapshot.
 pub const EVENTSOURCE_SNAPSHOT_USED: &str = "eventsource.snapshot.used";
@@ -339,7 +339,7 @@ pub const LOG_MEMORY: &str = "eventsource::store::memory";
 pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
 /// `eventsource::store::sqlite`: failed, conflict, slow, the log grows and cannot be emptied, the file was moved or deleted.
 pub const LOG_SQLITE: &str = "eventsource::store::sqlite";
-/// `eventsource::telemetry`: setting ignored, export fails, rejected, export works again, dropped.
+/// `eventsource::telemetry`: setting ignored, telemetry is lost, export works again.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";
 
 /// What a metric counts or measures; empty for any other name.

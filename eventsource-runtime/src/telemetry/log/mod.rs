@@ -76,7 +76,7 @@ pub(crate) use bus::{
 };
 pub(crate) use command::{command_rejected, command_retried, snapshot_lost};
 #[cfg(feature = "otel")]
-pub(super) use export::{dropped, export_fails, export_works, rejected, setting_ignored};
+pub(super) use export::{export_works, lost, setting_ignored};
 pub(crate) use projection::{
     Reason, projection_dead_lettered, projection_lease_expired, projection_lease_lost, projection_rebuild_begun,
     projection_rebuild_waits, projection_rebuilt, projection_retried, projection_skipped, projection_slow,

@@ -81,10 +81,13 @@ pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     observe(meter, meter_id, (names::OTEL_SDK_PROCESSOR_LOG_PROCESSED, "{log_record}"), &LOGS);
 }
 
-/// Has the counters report what becomes of spans and log records: those of a set-up's own meter, or the process's if it
-/// has none.
-pub(super) fn tell(own: Option<&MeterId>, spans: &Arc<Processed>, logs: &Arc<Processed>) {
+/// Has the counters report what becomes of spans: those of a set-up's own meter, or the process's if it has none.
+pub(super) fn tell_spans(own: Option<&MeterId>, spans: &Arc<Processed>) {
     SPANS.tell(own, spans);
+}
+
+/// The same of log records.
+pub(super) fn tell_logs(own: Option<&MeterId>, logs: &Arc<Processed>) {
     LOGS.tell(own, logs);
 }
 

@@ -66,7 +66,7 @@ impl Scrape {
 /// After a panic in a callback the locks of OpenTelemetry's SDK are poisoned: it reports nothing, as after a shutdown.
 fn gather(registry: &Registry) -> Vec<MetricFamily> {
     catch_unwind(AssertUnwindSafe(|| registry.gather())).unwrap_or_else(|panic| {
-        log::export_fails("metrics", &"a callback of an instrument panicked: nothing can be scraped any more");
+        log::lost("metrics", 0, "a callback of an instrument panicked: nothing can be scraped any more");
         resume_unwind(panic)
     })
 }

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
@@ -13,15 +12,13 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
 use super::contained::started;
-use super::env::Signal;
 use super::ignored::Ignored;
+use super::losses::Losses;
 use super::numbers::{milliseconds, most_waiting, size};
-use super::reporting::{Alarm, Reporting};
+use super::reporting::Reporting;
 use crate::sync::Mutex;
-use crate::telemetry::otel::pipeline::root_of;
+use crate::telemetry::TelemetryError;
 use crate::telemetry::otel::processed::Processed;
-use crate::telemetry::otel::toggle;
-use crate::telemetry::{TelemetryError, log};
 
 /// How many items are exported at once by default, as in OpenTelemetry.
 pub(super) const BATCH: usize = 512;
@@ -37,14 +34,6 @@ const LONGEST_REST: u64 = 1600;
 /// After how many milliseconds with a full queue and no finished export the queue is taken to stay full.
 const STUCK: u64 = 1000;
 
-/// What a set-up exports and loses, counted.
-#[derive(Debug, Default)]
-pub(super) struct ExportCounters {
-    pub(super) spans: Arc<Processed>,
-    pub(super) logs: Arc<Processed>,
-    pub(super) alarm: Arc<Alarm>,
-}
-
 /// A batch processor of OpenTelemetry's, behind an admission that lets in no more than it can hold.
 pub(super) struct Batches<P> {
     pub(super) processor: P,
@@ -57,15 +46,14 @@ pub(in crate::telemetry::otel) struct Admission {
     /// Items in the queue, and those being exported.
     waiting: AtomicUsize,
     most: usize,
-    signal: Signal,
     processed: Arc<Processed>,
-    alarm: Arc<Alarm>,
+    losses: Arc<Losses>,
     closed: AtomicBool,
     /// How many exports have failed since the last success.
     failures: AtomicU32,
     /// How many have failed in total, and why the last one did.
     failed: Mutex<(u64, String)>,
-    /// Until when nothing is admitted, by the alarm's clock.
+    /// Until when nothing is admitted, by the clock of losses.
     opens: AtomicU64,
     /// When the first item found no room since the last export ended, by the same clock; 0 if there was room.
     full_since: AtomicU64,
@@ -74,14 +62,14 @@ pub(in crate::telemetry::otel) struct Admission {
 impl Batches<BatchSpanProcessor> {
     pub(super) fn new<E>(
         exporter: Reporting<E>,
-        counters: &ExportCounters,
+        losses: &Arc<Losses>,
         ignored: &Ignored,
     ) -> Result<Self, TelemetryError>
     where
         E: SpanExporter + 'static,
     {
         let most = most_waiting("OTEL_BSP_MAX_QUEUE_SIZE", ignored);
-        Self::of(exporter, Admission::new(Signal::Traces, most, &counters.spans, &counters.alarm), ignored)
+        Self::of(exporter, Admission::new(most, &losses.spans, losses), ignored)
     }
 
     fn of<E>(exporter: Reporting<E>, admission: Arc<Admission>, ignored: &Ignored) -> Result<Self, TelemetryError>
@@ -99,13 +87,12 @@ impl Batches<BatchSpanProcessor> {
 }
 
 impl Admission {
-    pub(super) fn new(signal: Signal, most: usize, processed: &Arc<Processed>, alarm: &Arc<Alarm>) -> Arc<Self> {
+    pub(super) fn new(most: usize, processed: &Arc<Processed>, losses: &Arc<Losses>) -> Arc<Self> {
         Arc::new(Self {
             waiting: AtomicUsize::new(0),
             most,
-            signal,
             processed: Arc::clone(processed),
-            alarm: Arc::clone(alarm),
+            losses: Arc::clone(losses),
             closed: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             failed: Mutex::default(),
@@ -130,7 +117,7 @@ impl Admission {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let now = Instant::now();
         if self.full_since.load(Ordering::Relaxed) == 0 {
-            self.full_since.store(self.alarm.millis(now).max(1), Ordering::Relaxed);
+            self.full_since.store(self.losses.millis(now).max(1), Ordering::Relaxed);
         }
         self.count_dropped(now);
         false
@@ -159,27 +146,16 @@ impl Admission {
             return false;
         }
         let now = Instant::now();
-        let stays = self.failures.load(Ordering::Relaxed) > 0 || self.alarm.millis(now).saturating_sub(since) >= STUCK;
+        let stays = self.failures.load(Ordering::Relaxed) > 0 || self.losses.millis(now).saturating_sub(since) >= STUCK;
         if stays {
             self.count_dropped(now);
         }
         stays
     }
 
-    /// Reports now and then what was dropped, from a thread of its own: a span is dropped while another is current,
-    /// whose ids would be on the event, and a log record while `tracing` dispatches it, where logging would panic.
     fn count_dropped(&self, now: Instant) {
         self.processed.queue_full.fetch_add(1, Ordering::Relaxed);
-        if !self.alarm.rings_for_drop(self.signal, now) {
-            return;
-        }
-        let (signal, processed) = (self.signal.name(), Arc::clone(&self.processed));
-        let root = toggle::has_context().then(|| Context::map_current(root_of));
-        let tell = move || {
-            let _attached = root.map(Context::attach);
-            log::dropped(signal, processed.queue_full.load(Ordering::Relaxed));
-        };
-        let _ = thread::Builder::new().name("eventsource-drops".into()).spawn(tell);
+        self.losses.dropped(now);
     }
 
     /// So many items have been exported, or not; of those that were, the receiver did not take so many.
@@ -216,7 +192,7 @@ impl Admission {
     }
 
     fn now(&self) -> u64 {
-        self.alarm.millis(Instant::now())
+        self.losses.millis(Instant::now())
     }
 }
 
@@ -261,7 +237,9 @@ impl<P> fmt::Debug for Batches<P> {
 #[cfg(test)]
 mod tests {
     use std::sync::{Condvar, Mutex};
+    use std::thread;
 
+    use super::super::env::Signal;
     use super::*;
     use crate::telemetry::otel::tree::tests::span;
 
@@ -290,9 +268,9 @@ mod tests {
     /// exported, dropped and failed afterwards.
     fn counts(ended: u64, act: fn() -> OTelSdkResult) -> (u64, u64, u64) {
         let exporter = Exporter { act, open: Arc::default() };
-        let (processed, alarm) = (Arc::default(), Arc::default());
-        let admission = Admission::new(Signal::Traces, 1000, &processed, &alarm);
-        let reporting = Reporting::new(exporter.clone(), Signal::Traces, &alarm);
+        let losses = Arc::<Losses>::default();
+        let admission = Admission::new(1000, &losses.spans, &losses);
+        let reporting = Reporting::new(exporter.clone(), Signal::Traces, &losses);
         let batches = Batches::of(reporting, admission, &Ignored::default()).unwrap();
         let end = || (0..ended).for_each(|id| batches.on_end(span(1, id + 1, 0, "a", 0, 1)));
         end();
@@ -301,14 +279,15 @@ mod tests {
         let _ = batches.force_flush();
         let _ = batches.shutdown_with_timeout(Duration::from_secs(5));
         end();
-        let all = [&processed.exported, &processed.queue_full, &processed.export_failed];
+        let spans = &losses.spans;
+        let all = [&spans.exported, &spans.queue_full, &spans.export_failed];
         all.map(|count| count.load(Ordering::Relaxed)).into()
     }
 
     #[test]
     fn a_receiver_that_fails_again_and_again_is_left_alone_until_it_has_rested() {
-        let (processed, alarm) = (Arc::<Processed>::default(), Arc::default());
-        let admission = Admission::new(Signal::Traces, 1000, &processed, &alarm);
+        let losses = Arc::<Losses>::default();
+        let (admission, processed) = (Admission::new(1000, &losses.spans, &losses), &losses.spans);
         let failed = Err(OTelSdkError::InternalFailure("refused".into()));
         let export = |result: &OTelSdkResult| {
             let entered = admission.enter();
@@ -324,7 +303,7 @@ mod tests {
             thread::yield_now();
         }
         let lost = processed.export_failed.load(Ordering::Relaxed);
-        assert!(admission.alarm.millis(Instant::now()) >= REST && lost > 6, "{lost}");
+        assert!(losses.millis(Instant::now()) >= REST && lost > 6, "{lost}");
         while !export(&Ok(())) {
             thread::yield_now();
         }
@@ -335,8 +314,8 @@ mod tests {
     /// The SDK answered for the last batch, and a shutdown that had lost the others was one that had gone well.
     #[test]
     fn a_flush_answers_for_all_of_its_exports() {
-        let (processed, alarm) = (Arc::<Processed>::default(), Arc::default());
-        let admission = Admission::new(Signal::Traces, 1000, &processed, &alarm);
+        let losses = Arc::<Losses>::default();
+        let admission = Admission::new(1000, &losses.spans, &losses);
         let refused = || Err(OTelSdkError::InternalFailure("refused".into()));
         let flushed = |exports: &[OTelSdkResult], said: OTelSdkResult| {
             let ask = || {
@@ -363,11 +342,10 @@ mod tests {
 
     #[test]
     fn what_begins_while_it_would_be_lost_is_turned_away_and_counted() {
-        let mut alarm = Alarm::default();
-        alarm.began = alarm.began.checked_sub(10 * DELAY).unwrap();
-        let alarm = Arc::new(alarm);
-        let processed = Arc::<Processed>::default();
-        let admission = Admission::new(Signal::Traces, 2, &processed, &alarm);
+        let mut losses = Losses::default();
+        losses.began = losses.began.checked_sub(10 * DELAY).unwrap();
+        let losses = Arc::new(losses);
+        let (admission, processed) = (Admission::new(2, &losses.spans, &losses), &losses.spans);
         let counts = || [&processed.export_failed, &processed.queue_full].map(|count| count.load(Ordering::Relaxed));
 
         assert!(admission.enter() && admission.enter() && !admission.turns_away(), "nothing was without room");

@@ -239,7 +239,7 @@ mod tests {
         let mut readers = Readers::default();
         readers.print(printing, &Ignored::default());
         readers.export(exporter.clone(), &Ignored::default());
-        let mut outlets = Outlets::new(Duration::from_millis(1));
+        let mut outlets = Outlets::new(Duration::from_millis(1), &Arc::default());
         let meters = readers.build(Resource::builder_empty().build(), &mut outlets);
         let stopped = on.lock();
         meters.meter("tests").u64_counter("made").build().add(3, &[]);

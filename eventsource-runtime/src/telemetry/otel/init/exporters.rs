@@ -11,7 +11,7 @@ use crate::telemetry::TelemetryError;
 impl TelemetryBuilder {
     pub(super) fn add_exporters(&mut self) -> Result<(), TelemetryError> {
         let env = self.env.clone();
-        let otlp = Otlp::new(&env, &self.counters);
+        let otlp = Otlp::new(&env, &self.losses);
         let traces = self.exporters(Signal::Traces);
         for exporter in &traces {
             match exporter {

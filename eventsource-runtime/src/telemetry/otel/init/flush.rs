@@ -16,6 +16,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::sync::oneshot;
 
 use super::env::Signal;
+use super::losses::Losses;
 use crate::sync::Mutex;
 use crate::telemetry::TelemetryError;
 
@@ -25,13 +26,14 @@ pub(super) struct Outlets {
     pub(super) timeout: Duration,
     /// The process whose threads export.
     process: u32,
+    losses: Arc<Losses>,
     flushes: Vec<Arc<Flushes>>,
     pub(super) shutdowns: Vec<Arc<Flushes>>,
 }
 
 impl Outlets {
-    pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout, process: process::id(), flushes: Vec::new(), shutdowns: Vec::new() }
+    pub(super) fn new(timeout: Duration, losses: &Arc<Losses>) -> Self {
+        Self { timeout, process: process::id(), losses: Arc::clone(losses), flushes: Vec::new(), shutdowns: Vec::new() }
     }
 
     pub(super) fn add(
@@ -49,7 +51,9 @@ impl Outlets {
     }
 
     pub(super) fn shut_down(&self) -> Result<(), TelemetryError> {
-        self.all(&self.shutdowns)
+        let ended = self.all(&self.shutdowns);
+        self.losses.tell_rest();
+        ended
     }
 
     fn all(&self, flushes: &[Arc<Flushes>]) -> Result<(), TelemetryError> {

@@ -148,7 +148,7 @@ mod tests {
             let shared = apart.clone();
             let provider = move || shared.iter().try_for_each(|one| one.end(Duration::ZERO));
             if ends_apart {
-                let mut outlets = Outlets::new(Duration::ZERO);
+                let mut outlets = Outlets::new(Duration::ZERO, &Arc::default());
                 outlets.add_each(Signal::Traces, apart, provider);
                 for shutdown in outlets.shutdowns {
                     let ended = shutdown.ask().unwrap().wait(Duration::from_mins(1), Duration::ZERO);

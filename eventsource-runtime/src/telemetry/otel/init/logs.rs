@@ -23,12 +23,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
-use super::batch::{Admission, BATCH, Batches, ExportCounters};
+use super::batch::{Admission, BATCH, Batches};
 use super::contained::started;
 use super::env::Signal;
 use super::flush::Outlets;
 use super::ignored::Ignored;
 use super::isolated::{Processor, Shared, isolated};
+use super::losses::Losses;
 use super::numbers::{milliseconds, most_waiting, size};
 use super::reporting::Reporting;
 use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
@@ -52,11 +53,11 @@ impl Logs {
     pub(super) fn add(
         &mut self,
         exporter: Reporting<impl LogExporter + 'static>,
-        counters: &ExportCounters,
+        losses: &Arc<Losses>,
         ignored: &Ignored,
     ) -> Result<(), TelemetryError> {
         let most = most_waiting("OTEL_BLRP_MAX_QUEUE_SIZE", ignored);
-        let admission = Admission::new(Signal::Logs, most, &counters.logs, &counters.alarm);
+        let admission = Admission::new(most, &losses.logs, losses);
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(most)
             .with_max_export_batch_size(size("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", BATCH, ignored))
@@ -218,8 +219,8 @@ impl TelemetryBuilder {
     /// Adds a log exporter, which gets the log events of this crate in batches, on a thread of its own, whether or not
     /// the application has a `tracing` subscriber. It may fail, hang or panic.
     pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
-        let exporter = Reporting::new(exporter, Signal::Logs, &self.counters.alarm);
-        let added = self.logs.add(exporter, &self.counters, &self.env.ignored);
+        let exporter = Reporting::new(exporter, Signal::Logs, &self.losses);
+        let added = self.logs.add(exporter, &self.losses, &self.env.ignored);
         self.started(added)
     }
 }

@@ -13,6 +13,7 @@ mod ignored;
 mod isolated;
 #[cfg(feature = "otlp")]
 mod logs;
+mod losses;
 #[cfg(not(feature = "otlp"))]
 mod no_logs;
 #[cfg(not(feature = "otlp"))]
@@ -53,12 +54,13 @@ use opentelemetry_sdk::metrics::MeterProviderBuilder;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcessor};
 
-use self::batch::{Batches, ExportCounters};
+use self::batch::Batches;
 use self::console::Printing;
 use self::contained::Contained;
 use self::env::{Env, Signal};
 use self::flush::Outlets;
 use self::logs::{Loggers, Logs};
+use self::losses::Losses;
 use self::prometheus::Scrapes;
 use self::readers::Readers;
 use self::reporting::Reporting;
@@ -99,7 +101,7 @@ pub struct TelemetryBuilder {
     console_without_endpoint: bool,
     console_traces: Option<usize>,
     console_slow: Duration,
-    counters: ExportCounters,
+    losses: Arc<Losses>,
     /// Why an exporter of the code could not be added.
     failed: Option<TelemetryError>,
     bridged: bool,
@@ -156,7 +158,7 @@ impl TelemetryBuilder {
             console_without_endpoint: false,
             console_traces: None,
             console_slow: SLOW,
-            counters: ExportCounters::default(),
+            losses: Arc::default(),
             failed: None,
             bridged: false,
             span_events_as_logs: false,
@@ -202,8 +204,8 @@ impl TelemetryBuilder {
     /// While its exports have failed three times in a row, or one hangs or has failed with a full queue, the runtime
     /// does not create its own spans: they count as dropped. What runs in them is in the trace of the first of them.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
-        let exporter = Reporting::new(exporter, Signal::Traces, &self.counters.alarm);
-        let batches = Batches::new(exporter, &self.counters, &self.env.ignored);
+        let exporter = Reporting::new(exporter, Signal::Traces, &self.losses);
+        let batches = Batches::new(exporter, &self.losses, &self.env.ignored);
         let added = batches.map(|batches| self.spans.export(batches));
         self.started(added)
     }
@@ -221,7 +223,7 @@ impl TelemetryBuilder {
 
     /// Adds a metric exporter, which gets metrics every `OTEL_METRIC_EXPORT_INTERVAL` and on each flush.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
-        let exporter = Reporting::new(exporter, Signal::Metrics, &self.counters.alarm);
+        let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses);
         self.readers.export(exporter, &self.env.ignored);
         self
     }
@@ -325,7 +327,8 @@ impl TelemetryBuilder {
         let resource = self.env.resource(&self.service_name, self.resource);
         let sink = if self.bridged || self.span_events_as_logs { SpanSink::Open } else { self.spans.sink() };
         let has_global_spans = installed && !disabled && pipeline::takes_spans(&sink);
-        let mut outlets = Outlets::new(self.timeout);
+        let mut outlets = Outlets::new(self.timeout, &self.losses);
+        let exports_spans = self.spans.are_exported();
         let tracers = self.spans.build(&resource, &mut outlets);
         let loggers = self.logs.build(&resource, &mut outlets);
         self.printing.iter().for_each(|printing| printing.drains(&mut outlets));
@@ -338,7 +341,13 @@ impl TelemetryBuilder {
         if metered {
             instruments = instruments.observing(&meter);
         }
-        processed::tell(metered.then_some(&instruments.meter_id), &self.counters.spans, &self.counters.logs);
+        let own_meter = metered.then_some(&instruments.meter_id);
+        if exports_spans {
+            processed::tell_spans(own_meter, &self.losses.spans);
+        }
+        if loggers.is_some() {
+            processed::tell_logs(own_meter, &self.losses.logs);
+        }
         let stands_in = self.printing.as_ref().is_some_and(|printing| printing.stands_in);
         let logs_are_wanted = loggers.is_some() || self.printing.is_some() && !stands_in;
         let pipeline = Pipeline {

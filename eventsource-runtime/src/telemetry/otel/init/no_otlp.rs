@@ -2,9 +2,9 @@
 
 use opentelemetry_sdk::error::OTelSdkResult;
 
-use super::batch::ExportCounters;
 use super::env::{Env, Signal};
 use super::logs::Logs;
+use super::losses::Losses;
 use super::readers::Readers;
 use super::spans::Spans;
 use crate::telemetry::TelemetryError;
@@ -36,7 +36,7 @@ impl LastResponse {
 pub(super) struct Otlp<'a>(&'a Env);
 
 impl<'a> Otlp<'a> {
-    pub(super) fn new(env: &'a Env, _counters: &ExportCounters) -> Self {
+    pub(super) fn new(env: &'a Env, _losses: &Losses) -> Self {
         Self(env)
     }
 

@@ -56,6 +56,11 @@ impl Spans {
         self.add(batches);
     }
 
+    /// Whether any are exported in batches, where they are counted.
+    pub(super) fn are_exported(&self) -> bool {
+        !self.admissions.is_empty()
+    }
+
     pub(super) fn sink(&self) -> SpanSink {
         match (&self.admissions[..], self.processors.len()) {
             (_, 0) => SpanSink::Nowhere,

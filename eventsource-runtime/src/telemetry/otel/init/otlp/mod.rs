@@ -36,9 +36,10 @@ use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanEx
 pub(super) use self::last_response::LastResponse;
 use self::settings::{Protocol, Settings};
 pub(super) use self::worker::Worker;
-use super::batch::{Batches, ExportCounters};
+use super::batch::Batches;
 use super::env::{Env, Signal};
 use super::logs::Logs;
+use super::losses::Losses;
 use super::readers::Readers;
 use super::reporting::Reporting;
 use super::spans::Spans;
@@ -47,13 +48,13 @@ use crate::telemetry::TelemetryError;
 /// The exporters of one set-up, which share a thread.
 pub(super) struct Otlp<'a> {
     env: &'a Env,
-    counters: &'a ExportCounters,
+    losses: &'a Arc<Losses>,
     worker: OnceCell<Worker>,
 }
 
 impl<'a> Otlp<'a> {
-    pub(super) fn new(env: &'a Env, counters: &'a ExportCounters) -> Self {
-        Self { env, counters, worker: OnceCell::new() }
+    pub(super) fn new(env: &'a Env, losses: &'a Arc<Losses>) -> Self {
+        Self { env, losses, worker: OnceCell::new() }
     }
 
     pub(super) fn traces(&self, spans: &mut Spans) -> Result<(), TelemetryError> {
@@ -61,7 +62,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings, last)?.build()),
             Protocol::Grpc(grpc) => grpc.spans(settings),
         })?;
-        spans.export(Batches::new(exporter, self.counters, &self.env.ignored)?);
+        spans.export(Batches::new(exporter, self.losses, &self.env.ignored)?);
         Ok(())
     }
 
@@ -82,7 +83,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(LogExporter::builder().with_http(), settings, last)?.build()),
             Protocol::Grpc(grpc) => grpc.logs(settings),
         })?;
-        logs.add(exporter, self.counters, &self.env.ignored)
+        logs.add(exporter, self.losses, &self.env.ignored)
     }
 
     /// The thread, which the first exporter starts.
@@ -106,7 +107,7 @@ impl<'a> Otlp<'a> {
         let last = Arc::default();
         let exporter = make(&settings, &last)?.map_err(|error| failed(signal, error))?;
         drop(entered);
-        let mut reporting = Reporting::new(exporter, signal, &self.counters.alarm);
+        let mut reporting = Reporting::new(exporter, signal, &self.losses);
         (reporting.worker, reporting.last_response) = (Some(worker.clone()), Some(last));
         Ok(reporting)
     }

@@ -13,7 +13,7 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::SpanExporter;
 
 use super::settings::{Protocol, Settings, TEMPORALITY};
-use super::{ExportCounters, LastResponse, Otlp};
+use super::{LastResponse, Losses, Otlp};
 use crate::telemetry::otel::init::env::{Env, Signal};
 use crate::telemetry::otel::init::tests::{LATE, builder, current_thread};
 use crate::telemetry::otel::init::{Telemetry, TelemetryBuilder};
@@ -265,8 +265,8 @@ fn a_receiver_that_is_not_there_is_told_and_costs_nothing_else() {
 /// What a flush and the log say of a receiver at that address.
 fn trouble(endpoint: &str) -> String {
     let env = Env::of(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")]);
-    let counters = ExportCounters::default();
-    let otlp = Otlp::new(&env, &counters);
+    let losses = Arc::<Losses>::default();
+    let otlp = Otlp::new(&env, &losses);
     let make = |settings: &Settings, last: &Arc<LastResponse>| {
         Ok(super::http::prepared(opentelemetry_otlp::SpanExporter::builder().with_http(), settings, last)?.build())
     };
