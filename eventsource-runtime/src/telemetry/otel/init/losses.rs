@@ -242,7 +242,9 @@ mod tests {
     #[test]
     fn one_receiver_that_is_away_is_one_cause() {
         let mut told = SetUp::default();
-        ALL.iter().for_each(|signal| told.fails(*signal));
+        for signal in ALL {
+            told.fails(signal);
+        }
         told.at(0);
         told.at(60);
         assert_eq!(told.lines, [(0, "traces, metrics, logs 0 refused".to_owned())], "and nothing is told twice");

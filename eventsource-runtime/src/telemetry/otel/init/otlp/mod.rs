@@ -107,7 +107,7 @@ impl<'a> Otlp<'a> {
         let last = Arc::default();
         let exporter = make(&settings, &last)?.map_err(|error| failed(signal, error))?;
         drop(entered);
-        let mut reporting = Reporting::new(exporter, signal, &self.losses);
+        let mut reporting = Reporting::new(exporter, signal, self.losses);
         (reporting.worker, reporting.last_response) = (Some(worker.clone()), Some(last));
         Ok(reporting)
     }
