@@ -111,9 +111,53 @@ async fn works_on() {
     }
     let minutes = started.elapsed().as_secs() / 60;
     assert!((1..=1 + minutes).contains(&told), "one a minute of all signals: {told}");
+    let lost: u64 = lost.fates().iter().flat_map(|fate| &fate[1..]).sum();
     let _ = telemetry.shutdown().await;
-    assert_eq!(lines.of(LOSS), told + 1, "and the total at the end");
+    assert!(lines.lost() >= lost, "all of {lost} by the end: {}", lines.lost());
+    assert!(lines.of(LOSS) <= told + 2, "the rest, and perhaps the minute is over");
     assert_eq!(lines.of(FOREIGN), 0, "libraries are silent about it");
+}
+
+/// Hears one line about losses, and no more.
+#[derive(Clone, Default)]
+struct Deaf(Arc<AtomicU64>);
+
+impl<S: Subscriber> Layer<S> for Deaf {
+    fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
+        let is_next = event.metadata().name() == LOSS && self.0.fetch_add(1, Ordering::SeqCst) > 0;
+        while is_next {
+            std::thread::park();
+        }
+    }
+}
+
+/// The log is others' code, which the end of a program is not left to.
+#[test]
+fn a_subscriber_that_hangs_holds_up_no_shutdown() {
+    passed(&mut alone("away::ends_beside_a_subscriber_that_hangs"), 1);
+}
+
+/// Does its work only in the process that the test above starts.
+#[tokio::test]
+async fn ends_beside_a_subscriber_that_hangs() {
+    if !is_alone() {
+        return;
+    }
+    let timeout = Duration::from_secs(20);
+    let deaf = Deaf::default();
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(deaf.clone())).unwrap();
+    let builder = Telemetry::builder("tests").span_exporter(Hostile::new(Deed::Refuse));
+    let telemetry = builder.shutdown_timeout(timeout).install().unwrap();
+    let queries = QueryBus::builder().handler(Answers).build();
+    for _ in 0..2 {
+        queries.execute(IsSampled { counted: Counted::default() }).await.unwrap();
+        telemetry.force_flush().await.unwrap_err();
+    }
+    assert_eq!(deaf.0.load(Ordering::SeqCst), 1, "the second loss waits for a minute");
+    let started = Instant::now();
+    let _ = telemetry.shutdown().await;
+    assert_eq!(deaf.0.load(Ordering::SeqCst), 2, "or for the end");
+    assert!(started.elapsed() < timeout, "{:?}", started.elapsed());
 }
 
 /// Loses as many spans as full queues do in ten minutes. That takes no more memory at their end than at their
@@ -302,13 +346,18 @@ const LOSS: &str = "eventsource.telemetry.lost";
 /// How warnings of libraries are counted.
 const FOREIGN: &str = "foreign";
 
-/// How often each event of ours was logged, and any warning of others.
+/// How often each event of ours was logged, and any warning of others; and how much was told to be lost.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<std::collections::HashMap<&'static str, u64>>>);
+struct Lines(Arc<Mutex<std::collections::HashMap<&'static str, u64>>>, Arc<AtomicU64>);
 
 impl Lines {
     fn of(&self, name: &str) -> u64 {
         self.0.lock().unwrap().get(name).copied().unwrap_or(0)
+    }
+
+    /// How much is lost by the last line.
+    fn lost(&self) -> u64 {
+        self.1.load(Ordering::SeqCst)
     }
 
     /// How many surely become log records: what is told of losses may find no room itself.
@@ -326,13 +375,19 @@ impl<S: Subscriber> Layer<S> for Lines {
             let name = if is_ours { metadata.name() } else { FOREIGN };
             *self.0.lock().unwrap().entry(name).or_default() += 1;
         }
-        event.record(&mut Ignored);
+        event.record(&mut Told(&self.1));
     }
 }
 
 /// Looks at each field, as a subscriber would.
-struct Ignored;
+struct Told<'a>(&'a AtomicU64);
 
-impl Visit for Ignored {
+impl Visit for Told<'_> {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == names::EVENTSOURCE_DROPPED {
+            self.0.store(value, Ordering::SeqCst);
+        }
+    }
+
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }

@@ -5,9 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use opentelemetry::Context;
 use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
+use super::pipeline::root_of;
+use super::toggle;
 use crate::telemetry::log;
 
 /// The metrics of a set-up, for Prometheus: pass it to [`prometheus`](crate::telemetry::TelemetryBuilder::prometheus),
@@ -66,6 +69,8 @@ impl Scrape {
 /// After a panic in a callback the locks of OpenTelemetry's SDK are poisoned: it reports nothing, as after a shutdown.
 fn gather(registry: &Registry) -> Vec<MetricFamily> {
     catch_unwind(AssertUnwindSafe(|| registry.gather())).unwrap_or_else(|panic| {
+        // The caller's span has no part in it.
+        let _outside = toggle::has_context().then(|| Context::map_current(root_of).attach());
         log::lost("metrics", 0, "a callback of an instrument panicked: nothing can be scraped any more");
         resume_unwind(panic)
     })

@@ -26,7 +26,7 @@ pub(super) struct Outlets {
     pub(super) timeout: Duration,
     /// The process whose threads export.
     process: u32,
-    losses: Arc<Losses>,
+    pub(super) losses: Arc<Losses>,
     flushes: Vec<Arc<Flushes>>,
     pub(super) shutdowns: Vec<Arc<Flushes>>,
 }
@@ -47,17 +47,25 @@ impl Outlets {
     }
 
     pub(super) fn flush(&self) -> Result<(), TelemetryError> {
-        self.all(&self.flushes)
+        self.all(&self.flushes, Instant::now())
     }
 
+    /// Tells first what was lost, and not told: the line is a log record that may be exported as well.
     pub(super) fn shut_down(&self) -> Result<(), TelemetryError> {
-        let ended = self.all(&self.shutdowns);
-        self.losses.tell_rest();
-        ended
+        let started = Instant::now();
+        self.tell_losses();
+        self.all(&self.shutdowns, started)
     }
 
-    fn all(&self, flushes: &[Arc<Flushes>]) -> Result<(), TelemetryError> {
-        if self.are_of_parent() { Err(TelemetryError::Forked) } else { all(flushes, self.timeout) }
+    /// Tells what was lost, and not told; it takes no more than a part of the time.
+    pub(super) fn tell_losses(&self) {
+        if !self.are_of_parent() {
+            self.losses.tell_rest(self.timeout / 4);
+        }
+    }
+
+    fn all(&self, flushes: &[Arc<Flushes>], started: Instant) -> Result<(), TelemetryError> {
+        if self.are_of_parent() { Err(TelemetryError::Forked) } else { all(flushes, started, self.timeout) }
     }
 
     /// Whether this process was forked since: it has a copy of what waits for export, which is its parent's, and no
@@ -69,8 +77,7 @@ impl Outlets {
 
 /// Runs all flushes, or shutdowns, concurrently, but for those of metrics, which tell what becomes of the others'
 /// items: they wait for the others, though no longer than until half of the time is over.
-fn all(flushes: &[Arc<Flushes>], deadline: Duration) -> Result<(), TelemetryError> {
-    let started = Instant::now();
+fn all(flushes: &[Arc<Flushes>], started: Instant, deadline: Duration) -> Result<(), TelemetryError> {
     let left = |of: Duration| of.saturating_sub(started.elapsed());
     let (metrics, others): (Vec<_>, Vec<_>) = flushes.iter().partition(|flushes| flushes.are_of(Signal::Metrics));
     let mut asked: Vec<_> = others.into_iter().map(Flushes::ask).collect();
@@ -258,7 +265,7 @@ mod tests {
         };
         let flushes = [Signal::Metrics, Signal::Traces, Signal::Logs].map(noting);
         for _ in 0..100 {
-            all(&flushes, LONG).unwrap();
+            all(&flushes, Instant::now(), LONG).unwrap();
             assert_eq!(noted.try_iter().last(), Some(Signal::Metrics));
         }
     }
@@ -275,7 +282,7 @@ mod tests {
             let _ = note.send(());
             Ok(())
         });
-        let ended = all(&[hanging, metrics], Duration::from_millis(20));
+        let ended = all(&[hanging, metrics], Instant::now(), Duration::from_millis(20));
         assert!(matches!(ended, Err(TelemetryError::TimedOut { .. })), "{ended:?}");
         noted.recv_timeout(LONG).unwrap();
     }
@@ -292,7 +299,7 @@ mod tests {
             })
         });
         let (hanging, begun) = (hanging.collect::<Vec<_>>(), Instant::now());
-        let ended = all(&hanging, DEADLINE);
+        let ended = all(&hanging, begun, DEADLINE);
         assert!(matches!(ended, Err(TelemetryError::TimedOut { .. })), "{ended:?}");
         assert!(begun.elapsed() < 50 * DEADLINE, "{:?}", begun.elapsed());
     }

@@ -56,6 +56,7 @@ impl Telemetry {
         let pipeline = Arc::new(pipeline);
         let ended = AtomicBool::new(false);
         let (global_meters, propagators) = (OnceLock::new(), OnceLock::new());
+        providers.outlets.losses.belong_to(&pipeline);
         let shared = Shared { pipeline, providers, installed, global_meters, propagators, ended };
         let telemetry = Self { shared: Arc::new(shared) };
         if installed {
@@ -199,8 +200,9 @@ impl Drop for Telemetry {
         }
         if self.shared.installed {
             if !self.shared.ended.load(Ordering::Acquire) {
-                // A failure here is logged like that of any other export.
+                // Nobody sees the result, but what is lost is logged.
                 let _ = self.force_flush_blocking();
+                self.shared.providers.outlets.tell_losses();
             }
             return;
         }

@@ -1,27 +1,28 @@
 //! What a set-up loses on its way out: counted, and told to operators in one line a minute at most, of all signals.
 
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
 
 use super::env::Signal;
 use crate::sync::Mutex;
 use crate::telemetry::log;
-use crate::telemetry::otel::pipeline::root_of;
+use crate::telemetry::otel::pipeline::{self, Pipeline};
 use crate::telemetry::otel::processed::Processed;
 use crate::telemetry::otel::toggle;
 
 /// The shortest time between two lines, in milliseconds.
 const EVERY: u64 = 60_000;
+/// The most causes that a line names of a signal.
+const CAUSES: usize = 4;
 const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
-/// Why something is lost of which no export failed.
-const FULL: &str = "the queue is full";
 
-/// What one set-up loses. Whatever is not told at once is told a minute later, with what came meanwhile, or at the end.
+/// What one set-up loses. What is not told at once is told a minute later, with what came meanwhile, or when the set-up
+/// begins to end. What the end itself loses is told by its result.
 #[derive(Debug)]
 pub(super) struct Losses {
     pub(super) spans: Arc<Processed>,
@@ -29,84 +30,97 @@ pub(super) struct Losses {
     pub(super) began: Instant,
     /// Until when nothing is told, in milliseconds since it began.
     quiet: AtomicU64,
-    told: Mutex<Told>,
+    accounts: Mutex<[Account; 3]>,
+    /// Whose log events the lines are.
+    pipeline: OnceLock<Weak<Pipeline>>,
 }
 
-/// What the last line has told, and what the next one will.
+/// What was told of a signal, and what will be.
 #[derive(Debug, Default)]
-struct Told {
-    /// How many items were lost, by signal; metrics are not counted.
-    lost: [u64; 3],
-    /// Why exports failed since, or what their receivers rejected.
-    why: [Option<String>; 3],
+struct Account {
+    told: Lost,
+    /// Why items were lost in exports since the last line, each cause once.
+    causes: Vec<String>,
+    /// The last cause so far, also of what is lost without another export.
+    cause: Option<String>,
     /// How many exporters fail.
-    failing: [u32; 3],
-    /// The signals that were told to fail, and have not been told to work again.
-    failed: [bool; 3],
+    failing: u32,
+    /// Whether it was told that one fails.
+    told_failing: bool,
+}
+
+/// How many items of a signal are lost; metrics are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Lost {
+    queue_full: u64,
+    export_failed: u64,
 }
 
 /// What is told: of which signals, how much is lost by now, and why.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Line {
-    signals: String,
+    signals: Vec<Signal>,
     lost: u64,
     why: String,
 }
 
 impl Losses {
+    /// Has its lines be log events of that pipeline.
+    pub(super) fn belong_to(&self, pipeline: &Arc<Pipeline>) {
+        self.pipeline.get_or_init(|| Arc::downgrade(pipeline));
+    }
+
     /// The time, in milliseconds since it began.
     pub(super) fn millis(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Something was dropped, and counted. It is told from a thread of its own: a span is dropped while another is
-    /// current, whose ids would be on the event, and a log record while `tracing` dispatches it, where logging would
-    /// panic.
+    /// Something was dropped, and counted. It is told from a thread of its own: a log record is dropped while `tracing`
+    /// dispatches it, where logging would panic.
     pub(super) fn dropped(self: &Arc<Self>, now: Instant) {
-        if !self.takes_turn(now) {
-            return;
+        if self.takes_turn(now) {
+            let losses = Arc::clone(self);
+            // Without a thread it is told later.
+            let _ = thread::Builder::new().name("eventsource-losses".into()).spawn(move || losses.tell_news());
         }
-        let (losses, root) = (Arc::clone(self), toggle::has_context().then(|| Context::map_current(root_of)));
-        let tell = move || {
-            let _attached = root.map(Context::attach);
-            let line = losses.told.lock().line(losses.lost());
-            tell(line);
-        };
-        let _ = thread::Builder::new().name("eventsource-losses".into()).spawn(tell);
     }
 
-    /// An export failed, or its receiver rejected a part of it, for this reason.
-    pub(super) fn failed(&self, signal: Signal, why: String) {
-        self.told.lock().why[signal as usize] = Some(why);
-    }
-
-    /// One more exporter of that signal fails, or one less. If that was told, it is told at once that all work again.
-    pub(super) fn fails(&self, signal: Signal, fails: bool) {
-        let works = self.told.lock().fails(signal, fails, self.lost());
+    /// An export ended: whether its exporter has begun to fail or works again, and why something was lost in it. That
+    /// all exporters of the signal work again is told at once, if it was told that they do not.
+    pub(super) fn ended(&self, signal: Signal, fails: Option<bool>, cause: Option<String>) {
+        let lost = self.lost(signal);
+        let works = self.accounts.lock()[signal as usize].ended(fails, cause, lost);
         if let Some(lost) = works {
-            log::export_works(signal.name(), lost);
+            self.outside_spans(false, || log::export_works(signal.name(), lost));
         }
     }
 
     /// Tells what is not told yet, if it is time.
     pub(super) fn tell(&self, now: Instant) {
-        tell(self.due(now));
+        if let Some(line) = self.due(now) {
+            self.say(&line);
+        }
     }
 
     fn due(&self, now: Instant) -> Option<Line> {
-        if self.millis(now) < self.quiet.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut told = self.told.lock();
-        let lost = self.lost();
-        (told.has_news(lost) && self.takes_turn(now)).then(|| told.line(lost)).flatten()
+        let is_time = self.millis(now) >= self.quiet.load(Ordering::Relaxed);
+        (is_time && self.has_news() && self.takes_turn(now)).then(|| self.line()).flatten()
     }
 
-    /// Tells what was lost since the last line, at the end.
-    pub(super) fn tell_rest(&self) {
-        let _outside = toggle::has_context().then(|| Context::map_current(root_of).attach());
-        let line = self.told.lock().line(self.lost());
-        tell(line);
+    /// Tells what is not told yet, though it may not be time, and waits for it no longer than so long: subscribers are
+    /// others' code. From a thread of its own, where their panics do no harm either.
+    pub(super) fn tell_rest(self: &Arc<Self>, most: Duration) {
+        if !self.has_news() {
+            return;
+        }
+        let (losses, (told, tells)) = (Arc::clone(self), mpsc::channel::<()>());
+        let tell = move || {
+            let _told = told;
+            losses.tell_news();
+        };
+        if thread::Builder::new().name("eventsource-losses".into()).spawn(tell).is_ok() {
+            let _ = tells.recv_timeout(most);
+        }
     }
 
     /// Whether nothing was told for a minute, and nobody else is about to.
@@ -116,61 +130,114 @@ impl Losses {
         now >= from && self.quiet.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    fn lost(&self) -> [u64; 3] {
-        let of = |processed: &Processed| {
-            processed.queue_full.load(Ordering::Relaxed) + processed.export_failed.load(Ordering::Relaxed)
-        };
-        ALL.map(|signal| match signal {
-            Signal::Traces => of(&self.spans),
-            Signal::Logs => of(&self.logs),
-            Signal::Metrics => 0,
-        })
-    }
-}
-
-fn tell(line: Option<Line>) {
-    if let Some(line) = line {
-        log::lost(&line.signals, line.lost, &line.why);
-    }
-}
-
-impl Told {
-    fn has_news(&self, lost: [u64; 3]) -> bool {
-        lost != self.lost || self.why.iter().any(Option::is_some)
+    fn lost(&self, signal: Signal) -> Lost {
+        match signal {
+            Signal::Traces => Lost::of(&self.spans),
+            Signal::Logs => Lost::of(&self.logs),
+            Signal::Metrics => Lost::default(),
+        }
     }
 
-    /// The line that tells all that was not told yet.
-    fn line(&mut self, lost: [u64; 3]) -> Option<Line> {
-        let (mut signals, mut whys, mut sum) = (Vec::new(), Vec::new(), 0);
+    fn has_news(&self) -> bool {
+        let accounts = self.accounts.lock();
+        ALL.into_iter().any(|signal| accounts[signal as usize].has_news(self.lost(signal)))
+    }
+
+    fn tell_news(&self) {
+        if let Some(line) = self.line() {
+            self.say(&line);
+        }
+    }
+
+    fn say(&self, line: &Line) {
+        let names: Vec<_> = line.signals.iter().map(|signal| signal.name()).collect();
+        // What the exporter of logs loses would have it lose the line, too, again and again.
+        let is_of_logs = line.signals.contains(&Signal::Logs);
+        self.outside_spans(is_of_logs, || log::lost(&names.join(", "), line.lost, &line.why));
+    }
+
+    /// The line that tells all that is not told yet.
+    fn line(&self) -> Option<Line> {
+        let (mut signals, mut causes, mut sum) = (Vec::new(), Vec::new(), 0);
+        let mut accounts = self.accounts.lock();
         for signal in ALL {
-            let at = signal as usize;
-            let is_full = lost[at] > self.lost[at];
-            let Some(why) = self.why[at].take().or_else(|| is_full.then(|| FULL.to_owned())) else { continue };
-            self.failed[at] |= self.failing[at] > 0;
-            signals.push(signal.name());
-            whys.push(why);
-            sum += lost[at];
+            let lost = self.lost(signal);
+            if let Some(cause) = accounts[signal as usize].news(lost) {
+                signals.push(signal);
+                causes.push(cause);
+                sum += lost.sum();
+            }
         }
-        self.lost = lost;
         // Mostly there is one receiver, and one cause.
-        let named = |(signal, why): (&&str, &String)| format!("{signal}: {why}");
-        let why = match &*whys {
+        let named = |(signal, cause): (&Signal, &String)| format!("{}: {cause}", signal.name());
+        let why = match &*causes {
             [] => return None,
-            [first, others @ ..] if others.iter().all(|why| why == first) => first.clone(),
-            _ => signals.iter().zip(&whys).map(named).collect::<Vec<_>>().join("; "),
+            [first, others @ ..] if others.iter().all(|cause| cause == first) => first.clone(),
+            _ => signals.iter().zip(&causes).map(named).collect::<Vec<_>>().join("; "),
         };
-        Some(Line { signals: signals.join(", "), lost: sum, why })
+        Some(Line { signals, lost: sum, why })
     }
 
-    /// How much was lost of a signal that works again, if it was told to fail.
-    fn fails(&mut self, signal: Signal, fails: bool, lost: [u64; 3]) -> Option<u64> {
-        let at = signal as usize;
-        self.failing[at] = if fails { self.failing[at] + 1 } else { self.failing[at].saturating_sub(1) };
-        if self.failing[at] > 0 || !mem::take(&mut self.failed[at]) {
-            return None;
+    /// Logs in no span, and to where the set-up sends its logs, unless they are not to be exported. The threads that
+    /// export otherwise export nothing of what they log.
+    fn outside_spans(&self, unexported: bool, log: impl FnOnce()) {
+        let pipeline = self.pipeline.get().and_then(Weak::upgrade);
+        let context = pipeline.map_or_else(Context::new, |pipeline| pipeline::scope(&Context::new(), pipeline));
+        let context = if unexported { context.with_telemetry_suppressed() } else { context };
+        let _attached = toggle::has_context().then(|| context.attach());
+        log();
+    }
+}
+
+impl Account {
+    fn has_news(&self, lost: Lost) -> bool {
+        lost != self.told || !self.causes.is_empty()
+    }
+
+    /// Why something was lost since the last line, if it was.
+    fn news(&mut self, lost: Lost) -> Option<String> {
+        let mut causes = mem::take(&mut self.causes);
+        if causes.is_empty() && lost.export_failed > self.told.export_failed {
+            causes.push(self.cause.clone().unwrap_or_else(|| "exports fail".to_owned()));
         }
-        (self.lost[at], self.why[at]) = (lost[at], None);
-        Some(lost[at])
+        if lost.queue_full > self.told.queue_full {
+            causes.push("the queue is full".to_owned());
+        }
+        self.told = lost;
+        self.told_failing |= self.failing > 0 && !causes.is_empty();
+        (!causes.is_empty()).then(|| causes.join(", "))
+    }
+
+    /// How much is lost, if this is told: that all work again.
+    fn ended(&mut self, fails: Option<bool>, cause: Option<String>, lost: Lost) -> Option<u64> {
+        match fails {
+            Some(true) => self.failing += 1,
+            Some(false) => self.failing -= 1,
+            None => {}
+        }
+        let works = self.failing == 0 && mem::take(&mut self.told_failing);
+        if works {
+            (self.told, self.causes) = (lost, Vec::new());
+        }
+        if let Some(cause) = cause {
+            if self.causes.len() < CAUSES && !self.causes.contains(&cause) {
+                self.causes.push(cause.clone());
+            }
+            self.cause = Some(cause);
+        }
+        works.then(|| lost.sum())
+    }
+}
+
+impl Lost {
+    fn of(processed: &Processed) -> Self {
+        let [queue_full, export_failed] =
+            [&processed.queue_full, &processed.export_failed].map(|count| count.load(Ordering::Relaxed));
+        Self { queue_full, export_failed }
+    }
+
+    fn sum(self) -> u64 {
+        self.queue_full + self.export_failed
     }
 }
 
@@ -181,15 +248,14 @@ impl Default for Losses {
             logs: Arc::default(),
             began: Instant::now(),
             quiet: AtomicU64::new(0),
-            told: Mutex::default(),
+            accounts: Mutex::default(),
+            pipeline: OnceLock::new(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// A set-up, and what it tells within a second.
@@ -201,84 +267,133 @@ mod tests {
 
     impl SetUp {
         fn at(&mut self, second: u64) {
-            if let Some(line) = self.losses.due(self.losses.began + Duration::from_secs(second)) {
-                self.lines.push((second, format!("{} {} {}", line.signals, line.lost, line.why)));
+            if let Some(Line { signals, lost, why }) = self.losses.due(self.losses.began + Duration::from_secs(second))
+            {
+                let names: Vec<_> = signals.iter().map(|signal| signal.name()).collect();
+                self.lines.push((second, format!("{} {lost} {why}", names.join("+"))));
             }
         }
 
-        fn fails(&self, signal: Signal) {
-            self.losses.failed(signal, "refused".into());
-            self.losses.fails(signal, true);
+        fn ended(&self, fails: Option<bool>, cause: &str) -> Option<u64> {
+            let cause = (!cause.is_empty()).then(|| cause.to_owned());
+            let lost = self.losses.lost(Signal::Traces);
+            self.losses.accounts.lock()[Signal::Traces as usize].ended(fails, cause, lost)
         }
 
-        fn works(&self, signal: Signal) -> Option<u64> {
-            self.losses.told.lock().fails(signal, false, self.losses.lost())
+        fn told(&self) -> Vec<(u64, &str)> {
+            self.lines.iter().map(|(second, line)| (*second, &**line)).collect()
         }
     }
 
-    fn lose(of: &Processed, count: u64) {
-        of.queue_full.fetch_add(count, Ordering::Relaxed);
+    fn add(count: &AtomicU64, items: u64) {
+        count.fetch_add(items, Ordering::Relaxed);
     }
 
     #[test]
     fn whatever_is_lost_of_all_signals_is_one_line_a_minute() {
-        let mut told = SetUp::default();
+        let mut set_up = SetUp::default();
         for second in 0..180 {
-            lose(&told.losses.spans, 10);
-            told.at(second);
+            add(&set_up.losses.spans.queue_full, 10);
+            set_up.at(second);
             if second > 0 {
-                lose(&told.losses.logs, 1);
-                told.losses.failed(Signal::Metrics, "refused".into());
+                add(&set_up.losses.logs.export_failed, 1);
+                set_up.losses.ended(Signal::Logs, None, Some("refused".into()));
+                set_up.losses.ended(Signal::Metrics, None, Some("hangs".into()));
             }
         }
-        let both = |spans: u64, logs| {
-            let why = "traces: the queue is full; metrics: refused; logs: the queue is full";
-            format!("traces, metrics, logs {} {why}", spans + logs)
-        };
-        let first = "traces 10 the queue is full".to_owned();
-        assert_eq!(told.lines, [(0, first), (60, both(610, 59)), (120, both(1210, 119))]);
+        let why = "traces: the queue is full; metrics: hangs; logs: refused";
+        let all = |lost| format!("traces+metrics+logs {lost} {why}");
+        assert_eq!(
+            set_up.told(),
+            [(0, "traces 10 the queue is full"), (60, &*all(610 + 59)), (120, &*all(1210 + 119))]
+        );
     }
 
+    /// Which of them finds it first has the first line.
     #[test]
-    fn one_receiver_that_is_away_is_one_cause() {
-        let mut told = SetUp::default();
+    fn a_receiver_that_is_away_is_one_cause_of_all() {
+        let mut set_up = SetUp::default();
         for signal in ALL {
-            told.fails(signal);
+            set_up.losses.ended(signal, Some(true), Some("refused".into()));
+            set_up.at(0);
         }
-        told.at(0);
-        told.at(60);
-        assert_eq!(told.lines, [(0, "traces, metrics, logs 0 refused".to_owned())], "and nothing is told twice");
+        set_up.at(59);
+        set_up.at(60);
+        set_up.at(120);
+        assert_eq!(set_up.told(), [(0, "traces 0 refused"), (60, "metrics+logs 0 refused")], "nothing is told twice");
     }
 
     #[test]
     fn what_works_again_is_told_at_once_with_what_is_lost_if_its_failure_was() {
-        let mut told = SetUp::default();
-        told.fails(Signal::Traces);
-        told.fails(Signal::Traces);
-        lose(&told.losses.spans, 5);
-        told.at(0);
-        lose(&told.losses.spans, 2);
-        assert_eq!([told.works(Signal::Traces), told.works(Signal::Traces)], [None, Some(7)], "both exporters");
-        for second in 1..=60 {
-            told.fails(Signal::Traces);
-            lose(&told.losses.spans, 1);
-            assert_eq!(told.works(Signal::Traces), None, "that it failed was not told");
-            told.at(second);
+        let mut set_up = SetUp::default();
+        let spans = Arc::clone(&set_up.losses.spans);
+        set_up.ended(Some(true), "refused");
+        add(&spans.export_failed, 5);
+        set_up.at(0);
+        set_up.ended(Some(true), "hangs");
+        add(&spans.export_failed, 2);
+        assert_eq!([set_up.ended(Some(false), ""), set_up.ended(Some(false), "")], [None, Some(7)], "both exporters");
+        set_up.at(60);
+        assert_eq!(set_up.told(), [(0, "traces 5 refused")], "the rest was told by then");
+        set_up.ended(Some(true), "refused");
+        set_up.at(61);
+        for second in 62..=121 {
+            add(&spans.export_failed, 1);
+            assert_eq!(set_up.ended(Some(false), "").is_some(), second == 62, "later failures were not told");
+            set_up.ended(Some(true), "refused");
+            set_up.at(second);
         }
-        let lines = [(0, "traces 5 refused".to_owned()), (60, "traces 67 refused".to_owned())];
-        assert_eq!(told.lines, lines);
+        assert_eq!(set_up.told()[1..], [(61, "traces 7 refused"), (121, "traces 67 refused")]);
+    }
+
+    /// It was passed over, as if all were well.
+    #[test]
+    fn what_is_rejected_by_a_receiver_that_works_again_is_told() {
+        let mut set_up = SetUp::default();
+        set_up.ended(Some(true), "refused");
+        set_up.at(0);
+        assert_eq!(set_up.ended(Some(false), "2 rejected: quota"), Some(0));
+        add(&set_up.losses.spans.export_failed, 2);
+        set_up.at(60);
+        assert_eq!(set_up.told(), [(0, "traces 0 refused"), (60, "traces 2 2 rejected: quota")]);
+    }
+
+    /// That the receiver is left alone was told as a full queue, of which there was none.
+    #[test]
+    fn what_is_lost_without_another_export_has_the_cause_of_the_last() {
+        let mut set_up = SetUp::default();
+        set_up.ended(Some(true), "refused");
+        set_up.at(0);
+        add(&set_up.losses.spans.export_failed, 3);
+        set_up.at(60);
+        assert_eq!(set_up.told(), [(0, "traces 0 refused"), (60, "traces 3 refused")]);
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let mut set_up = SetUp::default();
+        for cause in ["refused", "hangs", "refused"] {
+            set_up.ended(None, cause);
+        }
+        add(&set_up.losses.spans.queue_full, 1);
+        set_up.at(0);
+        assert_eq!(set_up.told(), [(0, "traces 1 refused, hangs, the queue is full")]);
+        for cause in 0..100 {
+            set_up.ended(None, &cause.to_string());
+        }
+        set_up.at(60);
+        assert_eq!(set_up.told()[1..], [(60, "traces 1 0, 1, 2, 3")], "but for too many");
     }
 
     #[test]
     fn a_burst_is_told_in_full_by_the_next_export_after_a_minute() {
-        let mut told = SetUp::default();
-        lose(&told.losses.logs, 1);
-        told.at(0);
-        lose(&told.losses.logs, 999);
-        told.at(59);
-        told.at(61);
-        told.at(200);
-        let lines = [(0, "logs 1 the queue is full".to_owned()), (61, "logs 1000 the queue is full".to_owned())];
-        assert_eq!(told.lines, lines);
+        let mut set_up = SetUp::default();
+        add(&set_up.losses.logs.queue_full, 1);
+        set_up.at(0);
+        add(&set_up.losses.logs.queue_full, 999);
+        set_up.at(59);
+        set_up.at(61);
+        set_up.at(200);
+        assert_eq!(set_up.told(), [(0, "logs 1 the queue is full"), (61, "logs 1000 the queue is full")]);
     }
 }

@@ -56,15 +56,17 @@ impl<E> Reporting<E> {
         // What its receiver did not take of an export that went well otherwise.
         let last = self.last_response.as_ref().filter(|_| result.is_ok());
         let rejected = last.and_then(|last| last.rejected());
+        let rejects = rejected.as_ref().map_or(0, |(count, _)| *count);
+        let cause = match (&result, rejected) {
+            (Err(error), _) => Some(error.to_string()),
+            (Ok(()), Some((count, why))) => Some(format!("{count} rejected: {why}")),
+            (Ok(()), None) => None,
+        };
+        let fails = result.is_err();
+        let changed = self.failing.swap(fails, Ordering::Relaxed) != fails;
+        self.losses.ended(self.signal, changed.then_some(fails), cause);
         if let Some(admission) = &self.admission {
-            admission.leave(count, rejected.as_ref().map_or(0, |(count, _)| *count), &result);
-        }
-        let why = result.as_ref().err().map(ToString::to_string);
-        if let Some(why) = why.or_else(|| rejected.map(|(count, why)| format!("{count} rejected: {why}"))) {
-            self.losses.failed(self.signal, why);
-        }
-        if self.failing.swap(result.is_err(), Ordering::Relaxed) != result.is_err() {
-            self.losses.fails(self.signal, result.is_err());
+            admission.leave(count, rejects, &result);
         }
         self.losses.tell(Instant::now());
         result
