@@ -269,8 +269,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Err(error) => {
                 progress.interrupt();
                 counts.fault(&error);
-                // Escaped, since it quotes untrusted input.
-                tell(format_args!("line {}: {}\n", number + 1, error.to_string().escape_debug()));
+                tell(format_args!("line {}: {}\n", number + 1, inert(&error)));
             }
         }
         if number < TRACES {
@@ -284,6 +283,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let queries = QueryBus::builder().handler(OrderQueries { db: store.reader() }).build();
     let by_status = queries.execute(OrdersByStatus {}).await?;
     projections.shutdown().await?;
+    // Puts what SQLite keeps beside the file into it.
+    store.close().await;
     let exported = telemetry.shutdown().await;
     let mut out = io::stdout().lock();
     report(&mut out, &by_status, &counts)?;
@@ -296,6 +297,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         writeln!(out, "the traces are in {}", page.display())?;
     }
     Ok(())
+}
+
+/// What it says, with escapes for all but quotes, since it quotes untrusted input.
+fn inert(error: &LineError) -> String {
+    error.to_string().escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"")
 }
 
 /// Writes to stderr. That nobody can read it is no reason to stop.

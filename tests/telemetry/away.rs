@@ -124,9 +124,10 @@ struct Deaf(Arc<AtomicU64>);
 
 impl<S: Subscriber> Layer<S> for Deaf {
     fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
-        let is_next = event.metadata().name() == LOSS && self.0.fetch_add(1, Ordering::SeqCst) > 0;
-        while is_next {
-            std::thread::park();
+        if event.metadata().name() == LOSS && self.0.fetch_add(1, Ordering::SeqCst) > 0 {
+            loop {
+                std::thread::park();
+            }
         }
     }
 }

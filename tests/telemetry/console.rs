@@ -1,7 +1,7 @@
 //! Metrics and log events in the terminal, by the variables of the environment.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 
@@ -68,6 +68,30 @@ fn nothing_is_printed_unasked() {
     let disabled =
         [("OTEL_SDK_DISABLED", "true"), ("OTEL_METRICS_EXPORTER", "console"), ("OTEL_LOGS_EXPORTER", "console")];
     assert_eq!(printed(&disabled), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_program_whose_receiver_is_away() {
+    if !is_alone() {
+        return;
+    }
+    let telemetry = Telemetry::from_env("console").shutdown_timeout(PATIENCE).install().unwrap();
+    bus(&MemoryStore::new()).dispatch(place(Uuid::now_v7())).await.unwrap();
+    telemetry.force_flush().await.unwrap_err();
+    telemetry.shutdown().await.unwrap_err();
+}
+
+/// Nobody heard of it: the receiver that was away was to get the log record about that.
+#[test]
+fn that_telemetry_is_lost_is_printed_where_nobody_listens() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // The end of a connection, where nobody else can listen.
+    let held = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let gone = format!("http://{}", held.local_addr().unwrap());
+    let lines = printed_by("a_program_whose_receiver_is_away", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &gone)]);
+    let begin = "[warn] eventsource::telemetry: telemetry is lost eventsource.signal=";
+    assert!(lines.iter().all(|line| line.starts_with(begin) && line.contains(&gone)), "{lines:#?}");
+    assert!((1..=2).contains(&lines.len()), "at once, and before the end: {lines:#?}");
 }
 
 /// Applies nothing.

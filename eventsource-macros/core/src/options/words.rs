@@ -175,10 +175,14 @@ impl Words {
         let meant = nearest(name, &known);
         // A constant's name, or a macro that makes a text.
         let is_value = input.is_empty() || input.peek(Token![,]) || input.peek(Token![!]) || input.peek(Token![::]);
-        let told = match self.text {
-            Some((_, form)) if is_value && meant.is_none() => form.to_owned(),
+        let others: Vec<&'static str> = self.elsewhere.iter().map(|(word, _)| *word).collect();
+        let other = nearest(name, &others).filter(|_| meant.is_none());
+        let told = match (self.text, self.elsewhere.iter().find(|(word, _)| Some(*word) == other)) {
+            (_, Some((word, where_to))) => format!("`{word}` {where_to}"),
+            (Some((_, form)), None) if is_value && meant.is_none() => form.to_owned(),
             _ => hint(name, &known),
         };
+        let meant = meant.or(other);
         Mistake { error: syn::Error::new(key.span(), format!("unknown option `{name}`; {told}")), meant }
     }
 }

@@ -1,7 +1,7 @@
 //! What the set-up and exporting report to operators.
 
-/// Spans, metrics or log records of these signals are lost: so many items by now, and why.
-pub(in crate::telemetry) fn lost(signals: &str, lost: u64, why: &str) {
+/// Spans, metrics or log records of these signals are lost: so many items by now, unless only metrics are, and why.
+pub(in crate::telemetry) fn lost(signals: &str, lost: Option<u64>, why: &str) {
     event!("eventsource.telemetry.lost", LOG_TELEMETRY, WARN, "telemetry is lost", {
         eventsource.signal = signals, eventsource.dropped = lost, exception.message = why
     });

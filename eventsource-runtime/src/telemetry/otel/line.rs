@@ -2,6 +2,7 @@
 //! another `key=value`.
 
 use std::fmt::{self, Write};
+use std::io::{self, Write as _};
 
 use opentelemetry::KeyValue;
 use tracing::field::{Field, Visit};
@@ -9,7 +10,7 @@ use tracing::{Event, Metadata};
 
 use super::init::is_ours;
 use super::tree::is_inert;
-use crate::telemetry::TraceContext;
+use crate::telemetry::{TraceContext, names};
 
 /// A log event: `[level] trace_id=… span_id=… target: message key=value`. The metadata is the event's, or of a record of
 /// `log` what it was logged with.
@@ -24,6 +25,15 @@ pub(super) fn of(event: &Event<'_>, metadata: &Metadata<'_>) -> String {
     event.record(&mut fields);
     let _ = write!(line, " {}:{}{}", metadata.target(), fields.message, fields.others);
     line
+}
+
+/// Writes a warning of the set-up to stderr, where no subscriber takes it.
+pub(super) fn warn(message: &str, fields: &[KeyValue]) {
+    let mut line = format!("[warn] {}: {message}", names::LOG_TELEMETRY);
+    add(&mut line, fields);
+    line.push('\n');
+    // There is nobody to tell that stderr is closed.
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// The fields of an event that a line leaves out.

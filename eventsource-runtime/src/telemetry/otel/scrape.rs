@@ -71,7 +71,7 @@ fn gather(registry: &Registry) -> Vec<MetricFamily> {
     catch_unwind(AssertUnwindSafe(|| registry.gather())).unwrap_or_else(|panic| {
         // The caller's span has no part in it.
         let _outside = toggle::has_context().then(|| Context::map_current(root_of).attach());
-        log::lost("metrics", 0, "a callback of an instrument panicked: nothing can be scraped any more");
+        log::lost("metrics", None, "a callback of an instrument panicked: nothing can be scraped any more");
         resume_unwind(panic)
     })
 }

@@ -56,7 +56,7 @@ impl Telemetry {
         let pipeline = Arc::new(pipeline);
         let ended = AtomicBool::new(false);
         let (global_meters, propagators) = (OnceLock::new(), OnceLock::new());
-        providers.outlets.losses.belong_to(&pipeline);
+        providers.outlets.losses.belong_to(&pipeline, providers.prints_logs);
         let shared = Shared { pipeline, providers, installed, global_meters, propagators, ended };
         let telemetry = Self { shared: Arc::new(shared) };
         if installed {

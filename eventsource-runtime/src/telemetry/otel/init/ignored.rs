@@ -1,7 +1,6 @@
 //! Settings of the environment that are ignored. They are told when the set-up is done: before that nothing exports
 //! what is logged, and the layers of most subscribers need the finished set-up.
 
-use std::io::{self, Write as _};
 use std::mem;
 use std::sync::Arc;
 
@@ -44,25 +43,20 @@ impl Ignored {
             log::setting_ignored(variable, value, hint);
         }
         if !telemetry.is_some_and(Telemetry::prints_logs) && pipeline::nobody_listens() {
-            let lines: String = settings.iter().map(Setting::line).collect();
-            // There is nobody to tell that stderr is closed.
-            let _ = io::stderr().write_all(lines.as_bytes());
+            for setting in &settings {
+                line::warn("setting ignored", &setting.fields());
+            }
         }
     }
 }
 
 impl Setting {
-    /// The line of its log event.
-    fn line(&self) -> String {
-        let mut line = format!("[warn] {}: setting ignored", names::LOG_TELEMETRY);
-        let fields = [
+    fn fields(&self) -> [KeyValue; 3] {
+        [
             KeyValue::new(names::EVENTSOURCE_SETTING_NAME, self.variable.clone()),
             KeyValue::new(names::EVENTSOURCE_SETTING_VALUE, self.value.clone()),
             KeyValue::new(names::EVENTSOURCE_SETTING_HINT, self.hint),
-        ];
-        line::add(&mut line, &fields);
-        line.push('\n');
-        line
+        ]
     }
 }
 

@@ -1,24 +1,24 @@
 //! What a set-up loses on its way out: counted, and told to operators in one line a minute at most, of all signals.
 
-use std::mem;
+mod account;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use opentelemetry::Context;
+use opentelemetry::{Context, KeyValue};
 
+use self::account::{Account, Lost};
 use super::env::Signal;
 use crate::sync::Mutex;
-use crate::telemetry::log;
 use crate::telemetry::otel::pipeline::{self, Pipeline};
 use crate::telemetry::otel::processed::Processed;
-use crate::telemetry::otel::toggle;
+use crate::telemetry::otel::{line, toggle};
+use crate::telemetry::{log, names};
 
 /// The shortest time between two lines, in milliseconds.
 const EVERY: u64 = 60_000;
-/// The most causes that a line names of a signal.
-const CAUSES: usize = 4;
 const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
 /// What one set-up loses. What is not told at once is told a minute later, with what came meanwhile, or when the set-up
@@ -31,29 +31,8 @@ pub(super) struct Losses {
     /// Until when nothing is told, in milliseconds since it began.
     quiet: AtomicU64,
     accounts: Mutex<[Account; 3]>,
-    /// Whose log events the lines are.
-    pipeline: OnceLock<Weak<Pipeline>>,
-}
-
-/// What was told of a signal, and what will be.
-#[derive(Debug, Default)]
-struct Account {
-    told: Lost,
-    /// Why items were lost in exports since the last line, each cause once.
-    causes: Vec<String>,
-    /// The last cause so far, also of what is lost without another export.
-    cause: Option<String>,
-    /// How many exporters fail.
-    failing: u32,
-    /// Whether it was told that one fails.
-    told_failing: bool,
-}
-
-/// How many items of a signal are lost; metrics are not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Lost {
-    queue_full: u64,
-    export_failed: u64,
+    /// Whose log events the lines are, and whether it prints them.
+    pipeline: OnceLock<(Weak<Pipeline>, bool)>,
 }
 
 /// What is told: of which signals, how much is lost by now, and why.
@@ -65,9 +44,9 @@ struct Line {
 }
 
 impl Losses {
-    /// Has its lines be log events of that pipeline.
-    pub(super) fn belong_to(&self, pipeline: &Arc<Pipeline>) {
-        self.pipeline.get_or_init(|| Arc::downgrade(pipeline));
+    /// Has its lines be log events of that pipeline, which prints them, or does not.
+    pub(super) fn belong_to(&self, pipeline: &Arc<Pipeline>, prints_logs: bool) {
+        self.pipeline.get_or_init(|| (Arc::downgrade(pipeline), prints_logs));
     }
 
     /// The time, in milliseconds since it began.
@@ -149,11 +128,18 @@ impl Losses {
         }
     }
 
-    fn say(&self, line: &Line) {
-        let names: Vec<_> = line.signals.iter().map(|signal| signal.name()).collect();
+    /// To stderr as well where no subscriber takes it: a receiver that is away gets no log records either.
+    fn say(&self, Line { signals, lost, why }: &Line) {
+        let names: Vec<_> = signals.iter().map(|signal| signal.name()).collect();
+        let (names, counted) = (names.join(", "), signals[..] != [Signal::Metrics]);
         // What the exporter of logs loses would have it lose the line, too, again and again.
-        let is_of_logs = line.signals.contains(&Signal::Logs);
-        self.outside_spans(is_of_logs, || log::lost(&names.join(", "), line.lost, &line.why));
+        self.outside_spans(signals.contains(&Signal::Logs), || log::lost(&names, counted.then_some(*lost), why));
+        if !self.pipeline.get().is_some_and(|(_, prints_logs)| *prints_logs) && pipeline::nobody_listens() {
+            let dropped = counted.then(|| KeyValue::new(names::EVENTSOURCE_DROPPED, lost.to_string()));
+            let fields = [KeyValue::new(names::EVENTSOURCE_SIGNAL, names)].into_iter().chain(dropped);
+            let fields: Vec<_> = fields.chain([KeyValue::new(names::EXCEPTION_MESSAGE, why.clone())]).collect();
+            line::warn("telemetry is lost", &fields);
+        }
     }
 
     /// The line that tells all that is not told yet.
@@ -181,63 +167,11 @@ impl Losses {
     /// Logs in no span, and to where the set-up sends its logs, unless they are not to be exported. The threads that
     /// export otherwise export nothing of what they log.
     fn outside_spans(&self, unexported: bool, log: impl FnOnce()) {
-        let pipeline = self.pipeline.get().and_then(Weak::upgrade);
+        let pipeline = self.pipeline.get().and_then(|(pipeline, _)| pipeline.upgrade());
         let context = pipeline.map_or_else(Context::new, |pipeline| pipeline::scope(&Context::new(), pipeline));
         let context = if unexported { context.with_telemetry_suppressed() } else { context };
         let _attached = toggle::has_context().then(|| context.attach());
         log();
-    }
-}
-
-impl Account {
-    fn has_news(&self, lost: Lost) -> bool {
-        lost != self.told || !self.causes.is_empty()
-    }
-
-    /// Why something was lost since the last line, if it was.
-    fn news(&mut self, lost: Lost) -> Option<String> {
-        let mut causes = mem::take(&mut self.causes);
-        if causes.is_empty() && lost.export_failed > self.told.export_failed {
-            causes.push(self.cause.clone().unwrap_or_else(|| "exports fail".to_owned()));
-        }
-        if lost.queue_full > self.told.queue_full {
-            causes.push("the queue is full".to_owned());
-        }
-        self.told = lost;
-        self.told_failing |= self.failing > 0 && !causes.is_empty();
-        (!causes.is_empty()).then(|| causes.join(", "))
-    }
-
-    /// How much is lost, if this is told: that all work again.
-    fn ended(&mut self, fails: Option<bool>, cause: Option<String>, lost: Lost) -> Option<u64> {
-        match fails {
-            Some(true) => self.failing += 1,
-            Some(false) => self.failing -= 1,
-            None => {}
-        }
-        let works = self.failing == 0 && mem::take(&mut self.told_failing);
-        if works {
-            (self.told, self.causes) = (lost, Vec::new());
-        }
-        if let Some(cause) = cause {
-            if self.causes.len() < CAUSES && !self.causes.contains(&cause) {
-                self.causes.push(cause.clone());
-            }
-            self.cause = Some(cause);
-        }
-        works.then(|| lost.sum())
-    }
-}
-
-impl Lost {
-    fn of(processed: &Processed) -> Self {
-        let [queue_full, export_failed] =
-            [&processed.queue_full, &processed.export_failed].map(|count| count.load(Ordering::Relaxed));
-        Self { queue_full, export_failed }
-    }
-
-    fn sum(self) -> u64 {
-        self.queue_full + self.export_failed
     }
 }
 

@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use eventsource_runtime::traced;
+
+#[traced(nam = "mail.send")]
+fn send() {}
+
+fn main() {}
