@@ -101,3 +101,57 @@ fn what_is_refused_with_spans_is_refused() {
         assert!(said.contains(expected), "`{options}` of `{function}`: {said}");
     }
 }
+
+/// Functions with a span each, and what is left of them is to be the functions: a plain one, one that may fail, an async
+/// one that is polled, and a method.
+fn functions(sum: &str, checked: &str, later: &str, method: &str) -> String {
+    format!(
+        r#"
+        use std::pin::pin;
+        use std::task::{{Context, Poll}};
+
+        {sum}
+        #[unsafe(no_mangle)]
+        pub fn sum(n: u64, text: &str) -> u64 {{ n + text.len() as u64 }}
+
+        {checked}
+        #[unsafe(no_mangle)]
+        pub fn checked(n: u64) -> Result<u64, std::num::TryFromIntError> {{ Ok(u64::from(u32::try_from(n)?) + 1) }}
+
+        {later}
+        async fn later(n: u64, text: &str) -> u64 {{ std::future::ready(n).await * text.len() as u64 }}
+
+        #[unsafe(no_mangle)]
+        pub fn polled(n: u64, text: &str, task: &mut Context<'_>) -> Poll<u64> {{ pin!(later(n, text)).poll(task) }}
+
+        pub struct Counter(u64);
+
+        impl Counter {{
+            {method}
+            fn count(&mut self, by: u64) -> u64 {{ self.0 += by; self.0 }}
+        }}
+
+        #[unsafe(no_mangle)]
+        pub fn counted(counter: &mut Counter) -> u64 {{ counter.count(3) }}
+        "#
+    )
+}
+
+/// Compared as text, to the last instruction.
+#[test]
+fn nothing_of_a_span_is_left_in_the_assembly() {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let assembly = |name, source: &str| compiler::assembly(scratch, name, source).expect("the compiler is installed");
+    let bare = functions("", "", "", "");
+    let traced = "#[eventsource_runtime::traced";
+    let spans = functions(
+        &format!(r#"{traced}("sum.of", attributes(n, "text" = %text.to_uppercase()))]"#),
+        &format!(r#"{traced}(kind = "client", attributes(n), record("sum" = ?result))]"#),
+        &format!(r#"{traced}(attributes("n" = n, "text" = text.to_owned()), enable_tracing = n > 3)]"#),
+        &format!("{traced}(attributes(by), root)]"),
+    );
+    let bare_assembly = assembly("bare", &bare);
+    assert!(["sum", "checked", "polled", "counted"].iter().all(|name| bare_assembly.contains(&format!("{name}:"))));
+    assert_eq!(assembly("spans", &spans), bare_assembly);
+    assert_ne!(assembly("other", &bare.replace("* text.len()", "+ text.len()")), bare_assembly, "they are compared");
+}

@@ -58,7 +58,7 @@ pub const EVENTSOURCE_COMMANDS_DISPATCHED: &str = "eventsource.commands.dispatch
 pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
 /// `eventsource.decode.fault`: why a stored event cannot be read: `unknown_type`, `newer`, `no_upcast`, `upcast`, `upcasted` or `payload`, as `DecodeFault` explains.
 pub const EVENTSOURCE_DECODE_FAULT: &str = "eventsource.decode.fault";
-/// `eventsource.dropped`: how many spans and log records were lost so far, of the signals that it tells of.
+/// `eventsource.dropped`: how many spans and log records the set-up has lost so far.
 pub const EVENTSOURCE_DROPPED: &str = "eventsource.dropped";
 /// `eventsource.duration`: how long it took, in seconds.
 pub const EVENTSOURCE_DURATION: &str = "eventsource.duration";

@@ -1,13 +1,13 @@
 //! What the set-up and exporting report to operators.
 
-/// Spans, metrics or log records of these signals are lost: so many items by now, unless only metrics are, and why.
+/// Telemetry of these signals is lost, and why; with all spans and log records that are by now, if any are.
 pub(in crate::telemetry) fn lost(signals: &str, lost: Option<u64>, why: &str) {
     event!("eventsource.telemetry.lost", LOG_TELEMETRY, WARN, "telemetry is lost", {
         eventsource.signal = signals, eventsource.dropped = lost, exception.message = why
     });
 }
 
-/// The exporters of a signal, one of which failed, work again; by now, so much is lost.
+/// The exporters of a signal, one of which failed, work again; with all that is lost by now.
 pub(in crate::telemetry) fn export_works(signal: &str, lost: u64) {
     event!("eventsource.telemetry.export_works", LOG_TELEMETRY, INFO, "export works again", {
         eventsource.signal = signal, eventsource.dropped = lost

@@ -48,8 +48,8 @@ impl Account {
         (!causes.is_empty()).then(|| causes.join(", "))
     }
 
-    /// How much is lost, if this is told: that all work again.
-    pub(super) fn ended(&mut self, fails: Option<bool>, cause: Option<String>, lost: Lost) -> Option<u64> {
+    /// Whether to tell that all exporters work again.
+    pub(super) fn ended(&mut self, fails: Option<bool>, cause: Option<String>, lost: Lost) -> bool {
         match fails {
             Some(true) => self.failing += 1,
             Some(false) => self.failing -= 1,
@@ -65,7 +65,7 @@ impl Account {
             }
             self.cause = Some(cause);
         }
-        works.then(|| lost.sum())
+        works
     }
 }
 

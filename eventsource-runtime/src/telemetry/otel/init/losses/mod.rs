@@ -35,7 +35,7 @@ pub(super) struct Losses {
     pipeline: OnceLock<(Weak<Pipeline>, bool)>,
 }
 
-/// What is told: of which signals, how much is lost by now, and why.
+/// What is told: of which signals something is lost, and why; and how many items of all signals are by now.
 #[derive(Debug)]
 struct Line {
     signals: Vec<Signal>,
@@ -67,10 +67,9 @@ impl Losses {
     /// An export ended: whether its exporter has begun to fail or works again, and why something was lost in it. That
     /// all exporters of the signal work again is told at once, if it was told that they do not.
     pub(super) fn ended(&self, signal: Signal, fails: Option<bool>, cause: Option<String>) {
-        let lost = self.lost(signal);
-        let works = self.accounts.lock()[signal as usize].ended(fails, cause, lost);
-        if let Some(lost) = works {
-            self.outside_spans(false, || log::export_works(signal.name(), lost));
+        let works = self.accounts.lock()[signal as usize].ended(fails, cause, self.lost(signal));
+        if works {
+            self.outside_spans(false, || log::export_works(signal.name(), self.total()));
         }
     }
 
@@ -117,6 +116,10 @@ impl Losses {
         }
     }
 
+    fn total(&self) -> u64 {
+        ALL.into_iter().map(|signal| self.lost(signal).sum()).sum()
+    }
+
     fn has_news(&self) -> bool {
         let accounts = self.accounts.lock();
         ALL.into_iter().any(|signal| accounts[signal as usize].has_news(self.lost(signal)))
@@ -131,12 +134,12 @@ impl Losses {
     /// To stderr as well where no subscriber takes it: a receiver that is away gets no log records either.
     fn say(&self, Line { signals, lost, why }: &Line) {
         let names: Vec<_> = signals.iter().map(|signal| signal.name()).collect();
-        let (names, counted) = (names.join(", "), signals[..] != [Signal::Metrics]);
+        let (names, lost) = (names.join(", "), (*lost > 0).then_some(*lost));
         // What the exporter of logs loses would have it lose the line, too, again and again.
-        self.outside_spans(signals.contains(&Signal::Logs), || log::lost(&names, counted.then_some(*lost), why));
+        self.outside_spans(signals.contains(&Signal::Logs), || log::lost(&names, lost, why));
         if !self.pipeline.get().is_some_and(|(_, prints_logs)| *prints_logs) && pipeline::nobody_listens() {
-            let dropped = counted.then(|| KeyValue::new(names::EVENTSOURCE_DROPPED, lost.to_string()));
-            let fields = [KeyValue::new(names::EVENTSOURCE_SIGNAL, names)].into_iter().chain(dropped);
+            let lost = lost.map(|lost| KeyValue::new(names::EVENTSOURCE_DROPPED, lost.to_string()));
+            let fields = [KeyValue::new(names::EVENTSOURCE_SIGNAL, names)].into_iter().chain(lost);
             let fields: Vec<_> = fields.chain([KeyValue::new(names::EXCEPTION_MESSAGE, why.clone())]).collect();
             line::warn("telemetry is lost", &fields);
         }
@@ -144,14 +147,12 @@ impl Losses {
 
     /// The line that tells all that is not told yet.
     fn line(&self) -> Option<Line> {
-        let (mut signals, mut causes, mut sum) = (Vec::new(), Vec::new(), 0);
+        let (mut signals, mut causes) = (Vec::new(), Vec::new());
         let mut accounts = self.accounts.lock();
         for signal in ALL {
-            let lost = self.lost(signal);
-            if let Some(cause) = accounts[signal as usize].news(lost) {
+            if let Some(cause) = accounts[signal as usize].news(self.lost(signal)) {
                 signals.push(signal);
                 causes.push(cause);
-                sum += lost.sum();
             }
         }
         // Mostly there is one receiver, and one cause.
@@ -161,7 +162,7 @@ impl Losses {
             [first, others @ ..] if others.iter().all(|cause| cause == first) => first.clone(),
             _ => signals.iter().zip(&causes).map(named).collect::<Vec<_>>().join("; "),
         };
-        Some(Line { signals, lost: sum, why })
+        Some(Line { signals, lost: self.total(), why })
     }
 
     /// Logs in no span, and to where the set-up sends its logs, unless they are not to be exported. The threads that
@@ -208,7 +209,7 @@ mod tests {
             }
         }
 
-        fn ended(&self, fails: Option<bool>, cause: &str) -> Option<u64> {
+        fn ended(&self, fails: Option<bool>, cause: &str) -> bool {
             let cause = (!cause.is_empty()).then(|| cause.to_owned());
             let lost = self.losses.lost(Signal::Traces);
             self.losses.accounts.lock()[Signal::Traces as usize].ended(fails, cause, lost)
@@ -266,14 +267,14 @@ mod tests {
         set_up.at(0);
         set_up.ended(Some(true), "hangs");
         add(&spans.export_failed, 2);
-        assert_eq!([set_up.ended(Some(false), ""), set_up.ended(Some(false), "")], [None, Some(7)], "both exporters");
+        assert_eq!([set_up.ended(Some(false), ""), set_up.ended(Some(false), "")], [false, true], "both exporters");
         set_up.at(60);
         assert_eq!(set_up.told(), [(0, "traces 5 refused")], "the rest was told by then");
         set_up.ended(Some(true), "refused");
         set_up.at(61);
         for second in 62..=121 {
             add(&spans.export_failed, 1);
-            assert_eq!(set_up.ended(Some(false), "").is_some(), second == 62, "later failures were not told");
+            assert_eq!(set_up.ended(Some(false), ""), second == 62, "later failures were not told");
             set_up.ended(Some(true), "refused");
             set_up.at(second);
         }
@@ -286,7 +287,7 @@ mod tests {
         let mut set_up = SetUp::default();
         set_up.ended(Some(true), "refused");
         set_up.at(0);
-        assert_eq!(set_up.ended(Some(false), "2 rejected: quota"), Some(0));
+        assert!(set_up.ended(Some(false), "2 rejected: quota"));
         add(&set_up.losses.spans.export_failed, 2);
         set_up.at(60);
         assert_eq!(set_up.told(), [(0, "traces 0 refused"), (60, "traces 2 2 rejected: quota")]);
