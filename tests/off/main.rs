@@ -102,8 +102,7 @@ fn what_is_refused_with_spans_is_refused() {
     }
 }
 
-/// Functions with a span each, and what is left of them is to be the functions: a plain one, one that may fail, an async
-/// one that is polled, and a method.
+/// Functions with these attributes: a plain one, one that may fail, an async one that is polled, and a method.
 fn functions(sum: &str, checked: &str, later: &str, method: &str) -> String {
     format!(
         r#"
