@@ -12,7 +12,7 @@ use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing::suite::event_bus as suite;
 
-use super::broken::{Said, each_case_notices, names, verdict_at_last};
+use super::broken::{Said, each_case_notices, names};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -306,15 +306,13 @@ each_case_notices! {
 /// To the other cases a shut-down whose time was up is one, where nothing was left to be done.
 #[test]
 fn a_bus_that_never_stops_goes_not_unnoticed() {
-    let case = || suite::shutting_down_finishes_what_was_taken(async || with(Flaw::NeverStops));
-    let sound = || suite::shutting_down_finishes_what_was_taken(async || with(Flaw::None));
-    assert_eq!(verdict_at_last(Said::Nothing, case, sound), Said::Nothing);
+    let said = says_at_last("shutting_down_finishes_what_was_taken", Flaw::NeverStops, Said::Nothing);
+    assert_eq!(said, Said::Nothing);
 }
 
 /// The case is there for a bus on which one that leaves takes the others along.
 #[test]
 fn a_bus_on_which_every_member_gets_all_goes_not_unnoticed() {
-    let case = || suite::members_of_a_group_share_its_messages(async || with(Flaw::EveryMemberGetsAll));
-    let sound = || suite::members_of_a_group_share_its_messages(async || with(Flaw::None));
-    assert_eq!(verdict_at_last(Said::No, case, sound), Said::No);
+    let said = says_at_last("members_of_a_group_share_its_messages", Flaw::EveryMemberGetsAll, Said::No);
+    assert_eq!(said, Said::No);
 }

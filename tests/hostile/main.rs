@@ -2,6 +2,7 @@
 //! does not compile here fails; what it does is asserted where that is in doubt.
 #![allow(warnings, clippy::all, clippy::pedantic, reason = "the oddness of these programs is their point")]
 
+mod accepted;
 mod arguments;
 mod attributes;
 mod called;

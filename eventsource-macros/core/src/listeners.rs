@@ -90,8 +90,7 @@ impl Listener {
         })
     }
 
-    /// The item that the list of events' names needs, and the list, refused if two of them share one: a constant item,
-    /// which `cargo check` evaluates; with type parameters or `Self`, on which it may depend, an inline constant.
+    /// The item that the list of events' names needs, if any, and the list, refused if two of them share one.
     pub(crate) fn names<'a>(
         &self,
         events: impl Iterator<Item = (&'a [Attribute], &'a Type)>,
@@ -102,7 +101,7 @@ impl Listener {
             quote_spanned!(Span::mixed_site()=> #(#cfgs)* #private::Follow::names(&#follow))
         });
         let names = quote_spanned!(Span::mixed_site()=> &[#(#names),*]);
-        if !self.generics.params.is_empty() || find(names.clone(), "Self").is_some() {
+        if !self.is_known_to_check(&names) {
             // The inner one makes the list `'static`, like its names.
             let list = quote_spanned!(Span::mixed_site()=> const { #private::distinct_handlers(const { #names }) });
             return (None, list);
@@ -111,6 +110,12 @@ impl Listener {
         let list = local("__ES_EVENTS");
         let item = quote_spanned!(Span::mixed_site()=> const #list: #private::EventNames = #checked;);
         (Some(item), list.into_token_stream())
+    }
+
+    /// Whether a constant item can have this value, so that `cargo check` evaluates it; with type parameters or `Self`,
+    /// on which it may depend, only an inline constant can.
+    pub(crate) fn is_known_to_check(&self, value: &TokenStream) -> bool {
+        self.generics.params.is_empty() && find(value.clone(), "Self").is_none()
     }
 }
 

@@ -16,6 +16,7 @@ use super::handler::Handler;
 use super::lane::{Current, Handling, Lane};
 use super::stopped::SubscriptionStopped;
 use super::{Consumer, Delivery, Settle};
+use crate::dispatch::boxed;
 use crate::fnv::mixed;
 use crate::poll::{before, beside, catch_panic, unless};
 use crate::telemetry::metrics::Told;
@@ -171,7 +172,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
         let (lane, taken) = mpsc::unbounded_channel();
         let (handling, handler) = (Arc::clone(&handling), Arc::clone(&handler));
         let worker = Lane::new(handling, handler, taken, Arc::clone(&counts), stopped.clone());
-        tasks.spawn(scope.clone().run(worker.run()));
+        tasks.spawn(scope.clone().run(boxed(worker.run())));
         lane
     });
     let (lanes, running) = (lanes.collect(), handling.telemetry.running(&handling.intake));
@@ -184,7 +185,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
         stop: stop.clone(),
         stopped,
     };
-    let task = tokio::spawn(scope.run(intake.run(tasks)));
+    let task = tokio::spawn(scope.run(boxed(intake.run(tasks))));
     Subscription { group, stop, counts, _running: running, task: Mutex::new(Some(task)) }
 }
 

@@ -38,6 +38,11 @@ pub const MAX_JSON: usize = 1024 * 1024;
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// For futures that are spawned: what runs a task is then compiled once, rather than for each one's type.
+pub(crate) fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(future)
+}
+
 /// The ids and metadata that a command comes with.
 ///
 /// In a bus handler or an async projection method, a command is linked to the current message or event automatically:

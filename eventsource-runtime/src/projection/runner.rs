@@ -23,6 +23,7 @@ use super::stopped::ProjectionStopped;
 use super::task::ProjectionTask;
 use super::{Projection, ProjectionStore};
 use crate::clock::Clock;
+use crate::dispatch::boxed;
 use crate::store::{EventStore, Position, StoreError};
 use crate::telemetry::{Scope, metrics};
 
@@ -314,7 +315,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
             task.run(head).await;
             running
         };
-        (Watched { name, parts: watched }, tokio::spawn(scope.run(run)))
+        (Watched { name, parts: watched }, tokio::spawn(scope.run(boxed(run))))
     }
 }
 

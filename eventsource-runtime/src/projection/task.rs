@@ -16,6 +16,7 @@ use super::partition_runner::{Cursor, PartitionRunner};
 use super::progress::Standing;
 use super::rebuild::Rebuilding;
 use super::runner::Asked;
+use crate::dispatch::boxed;
 use crate::store::Position;
 use crate::telemetry::{Scope, log};
 
@@ -61,7 +62,7 @@ impl<S: ProjectionStore> ProjectionTask<S> {
         for part in &self.parts {
             let (mut part, start) = (part.clone(), start.clone());
             part.rebuilding = start.rebuilt.as_ref().map(|(_, rebuilding)| Arc::clone(rebuilding));
-            parts.spawn(self.scope.clone().run(async move {
+            parts.spawn(self.scope.clone().run(boxed(async move {
                 match catch_panic(start.part(&part)).await {
                     Err(Halt::Failed(error)) if error.loses_its_place() => Some((part, error)),
                     ended => {
@@ -69,7 +70,7 @@ impl<S: ProjectionStore> ProjectionTask<S> {
                         None
                     }
                 }
-            }));
+            })));
         }
         // Dropped early, as when the runner gives up waiting, it aborts the rest.
         while let Some(part) = parts.join_next().await {

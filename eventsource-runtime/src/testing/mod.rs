@@ -29,6 +29,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::time::Duration;
 
 use crate::sync::Mutex;
@@ -41,9 +42,14 @@ const STANDSTILL: Duration = Duration::from_mins(30);
 /// # Panics
 /// The test panics or takes half an hour, or the runtime cannot be started.
 pub fn run(test: impl Future<Output = ()>) {
+    // What runs a test is compiled once, rather than for each one's type.
+    run_boxed(Box::pin(test));
+}
+
+fn run_boxed(test: Pin<Box<dyn Future<Output = ()> + '_>>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime can be started");
-    let in_time = async { tokio::time::timeout(STANDSTILL, Box::pin(test)).await.expect("the test comes to an end") };
+    let in_time = async { tokio::time::timeout(STANDSTILL, test).await.expect("the test comes to an end") };
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(in_time))) {
         // What it started on other threads may hang as well.
         runtime.shutdown_background();

@@ -19,7 +19,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let (assertion, events) = listener.names(reactions.iter().map(|it| (&*it.cfgs, &it.message)));
     let met = reactions.iter().map(|method| reaction(model, method));
     let refused = compensations.iter().map(|method| compensation(model, method));
-    let refusable = refusable(model);
+    let (refusable, refusable_inside) = refusable(model);
     let (stored, rejection) = (local("__es_stored"), local("__es_rejection"));
     let dispatch = quote_spanned!(Span::mixed_site()=> #runtime::dispatch);
     let result = |ok: TokenStream| quote_spanned!(Span::mixed_site()=> ::core::result::Result<#ok, #runtime::projection::ProjectionError>);
@@ -30,6 +30,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let manager = quote_spanned!(place=> #at::dispatch::ProcessManager);
     let impls = quote_spanned! {Span::mixed_site()=>
         #assertion
+        #refusable
 
         #[automatically_derived]
         impl #impl_generics #manager for #self_ty #where_clause {
@@ -61,7 +62,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             }
 
             fn rejected(&self, #rejection: &#dispatch::Rejection) -> #reacts {
-                #refusable
+                #refusable_inside
                 #(#refused)*
                 ::core::result::Result::Ok(#dispatch::Reaction::new())
             }
@@ -70,14 +71,22 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     block(Some(attributes), &impls)
 }
 
-/// Asserts that no two refused commands share a name, which identifies them; if they are known to be commands.
-fn refusable(Model { listener: Listener { runtime, .. }, compensations, .. }: &Model) -> Option<TokenStream> {
+/// Asserts that no two refused commands share a name, which identifies them: beside the implementation, or inside.
+fn refusable(Model { listener, compensations, .. }: &Model) -> (Option<TokenStream>, Option<TokenStream>) {
+    let Listener { runtime, .. } = listener;
     let private = runtime.private();
+    if compensations.len() < 2 {
+        return (None, None);
+    }
     let names = compensations.iter().map(|Taker { cfgs, message, .. }| {
         quote_spanned!(Span::mixed_site()=> #(#cfgs)* <#message as #runtime::Command>::NAME)
     });
-    let check = quote_spanned!(Span::mixed_site()=> const { #private::distinct_commands(&[#(#names),*]) };);
-    (compensations.len() > 1).then_some(check)
+    let check = quote_spanned!(Span::mixed_site()=> #private::distinct_commands(&[#(#names),*]));
+    if listener.is_known_to_check(&check) {
+        (Some(quote_spanned!(Span::mixed_site()=> const _: () = #check;)), None)
+    } else {
+        (None, Some(quote_spanned!(Span::mixed_site()=> const { #check };)))
+    }
 }
 
 /// Decodes one event, finds its process, and says how the process reacts.
@@ -173,5 +182,10 @@ mod tests {
             ["B", "D"].map(|command| compared.find(&format!("< {command} as :: eventsource_runtime :: Command >")));
         assert!(names[0].is_some() && names[0] < names[1], "{two}");
         assert!(compared.contains("# [cfg (c)] < D as"), "{two}");
+        let is_an_item =
+            |expansion: &str| expansion.contains("const _ : () = :: eventsource_runtime :: __private :: distinct");
+        assert!(is_an_item(&two), "`cargo check` evaluates no other: {two}");
+        let own = expanded(&format!("{first} fn second(&self, refused: &Rejected<Own<Self>>) {{}}"));
+        assert!(own.contains("distinct_commands") && !is_an_item(&own), "{own}");
     }
 }

@@ -12,7 +12,7 @@ use super::reacting::{ManagerContext, ManagerStore, Names};
 use super::store::ManagerProjection;
 use super::timer::Timer;
 use crate::clock::{self, Clock};
-use crate::dispatch::CommandBus;
+use crate::dispatch::{CommandBus, boxed};
 use crate::projection::{DeadLetters, OnFailure, ProjectionRunner, ProjectionStore, Projections};
 use crate::store::Position;
 
@@ -104,7 +104,7 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         self.timers.push(|manager, stopped| {
             let context = &manager.context;
             let timer = Timer::<M, _>::new(manager.store.clone(), Arc::clone(&context.clock), context.metrics);
-            tokio::spawn(timer.run(stopped))
+            tokio::spawn(boxed(timer.run(stopped)))
         });
         self
     }

@@ -53,7 +53,4 @@ impl Process {
     fn refused_too(&self, command: &Rejected<Lay>) {}
 }
 
-fn main() {
-    let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(MemoryStore::new())).build();
-    ProcessManagerRunner::new(MemoryStore::new(), bus).process_manager::<Process>();
-}
+fn main() {}

@@ -1,9 +1,9 @@
 //! A whole application without the prelude's names, and with others in their place.
 #![no_implicit_prelude]
 #![deny(missing_docs, warnings, unused)]
+#![allow(unreachable_pub, unused_qualifications, reason = "a module here, a crate of its own elsewhere")]
 #![forbid(unsafe_code)]
 #![allow(dead_code, reason = "the names that stand in the way")]
-//! It compiles.
 
 extern crate std;
 
@@ -274,7 +274,7 @@ pub mod read {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     use ::eventsource_runtime::{EventSet, Query, Command, Event, Aggregate};
     use ::core::iter::Iterator;
     use ::std::string::ToString;

@@ -50,7 +50,7 @@ fn without<A: Handlers<Services = ()>>(store: MemoryStore) -> CommandBus {
     CommandBus::builder().aggregate(Repository::<A, _>::new(store)).build()
 }
 
-fn main() {
+pub(super) fn main() {
     let _ = without::<Plain>;
     let orders = || Repository::<Order, _>::new(MemoryStore::new());
     let buses = [

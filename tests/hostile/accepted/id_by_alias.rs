@@ -23,6 +23,6 @@ struct Place {
     order: OrderId,
 }
 
-fn main() {
+pub(super) fn main() {
     assert_eq!(Place { order: "a".to_owned() }.id(), "a");
 }

@@ -49,7 +49,7 @@ impl Apply<Placed> for Bill {
     fn apply(&mut self, _: Placed) {}
 }
 
-fn main() {
+pub(super) fn main() {
     assert!(Order::is_fault(&Failure(1)));
     assert!(Bill::is_fault(&Failure(2)) && !Bill::is_fault(&Failure(1)));
 }

@@ -22,7 +22,7 @@ async fn waiting(n: u32) -> u32 {
     n
 }
 
-fn main() {
+pub(super) fn main() {
     sync().unwrap().end();
     drop(waiting(1));
 }

@@ -48,7 +48,7 @@ async fn of_what_is_returned() -> Result<Vec<u8>, std::fmt::Error> {
     Ok(Vec::new())
 }
 
-fn main() {
+pub(super) fn main() {
     of_numbers();
     of_any_type(&1, "a", &[2], "text");
     behind_guards(&Mutex::default(), &RefCell::new(1), &HashMap::new());

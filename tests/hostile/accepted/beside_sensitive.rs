@@ -65,7 +65,7 @@ fn by_closures<T: Clone + Into<u64>>(places: &[Place], given: T) -> u64 {
     places.iter().map(|place| place.0).sum::<u64>() + given.into()
 }
 
-fn main() {
+pub(super) fn main() {
     assert_eq!(by_closures(&[returned()], 1_u64), 2);
     assert_eq!(behind_dots(&returned()), 4);
     assert_eq!(second_of_those_that_are_named(returned()), 2);
