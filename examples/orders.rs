@@ -9,6 +9,10 @@
 //! It reads `examples/data/orders.jsonl` unless told otherwise, and keeps `orders.db` in the current folder. Stop it
 //! and run it again on the same files: each line has an id, so no command is handled twice.
 //!
+//! Its last line counts what became of the commands. Those `without effect` found their order as they wanted it, those
+//! `done before` were handled by an earlier line of that id, as all are when it is run again; the order refused those
+//! that were `rejected`, and those that `failed` were unreadable, or could not be handled.
+//!
 //! It is longer than a file should be because it is one program, to be read from top to bottom.
 
 use std::borrow::Cow;
