@@ -101,7 +101,7 @@ impl Listener {
             quote_spanned!(Span::mixed_site()=> #(#cfgs)* #private::Follow::names(&#follow))
         });
         let names = quote_spanned!(Span::mixed_site()=> &[#(#names),*]);
-        if !self.is_known_to_check(&names) {
+        if !self.may_be_an_item(&names) {
             // The inner one makes the list `'static`, like its names.
             let list = quote_spanned!(Span::mixed_site()=> const { #private::distinct_handlers(const { #names }) });
             return (None, list);
@@ -114,7 +114,7 @@ impl Listener {
 
     /// Whether a constant item can have this value, so that `cargo check` evaluates it; with type parameters or `Self`,
     /// on which it may depend, only an inline constant can.
-    pub(crate) fn is_known_to_check(&self, value: &TokenStream) -> bool {
+    pub(crate) fn may_be_an_item(&self, value: &TokenStream) -> bool {
         self.generics.params.is_empty() && find(value.clone(), "Self").is_none()
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let (assertion, events) = listener.names(reactions.iter().map(|it| (&*it.cfgs, &it.message)));
     let met = reactions.iter().map(|method| reaction(model, method));
     let refused = compensations.iter().map(|method| compensation(model, method));
-    let (refusable, refusable_inside) = refusable(model);
+    let refusable = refusable(model);
     let (stored, rejection) = (local("__es_stored"), local("__es_rejection"));
     let dispatch = quote_spanned!(Span::mixed_site()=> #runtime::dispatch);
     let result = |ok: TokenStream| quote_spanned!(Span::mixed_site()=> ::core::result::Result<#ok, #runtime::projection::ProjectionError>);
@@ -30,7 +30,6 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let manager = quote_spanned!(place=> #at::dispatch::ProcessManager);
     let impls = quote_spanned! {Span::mixed_site()=>
         #assertion
-        #refusable
 
         #[automatically_derived]
         impl #impl_generics #manager for #self_ty #where_clause {
@@ -62,7 +61,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             }
 
             fn rejected(&self, #rejection: &#dispatch::Rejection) -> #reacts {
-                #refusable_inside
+                #refusable
                 #(#refused)*
                 ::core::result::Result::Ok(#dispatch::Reaction::new())
             }
@@ -71,22 +70,20 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     block(Some(attributes), &impls)
 }
 
-/// Asserts that no two refused commands share a name, which identifies them: beside the implementation, or inside.
-fn refusable(Model { listener, compensations, .. }: &Model) -> (Option<TokenStream>, Option<TokenStream>) {
+/// Asserts that no two refused commands share a name, which identifies them; if they are known to be commands.
+fn refusable(Model { listener, compensations, .. }: &Model) -> Option<TokenStream> {
     let Listener { runtime, .. } = listener;
     let private = runtime.private();
-    if compensations.len() < 2 {
-        return (None, None);
-    }
     let names = compensations.iter().map(|Taker { cfgs, message, .. }| {
         quote_spanned!(Span::mixed_site()=> #(#cfgs)* <#message as #runtime::Command>::NAME)
     });
     let check = quote_spanned!(Span::mixed_site()=> #private::distinct_commands(&[#(#names),*]));
-    if listener.is_known_to_check(&check) {
-        (Some(quote_spanned!(Span::mixed_site()=> const _: () = #check;)), None)
+    let check = if listener.may_be_an_item(&check) {
+        quote_spanned!(Span::mixed_site()=> const _: () = #check;)
     } else {
-        (None, Some(quote_spanned!(Span::mixed_site()=> const { #check };)))
-    }
+        quote_spanned!(Span::mixed_site()=> const { #check };)
+    };
+    (compensations.len() > 1).then_some(check)
 }
 
 /// Decodes one event, finds its process, and says how the process reacts.
