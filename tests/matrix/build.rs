@@ -1,4 +1,4 @@
-//! Writes the items. The same tables give the same items; an edition has a seed of its own.
+//! Writes the items of the package's edition. The same tables give the same items.
 
 mod generate;
 
@@ -7,8 +7,8 @@ use std::{env, fs};
 
 fn main() {
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR"));
-    let seed = if env::var("CARGO_PKG_NAME").is_ok_and(|name| name.ends_with("2021")) { 2021 } else { 2024 };
-    for (name, source) in generate::all(seed) {
+    let edition = if env::var("CARGO_PKG_NAME").is_ok_and(|name| name.ends_with("2021")) { "2021" } else { "2024" };
+    for (name, source) in generate::all(edition) {
         fs::write(folder.join(name), source).expect("OUT_DIR can be written");
     }
     println!("cargo::rerun-if-changed={}", concat!(env!("CARGO_MANIFEST_DIR"), "/generate"));

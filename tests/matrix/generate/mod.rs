@@ -6,7 +6,7 @@ mod function;
 mod messages;
 mod signature;
 
-/// Files, by name.
-pub(crate) fn all(seed: u64) -> Vec<(&'static str, String)> {
-    vec![("functions.rs", function::generate(seed)), ("messages.rs", messages::generate(seed))]
+/// Files of an edition, by name.
+pub(crate) fn all(edition: &str) -> Vec<(&'static str, String)> {
+    vec![("functions.rs", function::generate(edition)), ("messages.rs", messages::generate(edition))]
 }
