@@ -8,7 +8,7 @@ use crate::domain::{Event, Recorded, StoredEvent, is_one_of};
 use crate::projection::{ProjectionError, StepResult};
 use crate::store::Position;
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Chain, Kind, Start, guarded, names};
+use crate::telemetry::{Attributes, Chain, Kind, Start, guarded_by_type, names};
 
 /// What a projection needs to know of an event that it follows. Only this requires the type to be an event, so that the
 /// compiler reports a missing impl once.
@@ -94,7 +94,7 @@ impl<E> Follow<E> {
                 known.number(names::EVENTSOURCE_POSITION, event.position().get());
             },
             &mut |user| {
-                guarded(|| (self.attributes)(event, user));
+                guarded_by_type(|| (self.attributes)(event, user));
             },
         )
     }

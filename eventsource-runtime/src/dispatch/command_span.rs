@@ -13,7 +13,7 @@ use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Chain, Kind, Span, Start, Unanswered, error_text, guarded, log, metrics, names, shown};
+use crate::telemetry::{Chain, Kind, Span, Start, Unanswered, error_text, guarded_by_type, log, metrics, names, shown};
 
 /// The result of a command of that aggregate.
 pub(super) type Handled<A> = Result<Committed, DispatchError<<A as Aggregate>::Error>>;
@@ -45,7 +45,7 @@ fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) ->
             known.string(names::EVENTSOURCE_AGGREGATE_ID, command.id().to_string());
         },
         &mut |user| {
-            guarded(|| command.attributes(user));
+            guarded_by_type(|| command.attributes(user));
         },
     )
 }

@@ -19,7 +19,7 @@ use crate::domain::sealed::Sealed;
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or, quoted};
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Chain, Kind, Span, Start, Unanswered, guarded, metrics, names};
+use crate::telemetry::{Attributes, Chain, Kind, Span, Start, Unanswered, guarded_by_type, metrics, names};
 
 type Answered<Q> = Result<<Q as Query>::Output, QueryError<<Q as Query>::Error>>;
 
@@ -182,10 +182,10 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
     let begun = metrics::begun(switches.metrics);
     let span = query_span(
         (Q::NAME, Q::SPAN),
-        &|| switches.tracing && guarded(|| handler.enable_tracing(&query)).unwrap_or(true),
+        &|| switches.tracing && guarded_by_type(|| handler.enable_tracing(&query)).unwrap_or(true),
         &mut |user| {
-            guarded(|| query.attributes(user));
-            guarded(|| HandleQuery::attributes(handler, &query, user));
+            guarded_by_type(|| query.attributes(user));
+            guarded_by_type(|| HandleQuery::attributes(handler, &query, user));
             // Each may name what the other does.
             user.keep_last();
         },

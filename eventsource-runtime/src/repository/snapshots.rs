@@ -14,7 +14,7 @@ use super::Repository;
 use super::cause::event_id;
 use super::replay::{Read, Replay};
 use super::steps::failed;
-use crate::dispatch::Committed;
+use crate::dispatch::{Committed, boxed};
 use crate::domain::json::Unwritable;
 use crate::domain::{Aggregate, EventSet, Snapshot, evolve_as_read};
 use crate::poll::told;
@@ -208,8 +208,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 evolve(&mut state, &events, &stream, last)?;
                 sealed(&policy, &stream, last, &state).map_err(|error| error.error_type())
             };
-            // It may take long, and a long task holds up others.
-            let encode = move || scope.in_scope(encode);
+            // It may take long, and a long task holds up others. Boxed as the task is: see [`boxed`].
+            let encode: Box<dyn FnOnce() -> _ + Send> = Box::new(move || scope.in_scope(encode));
             let written = match tokio::task::spawn_blocking(encode).await {
                 Ok(Ok(snapshot)) => {
                     let saved = within(WRITING, "save a snapshot", store.save_snapshot(snapshot)).await;
@@ -223,7 +223,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             }
             drop(claim);
         };
-        Some(runtime.spawn(self.snapshot_scope().run(writing)))
+        Some(runtime.spawn(self.snapshot_scope().run(boxed(writing))))
     }
 }
 

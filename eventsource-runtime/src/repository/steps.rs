@@ -23,7 +23,7 @@ use crate::store::{
     Version, place_before,
 };
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
+use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded_by_type, log, metrics, names};
 use crate::timer;
 
 /// The longest pause between two attempts.
@@ -144,7 +144,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     where
         A: Handlers<Services = V>,
     {
-        let enabled = || self.tracing && guarded(|| command.enable_tracing(state)).unwrap_or(true);
+        let enabled = || self.tracing && guarded_by_type(|| command.enable_tracing(state)).unwrap_or(true);
         let span = Start::new(names::HANDLE_COMMAND, Kind::Internal, enabled).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, "write");
@@ -152,7 +152,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 aggregate::<A>(stream, known);
             },
             &mut |user| {
-                guarded(|| command.handler_attributes(state, &self.services, user));
+                guarded_by_type(|| command.handler_attributes(state, &self.services, user));
             },
         );
         // In the block, so that a plain method runs in the span as well: it has decided when `decide` returns.
@@ -163,7 +163,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 span.events(names::DOMAIN_EVENT_PRODUCED, events.len(), &mut |ordinal, attributes| {
                     let event = events[ordinal].as_event();
                     attributes.text(names::EVENTSOURCE_EVENT_TYPE, event.name());
-                    guarded(|| event.record(attributes));
+                    guarded_by_type(|| event.record(attributes));
                 });
             }
             Err(fault) if A::is_fault(fault) => {

@@ -48,7 +48,7 @@ pub use bounded_names::MAX_NAMES;
 pub use error::TelemetryError;
 pub(crate) use expanded::*;
 pub(crate) use failure::{Chain, error_text, shown};
-pub(crate) use guard::guarded;
+pub(crate) use guard::{guarded, guarded_by_type};
 pub use links::Linked;
 #[cfg(feature = "tracing-bridge")]
 pub use otel::LogFormat;
