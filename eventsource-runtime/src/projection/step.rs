@@ -15,7 +15,7 @@ use crate::domain::StoredEvent;
 use crate::poll::beside;
 use crate::store::Position;
 use crate::telemetry::log::Failed;
-use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded_by_type, log, metrics, names};
+use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
 
 /// What is to be applied, and how.
 #[derive(Clone, Copy)]
@@ -247,7 +247,7 @@ impl<'a> Step<'a> {
     }
 
     pub(super) fn span<B: Backend>(self, projection: &dyn Projection<B>, options: &Options) -> Span {
-        let own = || guarded_by_type(|| projection.enable_tracing()).flatten();
+        let own = || guarded(|| projection.enable_tracing()).flatten();
         let enabled = || !self.events.is_empty() && options.traces(own);
         let linked = options.links;
         let start = Start::new(projection.span_name(), Kind::Consumer, enabled).room(12).options(|options| {
