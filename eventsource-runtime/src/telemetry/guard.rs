@@ -15,8 +15,8 @@ pub(crate) fn guarded<R>(code: impl FnOnce() -> R) -> Option<R> {
     contained(code)
 }
 
-/// The same, where the code is generic over a user's type: a few instructions more, but what catches a panic is compiled
-/// once, rather than for each type.
+/// The same, where the code is generic over a user's type: a few instructions more, but what catches a panic is
+/// compiled once, rather than for each type.
 pub(crate) fn guarded_by_type<R>(code: impl FnOnce() -> R) -> Option<R> {
     let (mut code, mut result) = (Some(code), None);
     let run: &mut dyn FnMut() = &mut || result = code.take().map(|code| code());
